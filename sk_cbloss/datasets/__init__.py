@@ -1,0 +1,11 @@
+"""Long-tailed data sets: class counts as in the paper, and makers for any data.
+
+>>> from sk_cbloss.datasets import long_tailed_counts
+>>> long_tailed_counts(4, 1000, imbalance_factor=10, profile="step")
+array([1000, 1000,  100,  100])
+"""
+
+from sk_cbloss.datasets._digits import load_digits_lt
+from sk_cbloss.datasets._long_tail import long_tailed_counts, make_long_tailed
+
+__all__ = ["load_digits_lt", "long_tailed_counts", "make_long_tailed"]

@@ -1,0 +1,188 @@
+"""Long-tailed class counts, and data sets cut down to them."""
+
+import numpy as np
+from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state, column_or_1d
+
+from sk_cbloss._validation import check_imbalance_factor, check_integer
+
+
+def _exponential(n_classes, imbalance_factor):
+    return (1 / imbalance_factor) ** (np.arange(n_classes) / max(1, n_classes - 1))
+
+
+def _step(n_classes, imbalance_factor):
+    return np.where(np.arange(n_classes) < (n_classes + 1) // 2, 1, 1 / imbalance_factor)
+
+
+PROFILES = {"exponential": _exponential, "step": _step}
+
+
+def _relative_count(n_classes, imbalance_factor, profile):
+    if profile not in PROFILES:
+        raise ValueError(f"profile must be 'exponential' or 'step', got {profile!r}.")
+    return PROFILES[profile](n_classes, imbalance_factor)
+
+
+def long_tailed_counts(n_classes, n_max, *, imbalance_factor, profile="exponential"):
+    r"""Class counts of a long-tailed data set, head first.
+
+    Parameters
+    ----------
+    n_classes : int
+        Number of classes :math:`C`.
+    n_max : int
+        Number of samples of the largest class.
+    imbalance_factor : float
+        Largest over smallest count, from 1 to n_max.
+    profile : {"exponential", "step"}, default="exponential"
+        - "exponential": class :math:`c` has
+          :math:`\lfloor n_{max} \, IF^{-c / (C - 1)} \rfloor` samples, as in
+          the paper;
+        - "step": the first half of the classes (the larger half, if C is odd)
+          has n_max samples, the others n_max / IF.
+
+    Returns
+    -------
+    ndarray of shape (n_classes,), dtype int64
+        Number of samples of each class, at least 1.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is invalid, or the smallest class would be empty.
+
+    References
+    ----------
+    Cui, Jia, Lin, Song and Belongie, "Class-Balanced Loss Based on Effective
+    Number of Samples", CVPR 2019, section 5.1 (exponential). Cao, Wei, Gaidon,
+    Arechiga and Ma, "Learning Imbalanced Datasets with Label-Distribution-Aware
+    Margin Loss", NeurIPS 2019 (step).
+
+    Examples
+    --------
+    >>> from sk_cbloss import long_tailed_counts
+    >>> long_tailed_counts(10, 5000, imbalance_factor=100)
+    array([5000, 2997, 1796, 1077,  645,  387,  232,  139,   83,   50])
+    """
+    n_classes = check_integer(n_classes, "n_classes", minimum=1)
+    n_max = check_integer(n_max, "n_max", minimum=1)
+    imbalance_factor = check_imbalance_factor(imbalance_factor)
+    if imbalance_factor > n_max:
+        raise ValueError(
+            "imbalance_factor must not exceed n_max, or the smallest class is empty, "
+            f"got imbalance_factor={imbalance_factor:g} and n_max={n_max}."
+        )
+    relative = _relative_count(n_classes, imbalance_factor, profile)
+    # 49 * (1 / 49) is a little under 1.
+    return np.maximum(1, (n_max * relative).astype(np.int64))
+
+
+def make_long_tailed(
+    X,
+    y,
+    *,
+    imbalance_factor=100,
+    profile="exponential",
+    n_max=None,
+    order=None,
+    shuffle=True,
+    random_state=None,
+    return_indices=False,
+):
+    """Cut a data set down to a long tail, by drawing from each class without replacement.
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
+        Features, or images of any shape.
+    y : array-like of shape (n_samples,)
+        Class labels.
+    imbalance_factor : float, default=100
+        Largest over smallest class count, at least 1.
+    profile : {"exponential", "step"}, default="exponential"
+        See :func:`long_tailed_counts`.
+    n_max : int, default=None
+        Number of samples of the head class; None takes as many as the data
+        has for every class of the profile.
+    order : None, "frequency", "random" or array-like of shape (n_classes,), default=None
+        Which class is the head, and so on down the tail: None takes the
+        labels in sorted order, "frequency" the most frequent first, an array
+        lists the labels.
+    shuffle : bool, default=True
+        Whether to mix the classes; otherwise they follow each other, head first.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the draws.
+    return_indices : bool, default=False
+        Whether to return the rows taken as a third result.
+
+    Returns
+    -------
+    X : same type as X
+        The rows taken.
+    y : same type as y
+        Their labels.
+    indices : ndarray of shape (n_taken,)
+        Their positions in the input. Only with return_indices.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is invalid, or a class has fewer samples than n_max asks.
+
+    See Also
+    --------
+    imblearn.datasets.make_imbalance : Takes a count for each class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from sk_cbloss import make_long_tailed
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X, y = make_long_tailed(X, y, imbalance_factor=50, random_state=0)
+    >>> np.bincount(y)
+    array([178, 115,  74,  48,  31,  20,  13,   8,   5,   3])
+    """
+    check_consistent_length(X, y)
+    imbalance_factor = check_imbalance_factor(imbalance_factor)
+    rng = check_random_state(random_state)
+    labels = column_or_1d(y)
+    classes, position, available = np.unique(labels, return_inverse=True, return_counts=True)
+    relative = _relative_count(len(classes), imbalance_factor, profile)
+    order = _class_order(order, classes, available, rng)
+    if n_max is None:
+        n_max = int((available[order] / relative).min())
+    count = long_tailed_counts(
+        len(classes), n_max, imbalance_factor=imbalance_factor, profile=profile
+    )
+    short = np.flatnonzero(available[order] < count)
+    if short.size:
+        c = short[0]
+        raise ValueError(
+            f"n_max={n_max} asks for {count[c]} samples of class {classes[order][c]!s}, "
+            f"got only {available[order][c]}."
+        )
+    rows_of_class = np.split(np.argsort(position, kind="stable"), np.cumsum(available)[:-1])
+    indices = np.concatenate(
+        [rng.choice(rows_of_class[c], n, replace=False) for c, n in zip(order, count, strict=True)]
+    )
+    if shuffle:
+        rng.shuffle(indices)
+    taken = _safe_indexing(X, indices), _safe_indexing(y, indices)
+    return (*taken, indices) if return_indices else taken
+
+
+def _class_order(order, classes, available, rng):
+    """Return positions in classes, head first."""
+    if order is None:
+        return np.arange(len(classes))
+    if isinstance(order, str):
+        if order == "frequency":
+            return np.argsort(-available, kind="stable")
+        if order == "random":
+            return rng.permutation(len(classes))
+        raise ValueError(f"order must be None, 'frequency', 'random' or labels, got {order!r}.")
+    order = np.asarray(order)
+    if not np.array_equal(np.sort(order), classes):
+        raise ValueError(f"order must list each label once, got {order.tolist()!r}.")
+    return classes.searchsorted(order)

@@ -1,0 +1,32 @@
+"""Class-balanced losses: torch modules that multiply each sample's loss by its class weight.
+
+Each is built from the classes' counts, and owns its probabilities:
+
+>>> import torch
+>>> from sk_cbloss.losses import ClassBalancedFocalLoss
+>>> loss = ClassBalancedFocalLoss.from_class_count([5000, 500, 50], beta=0.9999, gamma=0.5)
+>>> loss
+ClassBalancedFocalLoss(gamma=0.5, reduction='mean')
+>>> loss.predict_proba(torch.tensor([[2.0, 0.0, 0.0]])).round(decimals=3)
+tensor([[0.4680, 0.2660, 0.2660]])
+"""
+
+from sk_cbloss.losses._base import ClassBalancedLoss
+from sk_cbloss.losses._focal import ClassBalancedFocalLoss
+from sk_cbloss.losses._sigmoid import ClassBalancedSigmoidLoss
+from sk_cbloss.losses._softmax import ClassBalancedCrossEntropyLoss
+
+LOSSES = {
+    "softmax": ClassBalancedCrossEntropyLoss,
+    "sigmoid": ClassBalancedSigmoidLoss,
+    "focal": ClassBalancedFocalLoss,
+}
+"""The names by which a net knows the losses."""
+
+__all__ = [
+    "LOSSES",
+    "ClassBalancedCrossEntropyLoss",
+    "ClassBalancedFocalLoss",
+    "ClassBalancedLoss",
+    "ClassBalancedSigmoidLoss",
+]

@@ -1,0 +1,55 @@
+"""The class-balanced focal loss."""
+
+from sk_cbloss._validation import check_gamma
+from sk_cbloss.losses import _functional
+from sk_cbloss.losses._base import OneVsRestLoss
+
+
+class ClassBalancedFocalLoss(OneVsRestLoss):
+    r"""Focal loss over one-vs-rest sigmoids, weighted by the sample's class.
+
+    .. math::
+
+        L = \frac{1}{N} \sum_i w_{y_i}
+            \sum_c (1 - p^t_{ic})^\gamma \, \mathrm{BCE}(z_{ic}, t_{ic})
+
+    where :math:`p^t` is the probability given to the right answer of each
+    one-vs-rest decision. ``gamma=0`` is the sigmoid loss.
+
+    Parameters
+    ----------
+    weight : tensor of shape (n_classes,), default=None
+        Weight of each class, kept as a buffer; None weighs all alike.
+    gamma : float, default=1.0
+        Focus on hard samples, at least 0.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        "mean" divides by the number of samples.
+
+    See Also
+    --------
+    ClassBalancedSigmoidLoss : What gamma = 0 equals.
+
+    References
+    ----------
+    Lin, Goyal, Girshick, He and Dollar, "Focal Loss for Dense Object
+    Detection", ICCV 2017. Cui, Jia, Lin, Song and Belongie, "Class-Balanced
+    Loss Based on Effective Number of Samples", CVPR 2019, section 4.3.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_cbloss import ClassBalancedFocalLoss
+    >>> loss = ClassBalancedFocalLoss.from_class_count([900, 90, 9], beta=0.99, gamma=2)
+    >>> loss(torch.zeros(2, 3), torch.tensor([0, 2])).round(decimals=4)
+    tensor(0.6878)
+    """
+
+    def __init__(self, weight=None, *, gamma=1.0, reduction="mean"):
+        super().__init__(weight, reduction=reduction)
+        self.gamma = check_gamma(gamma)
+
+    def loss_per_sample(self, logits, target):
+        return _functional.sigmoid_focal(logits, target, self.gamma)
+
+    def extra_repr(self):
+        return f"gamma={self.gamma:g}, {super().extra_repr()}"

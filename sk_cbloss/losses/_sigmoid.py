@@ -1,0 +1,41 @@
+"""The class-balanced sigmoid loss."""
+
+from sk_cbloss.losses import _functional
+from sk_cbloss.losses._base import OneVsRestLoss
+
+
+class ClassBalancedSigmoidLoss(OneVsRestLoss):
+    r"""Binary cross entropy of each class against the rest, weighted by the sample's class.
+
+    .. math:: L = \frac{1}{N} \sum_i w_{y_i} \sum_c \mathrm{BCE}(z_{ic}, t_{ic})
+
+    Parameters
+    ----------
+    weight : tensor of shape (n_classes,), default=None
+        Weight of each class, kept as a buffer; None weighs all alike. It is
+        the weight of a *sample* of that class, on all its terms, neither a
+        ``pos_weight`` nor the weight of an output column.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        "mean" divides by the number of samples.
+
+    See Also
+    --------
+    ClassBalancedCrossEntropyLoss : One class out of all.
+    ClassBalancedFocalLoss : The same, with hard samples in focus.
+
+    References
+    ----------
+    Cui, Jia, Lin, Song and Belongie, "Class-Balanced Loss Based on Effective
+    Number of Samples", CVPR 2019, section 4.2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_cbloss import ClassBalancedSigmoidLoss
+    >>> loss = ClassBalancedSigmoidLoss.from_class_count([900, 90, 9], beta=0.99)
+    >>> loss(torch.zeros(2, 3), torch.tensor([0, 2])).round(decimals=4)
+    tensor(2.7513)
+    """
+
+    def loss_per_sample(self, logits, target):
+        return _functional.sigmoid(logits, target)

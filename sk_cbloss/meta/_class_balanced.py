@@ -1,0 +1,225 @@
+"""ClassBalancedClassifier, which weighs any classifier."""
+
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.utils import column_or_1d, get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from sk_cbloss._validation import check_beta, check_normalize
+from sk_cbloss.meta._fit_weighted import (
+    check_takes_sample_weight,
+    check_weighs_not_yet,
+    fit_weighted,
+)
+from sk_cbloss.weights import class_balanced_sample_weight
+
+
+def _estimator_has(name):
+    """Whether the estimator, fitted if there is one, has the method."""
+
+    def check(self):
+        getattr(getattr(self, "estimator_", self.estimator), name)
+        return True
+
+    return check
+
+
+class ClassBalancedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+    """Fit any classifier with class-balanced sample weights.
+
+    The weights come from the labels that ``fit`` receives, so that every fold
+    of a search has its own, and ``beta`` can be searched like any parameter.
+
+    Parameters
+    ----------
+    estimator : classifier
+        A classifier whose ``fit`` takes ``sample_weight``, or a Pipeline that
+        ends in one. It must not weigh classes itself.
+    beta : float in [0, 1], default=0.999
+        See :func:`effective_number`. 0 weighs all classes alike, 1 gives
+        inverse frequency.
+    normalize : {"classes", "samples"} or None, default="samples"
+        See :func:`class_balanced_weight`. With "samples" the mean weight is 1,
+        so that regularisation and tree parameters keep their meaning.
+
+    Attributes
+    ----------
+    estimator_ : classifier
+        The fitted classifier. Its own fitted attributes (``coef_``,
+        ``feature_importances_`` and the like) can be read from here too.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    n_features_in_ : int
+        Number of features seen in fit, if the classifier has it.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features seen in fit, if the classifier has them.
+
+    See Also
+    --------
+    ClassBalancedWeigher : The weights alone.
+    imblearn.ensemble.BalancedBaggingClassifier : Resamples in place of weighing.
+
+    Notes
+    -----
+    A user's own ``sample_weight`` multiplies the class-balanced weights, and a
+    class counts the sum of its weights. Weights that sum to 1, as AdaBoost
+    makes for its base estimators, leave beta no scale: wrap the AdaBoost, not
+    its base estimator.
+
+    Other arguments of the classifier's ``fit`` are not handed on; metadata
+    routing is off while it is fitted.
+
+    References
+    ----------
+    Cui, Jia, Lin, Song and Belongie, "Class-Balanced Loss Based on Effective
+    Number of Samples", CVPR 2019, section 4.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sk_cbloss import ClassBalancedClassifier, load_digits_lt
+    >>> X, y = load_digits_lt(return_X_y=True)
+    >>> model = make_pipeline(
+    ...     StandardScaler(), ClassBalancedClassifier(LogisticRegression(max_iter=1000))
+    ... )
+    >>> grid = {"classbalancedclassifier__beta": [0, 0.9, 1]}
+    >>> search = GridSearchCV(model, grid, scoring="balanced_accuracy", cv=3).fit(X, y)
+    >>> search.best_estimator_[-1].coef_.shape
+    (10, 64)
+    """
+
+    _doc_link_module = "sk_cbloss"
+
+    def __init__(self, estimator, *, beta=0.999, normalize="samples"):
+        self.estimator = estimator
+        self.beta = beta
+        self.normalize = normalize
+
+    def fit(self, X, y, sample_weight=None):
+        """Weigh the samples and fit the classifier.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
+            Whatever the classifier takes.
+        y : array-like of shape (n_samples,)
+            Class labels of any kind.
+        sample_weight : array-like of shape (n_samples,) or number, default=None
+            Weights that the samples have already.
+
+        Returns
+        -------
+        self : ClassBalancedClassifier
+            The fitted classifier.
+
+        Raises
+        ------
+        TypeError
+            If the classifier takes no ``sample_weight``.
+        ValueError
+            If a parameter is invalid, or the classifier weighs classes itself.
+        """
+        check_beta(self.beta)
+        check_normalize(self.normalize)
+        check_takes_sample_weight(self.estimator)
+        check_weighs_not_yet(self.estimator)
+        if y is None:
+            raise ValueError(
+                "ClassBalancedClassifier requires y to be passed, but the target y is None."
+            )
+        weight = class_balanced_sample_weight(
+            y, beta=self.beta, normalize=self.normalize, sample_weight=sample_weight
+        )
+        y = column_or_1d(y.detach().cpu() if hasattr(y, "detach") else y)
+        self.estimator_ = fit_weighted(clone(self.estimator), X, y, weight)
+        return self
+
+    @available_if(_estimator_has("predict"))
+    def predict(self, X):
+        """Predict class labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Whatever the classifier takes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Predicted labels.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict(X)
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_proba(self, X):
+        """Predict the classes' probabilities, as the weighted classifier sees them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Whatever the classifier takes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities for classes as frequent as their weighted counts,
+            not as in the training data.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
+
+    @available_if(_estimator_has("predict_log_proba"))
+    def predict_log_proba(self, X):
+        """Predict the logarithm of the classes' probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Whatever the classifier takes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Logarithms of what ``predict_proba`` gives.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_log_proba(X)
+
+    @available_if(_estimator_has("decision_function"))
+    def decision_function(self, X):
+        """Return the classifier's confidence scores.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Whatever the classifier takes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            Confidence scores.
+        """
+        check_is_fitted(self)
+        return self.estimator_.decision_function(X)
+
+    def __getattr__(self, name):
+        # What the classifier learned (classes_, coef_, ...) reads as if learned here.
+        if name.endswith("_") and not name.startswith("_") and "estimator_" in vars(self):
+            return getattr(self.estimator_, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}.")
+
+    def __sklearn_is_fitted__(self):
+        return "estimator_" in vars(self)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.input_tags = inner.input_tags
+        tags.classifier_tags = inner.classifier_tags
+        tags.array_api_support = False
+        tags.non_deterministic = inner.non_deterministic
+        return tags

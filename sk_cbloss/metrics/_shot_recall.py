@@ -1,0 +1,92 @@
+"""Recall by how many training samples the classes have."""
+
+import numpy as np
+from sklearn.metrics import recall_score
+from sklearn.utils.multiclass import unique_labels
+
+from sk_cbloss._validation import check_class_count
+
+SHOTS = ("many", "medium", "few")
+
+
+def shot_recall_score(
+    y_true, y_pred, *, class_count, shot=None, thresholds=(20, 100), sample_weight=None
+):
+    """Mean recall over the classes with many, a medium number of, and few training samples.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        True labels of the test part.
+    y_pred : array-like of shape (n_samples,)
+        Predicted labels.
+    class_count : mapping from label to number
+        Number of training samples of each class, such as
+        ``collections.Counter(y_train)`` or a pandas ``value_counts()``.
+    shot : {"many", "medium", "few"} or None, default=None
+        The one group to score, for :func:`sklearn.metrics.make_scorer`; None
+        scores all three.
+    thresholds : (float, float), default=(20, 100)
+        Few-shot classes have fewer samples than the first number, many-shot
+        classes more than the second.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the test samples.
+
+    Returns
+    -------
+    float or dict from group name to float
+        Mean recall of the group's classes that occur in y_true, each class
+        counting the same; NaN for a group without such a class.
+
+    Raises
+    ------
+    ValueError
+        If shot or thresholds is invalid, or y_true holds a label that
+        class_count does not.
+
+    References
+    ----------
+    Liu, Miao, Zhan, Wang, Gong and Yu, "Large-Scale Long-Tailed Recognition in
+    an Open World", CVPR 2019, section 5.1 (the groups).
+
+    Examples
+    --------
+    >>> from sk_cbloss import shot_recall_score
+    >>> class_count = {"cat": 500, "dog": 80, "yak": 3}
+    >>> y_true = ["cat", "cat", "dog", "dog", "yak", "yak"]
+    >>> y_pred = ["cat", "cat", "dog", "cat", "cat", "cat"]
+    >>> shot_recall_score(y_true, y_pred, class_count=class_count)
+    {'many': 1.0, 'medium': 0.5, 'few': 0.0}
+    """
+    if shot is not None and shot not in SHOTS:
+        raise ValueError(f"shot must be 'many', 'medium', 'few' or None, got {shot!r}.")
+    if len(thresholds) != 2 or not 0 <= thresholds[0] <= thresholds[1]:
+        raise ValueError(f"thresholds must be two increasing numbers >= 0, got {thresholds!r}.")
+    if not hasattr(class_count, "items"):
+        raise ValueError(
+            "class_count must be a mapping from label to number of training samples, "
+            f"got {type(class_count).__name__}."
+        )
+    class_count = dict(class_count.items())
+    classes = unique_labels(y_true)
+    unknown = [label for label in classes.tolist() if label not in class_count]
+    if unknown:
+        raise ValueError(f"class_count must hold every label of y_true, got no {unknown[0]!r}.")
+    recall = recall_score(
+        y_true,
+        y_pred,
+        labels=classes,
+        average=None,
+        sample_weight=sample_weight,
+        zero_division=np.nan,
+    )
+    count = check_class_count([class_count[label] for label in classes.tolist()])
+    few, many = count < thresholds[0], count > thresholds[1]
+    groups = {"many": many, "medium": ~few & ~many, "few": few}
+    scores = {name: _mean(recall[group]) for name, group in groups.items()}
+    return scores if shot is None else scores[shot]
+
+
+def _mean(recall):
+    recall = recall[~np.isnan(recall)]
+    return float(recall.mean()) if recall.size else float("nan")

@@ -1,0 +1,847 @@
+"""CBNeuralNetClassifier, skorch's classifier with class-balanced losses."""
+
+import copy
+import inspect
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNetClassifier
+from skorch.callbacks import (
+    BatchScoring,
+    EpochScoring,
+    EpochTimer,
+    PassthroughScoring,
+    PrintLog,
+)
+from skorch.utils import is_dataset, to_numpy, to_tensor
+from torch import nn
+
+from sk_cbloss._validation import (
+    check_beta,
+    check_gamma,
+    check_normalize,
+    check_sample_weight,
+)
+from sk_cbloss.losses import LOSSES
+from sk_cbloss.neural_net._batches import ArrayDataset, BatchLoader
+from sk_cbloss.neural_net._inputs import (
+    check_features,
+    split_sample_weight,
+    with_sample_weight,
+)
+from sk_cbloss.neural_net._modules import MLP
+from sk_cbloss.neural_net._randomness import seeded
+from sk_cbloss.neural_net._scoring import DecodeLabels, balanced_accuracy
+from sk_cbloss.neural_net._sklearn_callbacks import EpochReporter, with_callbacks
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+class _Stored:
+    """An attribute that skorch sets in __init__, kept under a private name.
+
+    scikit-learn takes public attributes set there for parameters.
+    """
+
+    def __set_name__(self, owner, name):
+        self.name = f"_{name}"
+
+    def __get__(self, net, owner=None):
+        if net is None:
+            return self
+        try:
+            return vars(net)[self.name]
+        except KeyError:
+            raise AttributeError(self.name) from None
+
+    def __set__(self, net, value):
+        vars(net)[self.name] = value
+
+
+class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
+    """A neural net with a class-balanced loss, built on skorch.
+
+    The classes' effective numbers come from the labels that ``fit`` receives,
+    so that every fold of a search has its own weights, and ``loss``, ``beta``
+    and ``gamma`` can be searched like any parameter. Whatever skorch's
+    ``NeuralNetClassifier`` can do, this can do too.
+
+    Parameters
+    ----------
+    module : torch.nn.Module class, function or instance, default=None
+        What maps features to logits of shape (n_samples, n_classes). A class
+        or function is called with ``n_features`` and ``n_classes`` if it has
+        parameters of these names, and with ``module__*``; an instance is
+        copied. None takes :class:`~sk_cbloss.neural_net.MLP`.
+    loss : {"softmax", "sigmoid", "focal"}, default="softmax"
+        Name of the loss.
+    beta : float in [0, 1], default=None
+        See :func:`effective_number`; None takes 0.999. 0 weighs all classes
+        alike, 1 gives inverse frequency.
+    gamma : float, default=None
+        The focal loss's focus on hard samples, at least 0; None takes 1. Only
+        with a loss that has a gamma.
+    normalize : {"classes", "samples"} or None, default="classes"
+        See :func:`class_balanced_weight`.
+    random_state : int, RandomState instance or None, default=None
+        Seed of initial parameters, order of the samples and dropout. None
+        draws from torch's global generator, a seed leaves it untouched.
+    dtype : {"float32", "float64"}, default="float32"
+        Type of features, parameters and loss.
+    criterion : torch loss class or instance, default=None
+        A loss of your own in place of ``loss``; none of ``loss``, ``beta``,
+        ``gamma`` and ``normalize`` may then be set. With ``sample_weight`` it
+        must have ``reduction="none"``.
+    optimizer : torch.optim.Optimizer class, default=torch.optim.Adam
+        Called with ``optimizer__*``.
+    lr : float, default=0.01
+        Learning rate.
+    max_epochs : int, default=30
+        Number of passes over the training data.
+    batch_size : int, default=128
+        Number of samples a batch; -1 takes all in one.
+    iterator_train : DataLoader class, default=BatchLoader
+        Gives the batches of training, called with ``iterator_train__*``.
+    iterator_train__shuffle : bool, default=True
+        Whether to draw the samples in a new order each epoch.
+    iterator_valid : DataLoader class, default=BatchLoader
+        Gives the batches of validation and prediction.
+    dataset : Dataset class, default=ArrayDataset
+        Holds features and targets.
+    train_split : callable or None, default=None
+        Splits off samples for validation; such as
+        ``skorch.dataset.ValidSplit(5, stratified=True)``. Classes are counted
+        before the split.
+    classes : array-like of shape (n_classes,), default=None
+        Labels in the order of the module's outputs; None takes those of y,
+        sorted.
+    callbacks : None, "disable" or list of skorch callbacks, default=None
+        Besides the default ones.
+    predict_nonlinearity : callable, None or "auto", default="auto"
+        Maps logits to probabilities; "auto" leaves it to the loss.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the parameters it finds.
+    verbose : int, default=0
+        1 prints a line an epoch.
+    device : str or torch.device, default="auto"
+        Where to compute; "auto" takes a GPU if there is one.
+    compile : bool, default=False
+        Whether to compile the module.
+    use_caching : bool or "auto", default="auto"
+        See skorch.
+    torch_load_kwargs : dict, default=None
+        See skorch.
+    **kwargs : dict
+        Parameters with a prefix, such as ``module__hidden_units``,
+        ``optimizer__weight_decay`` or ``callbacks__print_log``.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels, in the order of the logits.
+    class_count_ : ndarray of shape (n_classes,), dtype float64
+        Number of training samples of each class, or the sum of their weights.
+    n_features_in_ : int
+        Number of features seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features seen in fit, if X has names that are all strings.
+    module_ : torch.nn.Module
+        The trained module.
+    criterion_ : torch.nn.Module
+        The loss.
+    history_ : skorch.history.History
+        What was recorded each epoch.
+
+    See Also
+    --------
+    ClassBalancedClassifier : Weighs any scikit-learn classifier.
+    skorch.NeuralNetClassifier : What this is built on.
+
+    Notes
+    -----
+    A user's ``sample_weight`` is scaled to mean 1 over the training data,
+    before batching; classes count it as given. The loss is divided by the
+    number of samples of the batch. ``valid_loss`` is not weighted.
+
+    For sigmoid and focal, the bias of a Linear layer named ``head``, in a
+    module given as a class, starts at ``-log(n_classes - 1)``, and weight
+    decay leaves it alone.
+
+    References
+    ----------
+    Cui, Jia, Lin, Song and Belongie, "Class-Balanced Loss Based on Effective
+    Number of Samples", CVPR 2019.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sk_cbloss import CBNeuralNetClassifier, load_digits_lt
+    >>> X, y = load_digits_lt(return_X_y=True)
+    >>> net = CBNeuralNetClassifier(loss="focal", beta=0.99, random_state=0)
+    >>> model = make_pipeline(StandardScaler(), net).fit(X, y)
+    >>> X_test, y_test = load_digits_lt("test", return_X_y=True)
+    >>> model.predict_proba(X_test).shape
+    (500, 10)
+    """
+
+    _doc_link_module = "sk_cbloss"
+
+    history_, initialized_, virtual_params_ = _Stored(), _Stored(), _Stored()
+
+    def __init__(
+        self,
+        module=None,
+        *,
+        loss="softmax",
+        beta=None,
+        gamma=None,
+        normalize="classes",
+        random_state=None,
+        dtype="float32",
+        criterion=None,
+        optimizer=torch.optim.Adam,
+        lr=0.01,
+        max_epochs=30,
+        batch_size=128,
+        iterator_train=BatchLoader,
+        iterator_train__shuffle=True,
+        iterator_valid=BatchLoader,
+        dataset=ArrayDataset,
+        train_split=None,
+        classes=None,
+        callbacks=None,
+        predict_nonlinearity="auto",
+        warm_start=False,
+        verbose=0,
+        device="auto",
+        compile=False,
+        use_caching="auto",
+        torch_load_kwargs=None,
+        **kwargs,
+    ):
+        super().__init__(
+            module,
+            criterion=criterion,
+            optimizer=optimizer,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            iterator_train=iterator_train,
+            iterator_train__shuffle=iterator_train__shuffle,
+            iterator_valid=iterator_valid,
+            dataset=dataset,
+            train_split=train_split,
+            classes=classes,
+            callbacks=callbacks,
+            predict_nonlinearity=predict_nonlinearity,
+            warm_start=warm_start,
+            verbose=verbose,
+            device=device,
+            compile=compile,
+            use_caching=use_caching,
+            torch_load_kwargs=torch_load_kwargs,
+            **kwargs,
+        )
+        self.loss = loss
+        self.beta = beta
+        self.gamma = gamma
+        self.normalize = normalize
+        self.random_state = random_state
+        self.dtype = dtype
+
+    # ------------------------------------------------------------------ parameters
+
+    @property
+    def device(self):
+        """The device in use: what "auto" stands for on this machine."""
+        device = vars(self)["device"]
+        if not _is_auto(device):
+            return device
+        if torch.cuda.is_available():
+            return "cuda"
+        if torch.backends.mps.is_available() and self.dtype == "float32":
+            return "mps"
+        return "cpu"
+
+    @device.setter
+    def device(self, device):
+        vars(self)["device"] = device
+
+    def _get_param_names(self):
+        return [name for name in super()._get_param_names() if not name.startswith("_")]
+
+    def get_params(self, deep=True, **kwargs):
+        """Return the parameters.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to include the callbacks' parameters.
+        **kwargs : dict
+            Not used.
+
+        Returns
+        -------
+        dict
+            Parameters by name.
+        """
+        params = super().get_params(deep=deep, **kwargs)
+        return params | {"device": vars(self)["device"]}
+
+    def set_params(self, **kwargs):
+        """Set parameters.
+
+        Those of the loss (``loss``, ``beta``, ``gamma``, ``normalize``) act at
+        the next fit; ``module__*`` and ``criterion__*`` on a fitted net make
+        these anew at once, as in skorch.
+
+        Parameters
+        ----------
+        **kwargs : dict
+            Parameters by name.
+
+        Returns
+        -------
+        self : CBNeuralNetClassifier
+            The net.
+        """
+        if not self.initialized_ and "callbacks" in kwargs:
+            # skorch would initialise them at once; until fit, they are plain parameters.
+            self.callbacks = kwargs.pop("callbacks")
+        return super().set_params(**kwargs)
+
+    def _check_parameters(self):
+        if not isinstance(self.loss, str) or self.loss not in LOSSES:
+            names = ", ".join(map(repr, sorted(LOSSES)))
+            raise ValueError(f"loss must be one of {names}, got {self.loss!r}.")
+        if self.beta is not None:
+            check_beta(self.beta)
+        check_normalize(self.normalize)
+        if self.gamma is not None:
+            check_gamma(self.gamma)
+            if "gamma" not in inspect.signature(LOSSES[self.loss]).parameters:
+                raise ValueError(
+                    f"gamma must be None for loss={self.loss!r}, which has none, "
+                    f"got {self.gamma!r}. Search several losses with a list of grids."
+                )
+        if self.dtype not in DTYPES:
+            raise ValueError(f"dtype must be 'float32' or 'float64', got {self.dtype!r}.")
+        if self.criterion is not None:
+            for name in ("loss", "beta", "gamma", "normalize"):
+                default = inspect.signature(type(self)).parameters[name].default
+                if getattr(self, name) != default:
+                    raise ValueError(
+                        f"{name} must be left at {default!r} when criterion replaces the loss, "
+                        f"got {getattr(self, name)!r}."
+                    )
+
+    @property
+    def _weighs_classes(self):
+        """Whether the loss weighs classes, which then must not be weighed from outside."""
+        beta = LOSSES[self.loss].default_beta if self.beta is None else self.beta
+        return self.criterion is None and beta != 0
+
+    # ------------------------------------------------------------------ components
+
+    @property
+    def _default_callbacks(self):
+        return [
+            ("epoch_timer", EpochTimer()),
+            ("train_loss", PassthroughScoring(name="train_loss", on_train=True)),
+            ("valid_loss", PassthroughScoring(name="valid_loss")),
+            (
+                "valid_balanced_accuracy",
+                EpochScoring(
+                    balanced_accuracy, name="valid_balanced_accuracy", lower_is_better=False
+                ),
+            ),
+            ("print_log", PrintLog()),
+        ]
+
+    def initialize_callbacks(self):
+        """Initialise the callbacks; those that score see labels, not positions.
+
+        Returns
+        -------
+        self : CBNeuralNetClassifier
+            The net.
+        """
+        super().initialize_callbacks()
+        classes = getattr(self, "classes_", None)
+        for position, (name, callback) in enumerate(self.callbacks_):
+            scores = isinstance(callback, EpochScoring | BatchScoring)
+            if scores and callback.target_extractor is to_numpy and classes is not None:
+                callback = copy.copy(callback)  # it may be the user's own
+                callback.target_extractor = DecodeLabels(classes)
+                self.callbacks_[position] = (name, callback)
+        return self
+
+    def initialize_module(self):
+        """Build the module, of the sizes that the data has.
+
+        Returns
+        -------
+        self : CBNeuralNetClassifier
+            The net.
+        """
+        module = MLP if self.module is None else self.module
+        kwargs = self.get_params_for("module")
+        if isinstance(module, nn.Module):
+            if not kwargs:
+                module = copy.deepcopy(module)
+        else:
+            kwargs = self._learned_sizes(module) | kwargs
+        built = self.initialized_instance(module, kwargs)
+        bias = getattr(getattr(built, "head", None), "bias", None)
+        self._starts_bias = False
+        if not isinstance(module, nn.Module) and self.criterion is None and bias is not None:
+            start = LOSSES[self.loss].initial_bias(len(bias))
+            if start is not None:
+                nn.init.constant_(bias, start)
+                self._starts_bias = True
+        if self.dtype == "float64":
+            built = built.double()
+        self.module_ = built
+        return self
+
+    def _learned_sizes(self, module):
+        named = inspect.signature(module).parameters
+        sizes = {
+            "n_features": getattr(self, "n_features_in_", None),
+            "n_classes": len(self.classes_) if hasattr(self, "classes_") else None,
+        }
+        return {name: size for name, size in sizes.items() if name in named and size is not None}
+
+    def initialize_criterion(self):
+        """Build the loss from the classes' counts.
+
+        Returns
+        -------
+        self : CBNeuralNetClassifier
+            The net.
+        """
+        if self.criterion is not None:
+            return super().initialize_criterion()
+        self.criterion_ = self._build_loss()
+        return self
+
+    def _build_loss(self):
+        loss = LOSSES[self.loss]
+        kwargs = {} if self.gamma is None else {"gamma": self.gamma}
+        kwargs |= self.get_params_for("criterion")
+        if hasattr(self, "class_count_"):
+            built = loss.from_class_count(
+                self.class_count_, beta=self.beta, normalize=self.normalize, **kwargs
+            )
+        else:
+            built = loss(**kwargs)
+        return built.to(DTYPES[self.dtype])
+
+    def get_params_for_optimizer(self, prefix, named_parameters):
+        """Return the optimizer's arguments; weight decay leaves a started bias alone.
+
+        Parameters
+        ----------
+        prefix : str
+            Name of the optimizer.
+        named_parameters : iterator
+            Names and parameters.
+
+        Returns
+        -------
+        args : tuple
+            Positional arguments.
+        kwargs : dict
+            Keyword arguments.
+        """
+        args, kwargs = super().get_params_for_optimizer(prefix, list(named_parameters))
+        if self._decays_started_bias(prefix, kwargs):
+            (group,) = args[0]
+            bias = self.module_.head.bias
+            rest = [p for p in group["params"] if p is not bias]
+            args = ([{"params": [bias], "weight_decay": 0}, {"params": rest}],)
+        return args, kwargs
+
+    def _decays_started_bias(self, prefix, kwargs):
+        if prefix != "optimizer" or not self._starts_bias:
+            return False
+        if hasattr(self, "optimizer__param_groups"):
+            return False
+        decay = inspect.signature(self.optimizer).parameters.get("weight_decay")
+        return bool(kwargs.get("weight_decay", decay.default if decay else 0))
+
+    # ------------------------------------------------------------------ data
+
+    def check_data(self, X, y=None):
+        """Do nothing: data is checked before the net is built.
+
+        Parameters
+        ----------
+        X : object
+            Not used.
+        y : object
+            Not used.
+        """
+
+    def get_dataset(self, X, y=None):
+        """Return a data set; features to predict on are checked first.
+
+        Parameters
+        ----------
+        X : Dataset, array-like, sparse matrix, DataFrame, dict or list of arrays
+            Features.
+        y : array of shape (n_samples,), default=None
+            Positions of the classes, in training.
+
+        Returns
+        -------
+        torch.utils.data.Dataset
+            The data set.
+        """
+        if y is None and not is_dataset(X):
+            X = check_features(self, X, dtype=self.dtype, reset=False)
+        return super().get_dataset(X, y)
+
+    def _learn_data(self, X, y, sample_weight, *, reset, classes=None):
+        """Return features and class positions for training; learn classes and their counts."""
+        self._check_parameters()
+        if is_dataset(X):
+            if sample_weight is not None:
+                raise ValueError(
+                    "sample_weight must be None with a Dataset, which batches by itself, "
+                    f"got {type(sample_weight).__name__}."
+                )
+            y = _dataset_labels(X) if y is None else y
+        elif y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
+            )
+        else:
+            X = check_features(self, X, dtype=self.dtype, reset=reset)
+        y = column_or_1d(y.detach().cpu().numpy() if hasattr(y, "detach") else y, warn=True)
+        check_classification_targets(y)
+        n_samples = len(X) if is_dataset(X) else _n_samples(X)
+        if n_samples != len(y):
+            raise ValueError(
+                f"X and y must have the same number of samples, got {n_samples} and {len(y)}."
+            )
+        if sample_weight is not None:
+            sample_weight = check_sample_weight(sample_weight, len(y))
+        if reset:
+            self.classes_inferred_ = np.unique(y if classes is None else classes)
+        y = self._positions(y, is_dataset(X))
+        count = np.bincount(y, weights=sample_weight, minlength=len(self.classes_))
+        self.class_count_ = count.astype(np.float64) + (0 if reset else self.class_count_)
+        if classes is None and self.classes is None and np.count_nonzero(self.class_count_) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs samples of at least 2 classes, "
+                f"got one class: {self.classes_[np.argmax(self.class_count_)]!s}."
+            )
+        if sample_weight is not None:
+            X = with_sample_weight(X, (sample_weight / sample_weight.mean()).astype(self.dtype))
+        return X, y
+
+    def _positions(self, y, in_dataset):
+        """Return the positions of labels in classes_."""
+        labels, inverse = np.unique(y, return_inverse=True)
+        known = {label: position for position, label in enumerate(self.classes_.tolist())}
+        unseen = [label for label in labels.tolist() if label not in known]
+        if in_dataset and set(labels.tolist()) <= set(range(len(known))):
+            return y  # a Dataset's targets are positions already
+        if in_dataset:
+            raise ValueError(
+                f"A Dataset's targets must be integers from 0 to {len(known) - 1}, the positions "
+                f"of the classes, got {labels[-1]!r}."
+            )
+        if unseen:
+            raise ValueError(
+                f"y must hold only the {len(known)} known classes, got {unseen[0]!r}."
+            )
+        return np.array([known[label] for label in labels.tolist()], dtype=np.int64)[inverse]
+
+    # ------------------------------------------------------------------ training
+
+    @with_callbacks
+    def fit(self, X, y=None, sample_weight=None, **fit_params):
+        """Build the net and train it.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
+            Features; or a dict or list of arrays for a module of several
+            inputs; or a torch Dataset. Numbers are cast to ``dtype`` (except
+            integers in a dict or list), sparse matrices made dense a batch at
+            a time.
+        y : array-like of shape (n_samples,)
+            Class labels of any kind. None only with a Dataset that holds them.
+        sample_weight : array-like of shape (n_samples,) or number, default=None
+            Weights of the samples.
+        **fit_params : dict
+            Handed to the module's ``forward`` and to ``train_split``.
+
+        Returns
+        -------
+        self : CBNeuralNetClassifier
+            The trained net.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is invalid.
+        """
+        anew = not (self.warm_start and self.initialized_)
+        return self._train(X, y, sample_weight, fit_params, anew=anew, counts_anew=True)
+
+    @with_callbacks
+    def partial_fit(self, X, y=None, classes=None, sample_weight=None, **fit_params):
+        """Go on training, for ``max_epochs`` epochs; the classes' counts add up.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
+            Features, as in ``fit``.
+        y : array-like of shape (n_samples,)
+            Class labels.
+        classes : array-like of shape (n_classes,), default=None
+            All class labels, in the first call, if y lacks some of them.
+        sample_weight : array-like of shape (n_samples,) or number, default=None
+            Weights of the samples.
+        **fit_params : dict
+            Handed to the module's ``forward`` and to ``train_split``.
+
+        Returns
+        -------
+        self : CBNeuralNetClassifier
+            The trained net.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is invalid, or y holds a new class.
+        """
+        anew = not self.initialized_
+        return self._train(
+            X, y, sample_weight, fit_params, anew=anew, counts_anew=anew, classes=classes
+        )
+
+    def _train(self, X, y, sample_weight, fit_params, *, anew, counts_anew, classes=None):
+        data, positions = self._learn_data(
+            X, y, sample_weight, reset=anew or counts_anew, classes=classes
+        )
+        with seeded(self._next_seed(anew), self.device):
+            if anew:
+                self.initialize()
+            elif self.criterion is None:
+                self.criterion_.load_state_dict(self._build_loss().state_dict())
+            self._report_fit_begin(X, y)
+            method = "fit" if counts_anew else "partial_fit"
+            super().partial_fit(data, positions, _routing_method=method, **fit_params)
+            self._report_fit_end(X, y)
+        return self
+
+    def _next_seed(self, anew):
+        if self.random_state is None:
+            return None
+        if anew or not hasattr(self, "_random_state"):
+            self._random_state = check_random_state(self.random_state)
+        return self._random_state.randint(np.iinfo(np.int32).max)
+
+    def infer(self, x, **fit_params):
+        """Apply the module to a batch.
+
+        Parameters
+        ----------
+        x : tensor, dict or list of tensors
+            The batch's features.
+        **fit_params : dict
+            Handed to the module's ``forward``.
+
+        Returns
+        -------
+        tensor or tuple of tensors
+            What the module returns.
+        """
+        x, _ = split_sample_weight(x)
+        return super().infer(x, **fit_params)
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Return the loss of a batch: weighted in training, plain in validation.
+
+        Parameters
+        ----------
+        y_pred : tensor of shape (n_samples, n_classes)
+            Logits.
+        y_true : tensor of shape (n_samples,)
+            Positions of the classes.
+        X : tensor, dict or list of tensors, default=None
+            The batch's features, with its sample weights if there are any.
+        training : bool, default=False
+            Whether this is a training step.
+
+        Returns
+        -------
+        tensor of shape ()
+            The loss.
+        """
+        _, sample_weight = split_sample_weight(X)
+        if not training:
+            sample_weight = None
+        if sample_weight is not None:
+            sample_weight = to_tensor(sample_weight, device=self.device)
+        if self.criterion is None:
+            logits = y_pred[0] if isinstance(y_pred, tuple) else y_pred
+            target = to_tensor(y_true, device=self.device)
+            if training:
+                return self.criterion_(logits, target, sample_weight)
+            return self.criterion_.loss_per_sample(logits, target).mean()
+        loss = super().get_loss(y_pred, y_true, X=X, training=training)
+        if sample_weight is None:
+            return loss.mean()
+        if not loss.ndim:
+            raise ValueError(
+                "criterion must have reduction='none' with sample_weight, "
+                "got one that returns a single loss a batch."
+            )
+        return (loss * sample_weight).mean()
+
+    # ------------------------------------------------------------------ prediction
+
+    def _logits(self, X):
+        check_is_fitted(self)
+        logits = self.forward(X)
+        return logits[0] if isinstance(logits, tuple) else logits
+
+    def decision_function(self, X):
+        """Return the logits.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes) or (n_samples,)
+            Logits; with two classes, the second class's minus the first's.
+        """
+        logits = to_numpy(self._logits(X))
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+
+    def predict(self, X):
+        """Predict the class of the largest logit.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Class labels.
+        """
+        positions = to_numpy(self._logits(X).argmax(dim=1))
+        return self.classes_[positions]
+
+    def predict_proba(self, X):
+        """Predict probabilities, as the weighted loss sees them.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities for classes as frequent as their weighted counts,
+            not as in the training data.
+        """
+        check_is_fitted(self)
+        if self._loss_owns_probabilities:
+            return to_numpy(self.criterion_.predict_proba(self._logits(X)))
+        return super().predict_proba(X)
+
+    def predict_log_proba(self, X):
+        """Predict the logarithm of the probabilities.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Logarithms of what ``predict_proba`` gives.
+        """
+        check_is_fitted(self)
+        if self._loss_owns_probabilities:
+            return to_numpy(self.criterion_.predict_log_proba(self._logits(X)))
+        return np.log(super().predict_proba(X))
+
+    @property
+    def _loss_owns_probabilities(self):
+        return self.criterion is None and self.predict_nonlinearity == "auto"
+
+    # ------------------------------------------------------------------ persistence
+
+    def load_params(self, *args, **kwargs):
+        """Load parameters and history; see skorch.
+
+        Parameters
+        ----------
+        *args : tuple
+            See ``skorch.NeuralNet.load_params``.
+        **kwargs : dict
+            See ``skorch.NeuralNet.load_params``.
+        """
+        requested = vars(self)["device"]
+        super().load_params(*args, **kwargs)
+        self.device = requested
+
+    def __setstate__(self, state):
+        if not _is_auto(state["device"]):
+            super().__setstate__(state)
+            return
+        # Which device "auto" is depends on the machine that loads.
+        vars(self).update(device="auto", dtype=state["dtype"])
+        super().__setstate__(state | {"device": self.device})
+        self.device = "auto"
+
+    __repr__ = BaseEstimator.__repr__
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.target_tags.required = True
+        return tags
+
+
+def _is_auto(device):
+    return isinstance(device, str) and device == "auto"
+
+
+def _n_samples(X):
+    if isinstance(X, dict | list):
+        X = next(iter(X.values())) if isinstance(X, dict) else X[0]
+    return X.shape[0]
+
+
+def _dataset_labels(dataset):
+    """Return a Dataset's labels: its targets, or those of the arrays it holds."""
+    for name in ("targets", "y"):
+        labels = getattr(dataset, name, None)
+        if labels is not None:
+            return np.asarray(labels)
+    if isinstance(dataset, torch.utils.data.TensorDataset):
+        return dataset.tensors[-1].numpy()
+    raise ValueError(
+        "y must be passed beside a Dataset that has no targets, "
+        f"got y=None and {type(dataset).__name__}."
+    )

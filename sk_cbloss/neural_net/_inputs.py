@@ -1,0 +1,77 @@
+"""Features as the net takes them: arrays, sparse matrices, frames, dicts and lists of arrays."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import scipy.sparse
+from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import validate_data
+
+# Sample weights travel with the features, so that splitting, shuffling and batching keep them
+# together; features that are a single array then stand under the second key.
+SAMPLE_WEIGHT = "sk_cbloss.sample_weight"
+ARRAY = "sk_cbloss.array"
+
+
+def is_multi_input(X):
+    """Whether X is several arrays: a dict, or a list of arrays of two or more dimensions."""
+    if scipy.sparse.issparse(X):  # a DOK matrix is a dict
+        return False
+    if isinstance(X, Mapping):
+        return True
+    return isinstance(X, list | tuple) and bool(X) and all(getattr(x, "ndim", 0) > 1 for x in X)
+
+
+def check_features(net, X, *, dtype, reset):
+    """Return features in the net's dtype, checked as scikit-learn does."""
+    if is_multi_input(X):
+        named = X.items() if isinstance(X, Mapping) else enumerate(X)
+        arrays = {name: _cast(value, dtype) for name, value in named}
+        check_consistent_length(*arrays.values())
+        return arrays if isinstance(X, Mapping) else list(arrays.values())
+    if hasattr(X, "detach"):  # a torch tensor, on any device
+        X = X.detach().cpu().numpy()
+    try:
+        return validate_data(net, X, reset=reset, dtype=dtype, accept_sparse="csr", allow_nd=True)
+    except ValueError:
+        text = _text_columns(X)
+        if not text:
+            raise
+        raise ValueError(
+            f"X must hold numbers, got text in column {', '.join(map(repr, text))}. Encode it "
+            f"first: make_column_transformer((OneHotEncoder(), {text!r}), "
+            "remainder='passthrough') before the net in a Pipeline."
+        ) from None
+
+
+def _cast(value, dtype):
+    value = value.detach().cpu().numpy() if hasattr(value, "detach") else value
+    value = value.tocsr() if scipy.sparse.issparse(value) else np.asarray(value)
+    # Integers stay what they are: an embedding looks them up.
+    return value.astype(dtype) if value.dtype.kind == "f" else value
+
+
+def _text_columns(X):
+    """Return the names of a DataFrame's columns that hold no numbers."""
+    names = []
+    for name in getattr(X, "columns", ()):
+        try:
+            np.asarray(X[name], dtype=np.float64)
+        except (TypeError, ValueError):
+            names.append(name)
+    return names
+
+
+def with_sample_weight(X, sample_weight):
+    """Return features that carry their samples' weights."""
+    if isinstance(X, Mapping):
+        return {**X, SAMPLE_WEIGHT: sample_weight}
+    return {ARRAY: X, SAMPLE_WEIGHT: sample_weight}
+
+
+def split_sample_weight(X):
+    """Return a batch's features and its sample weights, or None without."""
+    if not isinstance(X, Mapping) or SAMPLE_WEIGHT not in X:
+        return X, None
+    rest = {name: value for name, value in X.items() if name != SAMPLE_WEIGHT}
+    return rest.get(ARRAY, rest), X[SAMPLE_WEIGHT]

@@ -1,0 +1,63 @@
+"""The modules that come with the net."""
+
+from torch import nn
+
+from sk_cbloss._validation import check_integer
+
+
+class MLP(nn.Module):
+    """Multi-layer perceptron: Linear, ReLU and Dropout a hidden layer, and a linear head.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of features; inputs of shape (n_samples, ...) are flattened.
+        The net fills it in.
+    n_classes : int
+        Number of classes. The net fills it in.
+    hidden_units : sequence of int, default=(100,)
+        Width of each hidden layer.
+    dropout : float in [0, 1), default=0.0
+        Share of the hidden units that each training step leaves out.
+
+    Attributes
+    ----------
+    head : torch.nn.Linear
+        The last layer.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_cbloss.neural_net import MLP
+    >>> MLP(n_features=64, n_classes=10)(torch.zeros(5, 64)).shape
+    torch.Size([5, 10])
+    """
+
+    def __init__(self, n_features, n_classes, hidden_units=(100,), dropout=0.0):
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), got {dropout!r}.")
+        layers = [nn.Flatten()]
+        width = n_features
+        for units in hidden_units:
+            units = check_integer(units, "hidden_units", minimum=1)
+            layers += [nn.Linear(width, units), nn.ReLU()]
+            layers += [nn.Dropout(dropout)] if dropout else []
+            width = units
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(width, n_classes)
+
+    def forward(self, x):
+        """Return logits.
+
+        Parameters
+        ----------
+        x : tensor of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        tensor of shape (n_samples, n_classes)
+            Logits.
+        """
+        return self.head(self.body(x))

@@ -1,0 +1,55 @@
+"""scikit-learn's own callbacks, where there are any (1.9 and later)."""
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:
+
+    class CallbackSupportMixin:
+        """No callbacks."""
+
+        def _init_callback_context(self, **kwargs):
+            return _NoContext()
+
+    class _NoContext:
+        def subcontext(self, **kwargs):
+            return self
+
+        def call_on_fit_task_begin(self, **kwargs):
+            return self
+
+        def call_on_fit_task_end(self, **kwargs):
+            return False
+
+    def with_callbacks(method):
+        """Return the method as it is."""
+        return method
+
+
+class EpochReporter(CallbackSupportMixin):
+    """Tell scikit-learn's callbacks of each epoch, so that progress bars nest in a search's."""
+
+    def _report_fit_begin(self, X, y):
+        self._fit_context = self._init_callback_context(max_subtasks=self.max_epochs)
+        self._fit_context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        self._epoch_context, self._stop_requested = None, False
+
+    def _report_fit_end(self, X, y):
+        self._fit_context.call_on_fit_task_end(
+            estimator=self, X=X, y=y, reconstruction_attributes=dict
+        )
+        del self._fit_context, self._epoch_context, self._stop_requested
+
+    def on_epoch_begin(self, net, **kwargs):
+        """Open the epoch's task; stop here, between epochs, if a callback has asked for it."""
+        if self._stop_requested:
+            raise KeyboardInterrupt  # skorch's way to end training early
+        super().on_epoch_begin(net, **kwargs)
+        self._epoch_context = self._fit_context.subcontext(task_name="epoch")
+        self._epoch_context.call_on_fit_task_begin(estimator=self)
+
+    def on_epoch_end(self, net, **kwargs):
+        """Close the epoch's task."""
+        super().on_epoch_end(net, **kwargs)
+        self._stop_requested = self._epoch_context.call_on_fit_task_end(
+            estimator=self, reconstruction_attributes=dict
+        )

@@ -1,0 +1,50 @@
+"""Values of beta worth searching."""
+
+import numpy as np
+
+from sk_cbloss._validation import check_class_count, check_integer
+
+
+def beta_grid(class_count, *, n_betas=8, include_limits=False):
+    """Values of beta worth searching for classes of these sizes.
+
+    ``N = 1 / (1 - beta)``, the number of distinct prototypes of a class, is
+    the natural scale. The grid is log-uniform in N from half the smallest
+    class to ten times the largest; beyond these ends beta changes nothing.
+
+    Parameters
+    ----------
+    class_count : array-like of shape (n_classes,)
+        Number of samples of each class; classes without samples do not count.
+    n_betas : int, default=8
+        Number of values between the limits, at least 2.
+    include_limits : bool, default=False
+        Whether to add the limits: 0 (no re-weighting) and 1 (inverse
+        frequency).
+
+    Returns
+    -------
+    ndarray of shape (n_betas,), (n_betas + 1,) or (n_betas + 2,)
+        Increasing values in [0, 1]. With a class of one or two samples the
+        grid itself starts at 0, which is then not added again.
+
+    Raises
+    ------
+    ValueError
+        If a count is negative, infinite or NaN, no class has samples, or
+        n_betas is below 2.
+
+    Examples
+    --------
+    >>> from sk_cbloss import beta_grid
+    >>> beta_grid([5000, 500, 50], n_betas=4).round(5)
+    array([0.96   , 0.99683, 0.99975, 0.99998])
+    """
+    class_count = check_class_count(class_count)
+    n_betas = check_integer(n_betas, "n_betas", minimum=2)
+    class_count = class_count[class_count > 0]
+    if not class_count.size:
+        raise ValueError("class_count must hold a class that has samples, got none.")
+    volume = np.geomspace(max(1, class_count.min() / 2), 10 * class_count.max(), n_betas)
+    beta = 1 - 1 / volume
+    return np.unique(np.r_[0, beta, 1]) if include_limits else beta

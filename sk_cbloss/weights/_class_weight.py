@@ -1,0 +1,74 @@
+"""Class weights: one over the effective number, normalised."""
+
+import numpy as np
+
+from sk_cbloss._validation import check_class_count, check_normalize
+from sk_cbloss.weights._effective_number import effective_number
+
+
+def class_balanced_weight(class_count, *, beta, normalize="classes"):
+    r"""Class-balanced weight of each class, in inverse proportion to its effective number.
+
+    Parameters
+    ----------
+    class_count : array-like of shape (n_classes,)
+        Number of samples of each class, finite and >= 0, not all 0.
+    beta : float in [0, 1]
+        See :func:`effective_number`. 0 weighs all classes alike, 1 gives
+        inverse frequency.
+    normalize : {"classes", "samples"} or None, default="classes"
+        - "classes": the weights sum to the number of classes that have
+          samples, as in the paper;
+        - "samples": the mean weight over the samples is 1, scikit-learn's
+          convention;
+        - None: the bare :math:`1 / E_n`.
+
+    Returns
+    -------
+    ndarray of shape (n_classes,), dtype float64
+        Class weights. A class without samples has weight 0 and takes no part
+        in the normalisation.
+
+    Raises
+    ------
+    ValueError
+        If beta, normalize or a count is invalid, or no class has samples.
+
+    See Also
+    --------
+    class_balanced_sample_weight : The same for each sample, from labels.
+    sklearn.utils.class_weight.compute_class_weight : What beta = 1 with
+        "samples" equals, at ``class_weight="balanced"``.
+
+    References
+    ----------
+    Cui, Jia, Lin, Song and Belongie, "Class-Balanced Loss Based on Effective
+    Number of Samples", CVPR 2019, section 4.
+
+    Examples
+    --------
+    >>> from sk_cbloss import class_balanced_weight
+    >>> class_balanced_weight([5000, 50], beta=0.999).round(3)
+    array([0.094, 1.906])
+    >>> class_balanced_weight([5000, 50], beta=1, normalize="samples")
+    array([ 0.505, 50.5  ])
+    """
+    class_count, normalize = check_class_count(class_count), check_normalize(normalize)
+    if class_count.ndim != 1:
+        raise ValueError(f"class_count must be 1-dimensional, got shape {class_count.shape}.")
+    seen = class_count > 0
+    if not seen.any():
+        raise ValueError("class_count must hold a class that has samples, got only zeros.")
+    effective = effective_number(class_count[seen], beta=beta)
+    weight = np.zeros_like(class_count)
+    if normalize is None:
+        weight[seen] = 1 / effective
+        return weight
+    # Relative to the rarest class, so that tiny fractional counts cannot overflow.
+    relative = effective.min() / effective
+    if normalize == "classes":
+        weight[seen] = relative * (seen.sum() / relative.sum())
+    else:
+        share = class_count[seen] / class_count[seen].sum()
+        weight[seen] = relative / (share * relative).sum()
+    return weight

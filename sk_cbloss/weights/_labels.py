@@ -1,0 +1,179 @@
+"""Labels of any kind, read chunk by chunk as positions in a list of classes."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils import assert_all_finite, column_or_1d
+
+# A chunk's temporaries stay in the processor's cache, and memory stays at the result's.
+CHUNK = 2**16
+# Integers that span no more than this are counted without sorting them.
+SMALL_RANGE = 2**14
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels and the classes they may belong to, as positions.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_samples,)
+        The labels, or codes that stand for them.
+    classes : ndarray of shape (n_candidates,)
+        Candidates in no particular order; some may have no sample (gaps in a
+        range of integers).
+    positions : callable
+        Maps a chunk of values to positions in classes.
+    """
+
+    values: np.ndarray
+    classes: np.ndarray
+    positions: Callable[[np.ndarray], np.ndarray]
+
+    def count(self, sample_weight=None):
+        """Return the number of samples, or the sum of their weights, of each candidate."""
+        total = np.zeros(len(self.classes), dtype=np.float64 if sample_weight is not None else int)
+        for rows in chunks(self.values):
+            weight = None if sample_weight is None else sample_weight[rows]
+            codes = self.positions(self.values[rows])
+            total += np.bincount(codes, weights=weight, minlength=len(total))
+        return total.astype(np.float64)
+
+    def gather(self, class_weight):
+        """Return the weight of each sample's class."""
+        weight = np.empty(len(self.values))
+        for rows in chunks(self.values):
+            # "clip" skips a bounds check that cannot fail here.
+            class_weight.take(self.positions(self.values[rows]), out=weight[rows], mode="clip")
+        return weight
+
+
+def chunks(values):
+    """Return the slices that cover values."""
+    return (slice(start, start + CHUNK) for start in range(0, len(values), CHUNK))
+
+
+def read_labels(y):
+    """Return y as Labels, whatever holds it and whatever it holds."""
+    if hasattr(y, "detach"):  # a torch tensor, on any device
+        y = y.detach().cpu().numpy()
+    y = getattr(y, "array", y)  # a pandas Series or Index
+    if hasattr(y, "categories") and hasattr(y, "codes"):
+        return _from_categories(y)
+    if isinstance(y, list | tuple):
+        y = _from_list(y)
+    elif hasattr(y, "to_numpy"):  # pandas and polars
+        y = y.to_numpy()
+    y = column_or_1d(y, warn=True)
+    return _READERS.get(y.dtype.kind, _from_sortable)(y)
+
+
+def _from_list(y):
+    array = np.asarray(y)
+    # numpy makes floats of integers too large for it, and strings of all that stands beside one.
+    integers_lost = array.dtype.kind == "f" and all(isinstance(label, Integral) for label in y)
+    strings_made = array.dtype.kind == "U" and not all(isinstance(label, str) for label in y)
+    return np.array(y, dtype=object) if integers_lost or strings_made else array
+
+
+def _from_integers(y):
+    if y.dtype.kind == "b":
+        return Labels(y, np.array([False, True]), lambda chunk: chunk.astype(np.intp))
+    low, high = _extremes(y)
+    if high - low >= max(SMALL_RANGE, len(y) // 64):
+        return _from_sortable(y)
+    classes = np.array(range(low, high + 1), dtype=y.dtype)
+    if y.dtype == np.intp and low == 0:
+        return Labels(y, classes, lambda chunk: chunk)
+    if y.dtype.itemsize < 8:  # widen first: a difference of small integers may not fit
+        return Labels(y, classes, lambda chunk: np.subtract(chunk, low, dtype=np.intp))
+    return Labels(
+        y, classes, lambda chunk: (chunk - y.dtype.type(low)).astype(np.intp, copy=False)
+    )
+
+
+def _extremes(y):
+    ends = [(int(y[rows].min()), int(y[rows].max())) for rows in chunks(y)]
+    # Few classes just above 0 count as starting there: nothing then needs subtracting.
+    low, high = (
+        min((low for low, _ in ends), default=0),
+        max((high for _, high in ends), default=0),
+    )
+    return (0 if 0 < low <= high < SMALL_RANGE else low), high
+
+
+def _from_sortable(y):
+    classes = np.unique(y)
+
+    def positions(chunk):
+        present, inverse = np.unique(chunk, return_inverse=True)
+        return classes.searchsorted(present).take(inverse)
+
+    return Labels(y, classes, positions)
+
+
+def _from_floats(y):
+    assert_all_finite(y, input_name="y")
+    fractional = y != np.floor(y)
+    if fractional.any():
+        raise ValueError(
+            f"y must hold class labels, got the continuous value {y[fractional][0].item()!r}."
+        )
+    return _from_sortable(y)
+
+
+def _from_strings(y):
+    # Number the strings by a hash of their characters, then check the numbers against them.
+    characters = np.ascontiguousarray(y).view(np.uint32 if y.dtype.kind == "U" else np.uint8)
+    characters = characters.reshape(len(y), -1)
+    factor = np.random.default_rng(0).integers(2**63, size=characters.shape[1], dtype=np.uint64)
+    hashed = np.empty(len(y), dtype=np.uint64)
+    for rows in chunks(y):
+        np.dot(characters[rows].astype(np.uint64), factor * 2 + 1, out=hashed[rows])
+    present, codes = np.unique(hashed, return_inverse=True)
+    example = np.empty(len(present), dtype=np.intp)
+    example[codes] = np.arange(len(y))
+    classes = y[example]
+    if all((classes[codes[rows]] == y[rows]).all() for rows in chunks(y)):
+        return Labels(codes, classes, lambda chunk: chunk)
+    return _from_sortable(y)
+
+
+def _from_objects(y):
+    if pandas := sys.modules.get("pandas"):  # faster than a dict, and no reason to load it
+        codes, classes = pandas.factorize(y)
+        missing = (codes < 0).any()
+    else:
+        values = y.tolist()
+        index = {label: code for code, label in enumerate(dict.fromkeys(values))}
+        codes = np.fromiter(map(index.__getitem__, values), np.intp, len(values))
+        classes = np.empty(len(index), dtype=object)
+        classes[:] = list(index)
+        missing = any(label is None or label != label for label in index)
+    if missing:
+        raise ValueError("y must not have missing labels, got a missing value.")
+    kinds = {type(label).__name__ for label in classes.tolist()}
+    if "str" in kinds and len(kinds) > 1:
+        raise ValueError(f"y must hold labels of one kind, got {' and '.join(sorted(kinds))}.")
+    return Labels(codes, classes, lambda chunk: chunk)
+
+
+def _from_categories(y):
+    codes = np.asarray(y.codes)
+    if codes.size and codes.min() < 0:
+        raise ValueError("y must not have missing labels, got a missing value.")
+    return Labels(codes, y.categories.to_numpy(), lambda chunk: chunk.astype(np.intp))
+
+
+_READERS = {
+    "b": _from_integers,
+    "i": _from_integers,
+    "u": _from_integers,
+    "f": _from_floats,
+    "U": _from_strings,
+    "S": _from_strings,
+    "O": _from_objects,
+}

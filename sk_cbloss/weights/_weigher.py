@@ -1,0 +1,274 @@
+"""ClassBalancedWeigher, a transformer that learns class weights."""
+
+import warnings
+
+import numpy as np
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sk_cbloss._validation import check_beta, check_normalize, check_sample_weight
+from sk_cbloss.weights._class_weight import class_balanced_weight
+from sk_cbloss.weights._effective_number import effective_number
+from sk_cbloss.weights._labels import read_labels
+
+
+class UnusedWeightsWarning(UserWarning):
+    """The weights that a ClassBalancedWeigher learned reach no estimator."""
+
+
+class ClassBalancedWeigher(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """Learn class-balanced weights, and give them to any labels of the same classes.
+
+    Features pass through unchanged; what it learns are the classes' counts,
+    effective numbers and weights, and ``sample_weight(y)`` hands them out.
+
+    Parameters
+    ----------
+    beta : float in [0, 1], default=0.999
+        See :func:`effective_number`. 0 weighs all classes alike, 1 gives
+        inverse frequency.
+    normalize : {"classes", "samples"} or None, default="samples"
+        See :func:`class_balanced_weight`.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Sorted class labels.
+    class_count_ : ndarray of shape (n_classes,), dtype float64
+        Number of samples of each class, or the sum of their weights.
+    effective_number_ : ndarray of shape (n_classes,), dtype float64
+        Effective number of samples of each class.
+    class_weight_ : ndarray of shape (n_classes,), dtype float64
+        Weight of each class; 0 for a class whose samples all have weight 0.
+    n_features_in_ : int
+        Number of features seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features seen in fit, if X has names that are all strings.
+
+    See Also
+    --------
+    ClassBalancedClassifier : Weighs any classifier, fold by fold.
+    class_balanced_sample_weight : The same as a function, in one step.
+
+    Notes
+    -----
+    scikit-learn's Pipeline cannot hand weights from one step to the next, so a
+    weigher there would have no effect. ``fit_transform`` says so with an
+    :class:`UnusedWeightsWarning`.
+
+    References
+    ----------
+    Cui, Jia, Lin, Song and Belongie, "Class-Balanced Loss Based on Effective
+    Number of Samples", CVPR 2019, section 4.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sk_cbloss import ClassBalancedWeigher
+    >>> X, y = [[0], [1], [2], [3]], ["rare", "common", "common", "common"]
+    >>> weigher = ClassBalancedWeigher(beta=0.9).fit(X, y)
+    >>> weigher.class_count_
+    array([3., 1.])
+    >>> weigher.sample_weight(y).round(3)
+    array([1.898, 0.701, 0.701, 0.701])
+    >>> model = LogisticRegression().fit(X, y, sample_weight=weigher.sample_weight(y))
+    """
+
+    _doc_link_module = "sk_cbloss"
+
+    def __init__(self, beta=0.999, *, normalize="samples"):
+        self.beta = beta
+        self.normalize = normalize
+
+    def fit(self, X, y, sample_weight=None):
+        """Learn the classes' weights.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
+            Features; only their shape and names are looked at.
+        y : array-like of shape (n_samples,)
+            Class labels of any kind; see :func:`class_balanced_sample_weight`.
+        sample_weight : array-like of shape (n_samples,) or number, default=None
+            Weights that the samples have already; a class counts their sum.
+
+        Returns
+        -------
+        self : ClassBalancedWeigher
+            The fitted weigher.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is invalid.
+        """
+        return self._learn(X, y, sample_weight, classes=None, class_count=None)
+
+    def partial_fit(self, X, y, sample_weight=None):
+        """Add the samples of one more chunk to the counts.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
+            Features; only their shape and names are looked at.
+        y : array-like of shape (n_samples,)
+            Class labels; new classes may come with any chunk.
+        sample_weight : array-like of shape (n_samples,) or number, default=None
+            Weights that the samples have already; a class counts their sum.
+
+        Returns
+        -------
+        self : ClassBalancedWeigher
+            The weigher, fitted to all chunks so far.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is invalid.
+        """
+        return self._learn(
+            X,
+            y,
+            sample_weight,
+            getattr(self, "classes_", None),
+            getattr(self, "class_count_", None),
+        )
+
+    def _learn(self, X, y, sample_weight, classes, class_count):
+        beta, normalize = check_beta(self.beta), check_normalize(self.normalize)
+        if y is None:
+            raise ValueError(
+                "ClassBalancedWeigher requires y to be passed, but the target y is None."
+            )
+        X = self._check_features(X, reset=classes is None)
+        labels = read_labels(y)
+        if len(labels.values) != X.shape[0]:
+            raise ValueError(
+                "X and y must have the same number of samples, "
+                f"got {X.shape[0]} and {len(labels.values)}."
+            )
+        if sample_weight is not None:
+            sample_weight = check_sample_weight(sample_weight, X.shape[0])
+        seen = np.flatnonzero(labels.count())
+        new_classes, new_count = labels.classes[seen], labels.count(sample_weight)[seen]
+        if classes is not None:
+            new_classes = np.concatenate([classes, new_classes])
+            new_count = np.concatenate([class_count, new_count])
+        self.classes_, position = np.unique(new_classes, return_inverse=True)
+        self.class_count_ = np.bincount(position, weights=new_count)
+        self.effective_number_ = effective_number(self.class_count_, beta=beta)
+        self.class_weight_ = class_balanced_weight(
+            self.class_count_, beta=beta, normalize=normalize
+        )
+        return self
+
+    def sample_weight(self, y):
+        """Return the weight of each label's class.
+
+        Parameters
+        ----------
+        y : array-like of shape (n_samples,)
+            Class labels, all seen in fit.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), dtype float64
+            Sample weights.
+
+        Raises
+        ------
+        NotFittedError
+            If the weigher is not fitted.
+        ValueError
+            If y holds a label that fit has not seen.
+        """
+        check_is_fitted(self)
+        labels = read_labels(y)
+        if not len(labels.values):
+            return np.empty(0)
+        known = dict(zip(self.classes_.tolist(), self.class_weight_.tolist(), strict=True))
+        present = np.flatnonzero(labels.count())
+        names = labels.classes[present].tolist()
+        unseen = [name for name in names if name not in known]
+        if unseen:
+            raise ValueError(
+                f"y must hold only the {len(known)} labels seen in fit, got {unseen[0]!r}."
+            )
+        class_weight = np.zeros(len(labels.classes))
+        class_weight[present] = [known[name] for name in names]
+        return labels.gather(class_weight)
+
+    def fit_transform(self, X, y=None, **fit_params):
+        """Fit, warn that the weights go nowhere from here, and return X.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Class labels.
+        **fit_params : dict
+            Further arguments of ``fit``.
+
+        Returns
+        -------
+        X : array, sparse matrix or DataFrame
+            X as ``transform`` gives it.
+
+        Warns
+        -----
+        UnusedWeightsWarning
+            Always: features alone cannot carry weights to a later step.
+        """
+        warnings.warn(
+            "The weights of ClassBalancedWeigher reach no other step of a Pipeline. Wrap the "
+            "last step in ClassBalancedClassifier(estimator, beta=...), or pass "
+            "weigher.fit(X, y).sample_weight(y) to the estimator's fit.",
+            UnusedWeightsWarning,
+            stacklevel=2,
+        )
+        return self.fit(X, y, **fit_params).transform(X)
+
+    def transform(self, X):
+        """Return X as it is.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
+            Features, with the number and names seen in fit.
+
+        Returns
+        -------
+        X : array, sparse matrix or DataFrame
+            The same object; lists and the like as an array.
+
+        Raises
+        ------
+        NotFittedError
+            If the weigher is not fitted.
+        ValueError
+            If the number or the names of the features differ from those in fit.
+        """
+        check_is_fitted(self)
+        checked = self._check_features(X, reset=False)
+        return X if hasattr(X, "shape") else checked
+
+    def _check_features(self, X, *, reset):
+        return validate_data(
+            self,
+            X,
+            reset=reset,
+            dtype=None,
+            accept_sparse=True,
+            ensure_all_finite=False,
+            allow_nd=True,
+        )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.requires_fit = True
+        return tags
