@@ -16,7 +16,7 @@ import sys
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.base import clone
-from sklearn.metrics import balanced_accuracy_score, recall_score
+from sklearn.metrics import recall_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -95,14 +95,11 @@ for name, setting in methods.items():
         shot_recall_score(test.target, predicted, class_count=train.class_count)
         for predicted in predictions
     ]
-    rows[name] = {
-        "balanced accuracy": np.mean(
-            [balanced_accuracy_score(test.target, p) for p in predictions]
-        )
-    } | {f"{shot}-shot": np.mean([scores[shot] for scores in shots]) for shot in shots[0]}
-    recall[name] = np.mean(
-        [recall_score(test.target, p, average=None) for p in predictions], axis=0
-    )
+    recalls = [recall_score(test.target, p, average=None) for p in predictions]
+    recall[name] = np.mean(recalls, axis=0)
+    rows[name] = {"balanced accuracy": np.mean(recalls)} | {
+        f"{shot}-shot": np.mean([scores[shot] for scores in shots]) for shot in shots[0]
+    }
 
 columns = list(rows["chosen"])
 print("Balanced test part, mean of 5 seeds".ljust(54) + "  ".join(columns))
@@ -148,9 +145,7 @@ for (name, values), color, marker in zip(
     recall.items(), (grey, orange, blue), ("s", "^", "o"), strict=True
 ):
     right.plot(digits, values, color=color, marker=marker, label=name)
-right.set_xticks(
-    digits, [f"{digit}\n{count}" for digit, count in zip(digits, counts, strict=True)]
-)
+right.set_xticks(digits, [f"{digit}\n{counts[digit]}" for digit in digits])
 right.set(xlabel="digit, and its number of training samples", ylabel="recall", ylim=(0, 1.03))
 right.set_title("Balanced test part, mean of 5 seeds", pad=22)
 right.legend(frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.22), fontsize=9)

@@ -90,19 +90,16 @@ def _from_integers(y):
         return Labels(y, classes, lambda chunk: chunk)
     if y.dtype.itemsize < 8:  # widen first: a difference of small integers may not fit
         return Labels(y, classes, lambda chunk: np.subtract(chunk, low, dtype=np.intp))
-    return Labels(
-        y, classes, lambda chunk: (chunk - y.dtype.type(low)).astype(np.intp, copy=False)
-    )
+    offset = y.dtype.type(low)
+    return Labels(y, classes, lambda chunk: (chunk - offset).astype(np.intp, copy=False))
 
 
 def _extremes(y):
-    ends = [(int(y[rows].min()), int(y[rows].max())) for rows in chunks(y)]
-    # Few classes just above 0 count as starting there: nothing then needs subtracting.
-    low, high = (
-        min((low for low, _ in ends), default=0),
-        max((high for _, high in ends), default=0),
-    )
-    return (0 if 0 < low <= high < SMALL_RANGE else low), high
+    low = high = int(y[0]) if len(y) else 0
+    for rows in chunks(y):  # both in one go through memory
+        low, high = min(low, int(y[rows].min())), max(high, int(y[rows].max()))
+    # Classes a little above 0 count as starting there: nothing then needs subtracting.
+    return (0 if low > 0 and high < SMALL_RANGE else low), high
 
 
 def _from_sortable(y):

@@ -102,7 +102,7 @@ class ClassBalancedWeigher(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         ValueError
             If a parameter or the data is invalid.
         """
-        return self._learn(X, y, sample_weight, classes=None, class_count=None)
+        return self._learn(X, y, sample_weight, anew=True)
 
     def partial_fit(self, X, y, sample_weight=None):
         """Add the samples of one more chunk to the counts.
@@ -126,21 +126,15 @@ class ClassBalancedWeigher(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         ValueError
             If a parameter or the data is invalid.
         """
-        return self._learn(
-            X,
-            y,
-            sample_weight,
-            getattr(self, "classes_", None),
-            getattr(self, "class_count_", None),
-        )
+        return self._learn(X, y, sample_weight, anew=not hasattr(self, "classes_"))
 
-    def _learn(self, X, y, sample_weight, classes, class_count):
+    def _learn(self, X, y, sample_weight, *, anew):
         beta, normalize = check_beta(self.beta), check_normalize(self.normalize)
         if y is None:
             raise ValueError(
                 "ClassBalancedWeigher requires y to be passed, but the target y is None."
             )
-        X = self._check_features(X, reset=classes is None)
+        X = self._check_features(X, reset=anew)
         labels = read_labels(y)
         if len(labels.values) != X.shape[0]:
             raise ValueError(
@@ -151,9 +145,9 @@ class ClassBalancedWeigher(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             sample_weight = check_sample_weight(sample_weight, X.shape[0])
         seen = np.flatnonzero(labels.count())
         new_classes, new_count = labels.classes[seen], labels.count(sample_weight)[seen]
-        if classes is not None:
-            new_classes = np.concatenate([classes, new_classes])
-            new_count = np.concatenate([class_count, new_count])
+        if not anew:
+            new_classes = np.concatenate([self.classes_, new_classes])
+            new_count = np.concatenate([self.class_count_, new_count])
         self.classes_, position = np.unique(new_classes, return_inverse=True)
         self.class_count_ = np.bincount(position, weights=new_count)
         self.effective_number_ = effective_number(self.class_count_, beta=beta)
