@@ -6,7 +6,7 @@ import inspect
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import assert_all_finite, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetClassifier
@@ -17,7 +17,7 @@ from skorch.callbacks import (
     PassthroughScoring,
     PrintLog,
 )
-from skorch.utils import is_dataset, to_numpy, to_tensor
+from skorch.utils import is_dataset, to_device, to_numpy, to_tensor
 from torch import nn
 
 from sk_cbloss._validation import (
@@ -524,6 +524,8 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         else:
             X = check_features(self, X, dtype=self.dtype, reset=reset)
         y = column_or_1d(y.detach().cpu().numpy() if hasattr(y, "detach") else y, warn=True)
+        if y.dtype.kind == "f":
+            assert_all_finite(y, input_name="y")
         check_classification_targets(y)
         n_samples = len(X) if is_dataset(X) else _n_samples(X)
         if n_samples != len(y):
@@ -710,6 +712,30 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         return (loss * sample_weight).mean()
 
     # ------------------------------------------------------------------ prediction
+
+    def forward_iter(self, X, training=False, device="cpu"):
+        """Yield the module's output batch by batch.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
+            Features.
+        training : bool, default=False
+            Whether the module is in training mode.
+        device : str, default="cpu"
+            Where the outputs go.
+
+        Yields
+        ------
+        tensor or tuple of tensors
+            Output of one batch.
+        """
+        iterator = self.get_iterator(self.get_dataset(X), training=training)
+        if not training:
+            # A DataLoader draws a seed even to read in order; not from the global generator.
+            iterator.generator = torch.Generator()
+        for batch in iterator:
+            yield to_device(self.evaluation_step(batch, training=training), device=device)
 
     def _logits(self, X):
         check_is_fitted(self)

@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+
+from sk_cbloss import beta_grid
+
+
+def test_log_uniform_in_the_volume_between_the_ends():
+    volume = 1 / (1 - beta_grid([5000, 300, 50], n_betas=6))
+    assert volume[0] == pytest.approx(25)
+    assert volume[-1] == pytest.approx(50000)
+    np.testing.assert_allclose(np.diff(np.log(volume)), np.log(2000) / 5, rtol=1e-9)
+
+
+def test_the_limits_are_added_on_request():
+    grid = beta_grid([100, 10], n_betas=3, include_limits=True)
+    assert grid[0] == 0
+    assert grid[-1] == 1
+    np.testing.assert_array_equal(grid[1:-1], beta_grid([100, 10], n_betas=3))
+
+
+def test_a_class_of_one_sample_starts_the_grid_at_0_once():
+    assert beta_grid([100, 1], n_betas=3)[0] == 0
+    assert len(beta_grid([100, 1], n_betas=3, include_limits=True)) == 4
+
+
+def test_empty_classes_do_not_count():
+    np.testing.assert_array_equal(beta_grid([100, 0, 10]), beta_grid([100, 10]))
+
+
+@pytest.mark.parametrize("n_betas", [1, 0, 2.5, True, "3"])
+def test_too_few_betas(n_betas):
+    with pytest.raises(ValueError, match="^n_betas must be an integer >= 2, got "):
+        beta_grid([10, 2], n_betas=n_betas)
+
+
+def test_no_class_with_samples():
+    with pytest.raises(ValueError, match="^class_count must hold a class that has samples"):
+        beta_grid([0, 0])

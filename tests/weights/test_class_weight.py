@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+from _reference import class_weight as exact
+from _reference import ulps
+
+from sk_cbloss import class_balanced_weight
+
+CIFAR10_LT = [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
+
+
+@pytest.mark.parametrize("normalize", ["classes", "samples", None])
+@pytest.mark.parametrize("beta", [0, 0.3, 0.9, 0.999, 0.9999, 1 - 2.0**-53, 1])
+@pytest.mark.parametrize("counts", [CIFAR10_LT, [1e13, 1, 0, 0.5], [3], [7, 7, 7]])
+def test_within_4_ulp_of_the_exact_value(counts, beta, normalize):
+    weights = class_balanced_weight(counts, beta=beta, normalize=normalize)
+    for weight, value in zip(weights, exact(counts, beta, normalize), strict=True):
+        assert weight == value == 0 or ulps(weight, value) <= 4
+
+
+@pytest.mark.parametrize("beta", [0, 0.9, 1])
+def test_classes_sum_to_their_number_and_samples_average_1(beta):
+    counts = np.array(CIFAR10_LT)
+    assert class_balanced_weight(counts, beta=beta).sum() == pytest.approx(10, rel=1e-14)
+    per_sample = class_balanced_weight(counts, beta=beta, normalize="samples")
+    assert np.average(per_sample, weights=counts) == pytest.approx(1, rel=1e-14)
+
+
+def test_beta_0_weighs_all_alike():
+    np.testing.assert_array_equal(class_balanced_weight([9, 0.5, 1], beta=0), [1, 1, 1])
+
+
+def test_permuting_classes_permutes_weights():
+    order = np.random.default_rng(0).permutation(10)
+    counts = np.array(CIFAR10_LT)
+    weights = class_balanced_weight(counts, beta=0.999)
+    np.testing.assert_allclose(
+        class_balanced_weight(counts[order], beta=0.999), weights[order], rtol=1e-15
+    )
+
+
+def test_empty_classes_have_weight_0_and_no_part():
+    with_empty = class_balanced_weight([0, 100, 0, 10], beta=0.99)
+    np.testing.assert_array_equal(with_empty[[1, 3]], class_balanced_weight([100, 10], beta=0.99))
+    np.testing.assert_array_equal(with_empty[[0, 2]], 0)
+
+
+def test_a_single_class_has_weight_1():
+    for normalize in ("classes", "samples"):
+        assert class_balanced_weight([42], beta=0.99, normalize=normalize) == [1]
+
+
+def test_tiny_counts_do_not_overflow():
+    weights = class_balanced_weight([1e-300, 1], beta=1, normalize="samples")
+    assert np.isfinite(weights).all()
+
+
+@pytest.mark.parametrize("counts", [[0, 0], []])
+def test_no_class_with_samples(counts):
+    with pytest.raises(ValueError, match="^class_count must hold a class that has samples"):
+        class_balanced_weight(counts, beta=0.9)
+
+
+def test_counts_of_two_dimensions():
+    with pytest.raises(ValueError, match=r"^class_count must be 1-dimensional, got .*\(1, 2\)"):
+        class_balanced_weight([[1, 2]], beta=0.9)
+
+
+@pytest.mark.parametrize("normalize", ["class", True, ["classes"]])
+def test_unknown_normalize(normalize):
+    with pytest.raises(ValueError, match="^normalize must be 'classes', 'samples' or None, got "):
+        class_balanced_weight([1, 2], beta=0.9, normalize=normalize)

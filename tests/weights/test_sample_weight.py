@@ -1,0 +1,224 @@
+import subprocess
+import sys
+import tracemalloc
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from sklearn.utils.class_weight import compute_sample_weight
+
+from sk_cbloss import class_balanced_sample_weight, class_balanced_weight
+
+CODES = np.random.default_rng(0).choice(4, 1000, p=[0.7, 0.2, 0.08, 0.02])
+NAMES = np.array(["ant", "bee", "cat", "dragonfly"])
+HUGE = [-(2**63), -1, 2**40, 2**63 - 1]
+
+LABELS = {
+    "int64": CODES,
+    "int64 above 0": CODES + 5,
+    "int8 full range": np.array([-128, -1, 0, 127], dtype=np.int8)[CODES],
+    "uint8": CODES.astype(np.uint8),
+    "int32 negative": (CODES - 2).astype(np.int32),
+    "uint64": CODES.astype(np.uint64),
+    "uint64 huge": np.array([0, 1, 2**63, 2**64 - 1], dtype=np.uint64)[CODES],
+    "uint64 high but narrow": (CODES.astype(np.uint64) + np.uint64(2**64 - 9)),
+    "int64 huge": np.array(HUGE)[CODES],
+    "int64 sparse in range": (CODES * 100_003),
+    "int64 narrow at the edge": CODES + np.int64(-(2**63)),
+    "float": CODES.astype(float),
+    "bool": CODES > 0,
+    "str": NAMES[CODES],
+    "bytes": NAMES.astype(bytes)[CODES],
+    "str of one width": np.array(list("wxyz"))[CODES],
+    "object str": NAMES.astype(object)[CODES],
+    "object int": np.array([0, 2**70, -(2**70), 3], dtype=object)[CODES],
+    "list of int": CODES.tolist(),
+    "list of huge int": [[2**63, -1, 2**64, 5][c] for c in CODES],
+    "list of str": NAMES[CODES].tolist(),
+    "tuple": tuple(CODES.tolist()),
+    "datetime": np.array(["2020", "2021", "2022", "2023"], dtype="M8[D]")[CODES],
+    "strided": np.repeat(CODES, 2)[::2],
+    "strided str": np.repeat(NAMES[CODES], 2)[::2],
+    "readonly": np.frombuffer(CODES.tobytes(), dtype=np.int64),
+    "pandas int": pd.Series(CODES),
+    "pandas Int64": pd.Series(CODES, dtype="Int64"),
+    "pandas str": pd.Series(NAMES[CODES]),
+    "pandas string": pd.Series(NAMES[CODES], dtype="string"),
+    "pandas bool": pd.Series(CODES > 0),
+    "pandas index": pd.Index(NAMES[CODES]),
+    "pandas categorical": pd.Categorical(NAMES[CODES], categories=[*NAMES[::-1], "unused"]),
+    "pandas categorical series": pd.Series(NAMES[CODES]).astype("category"),
+    "pandas categorical index": pd.CategoricalIndex(NAMES[CODES]),
+    "polars int": pl.Series(CODES),
+    "polars str": pl.Series(NAMES[CODES]),
+    "polars categorical": pl.Series(NAMES[CODES], dtype=pl.Categorical),
+    "polars enum": pl.Series(NAMES[CODES], dtype=pl.Enum(NAMES.tolist())),
+    "polars bool": pl.Series(CODES > 0),
+    "torch int64": torch.from_numpy(CODES),
+    "torch int8": torch.from_numpy(CODES).to(torch.int8),
+    "torch bool": torch.from_numpy(CODES > 0),
+}
+
+
+def expected(codes, beta, normalize):
+    counts = np.bincount(codes)
+    return class_balanced_weight(counts, beta=beta, normalize=normalize)[codes]
+
+
+@pytest.mark.parametrize("kind", LABELS)
+@pytest.mark.parametrize("normalize", ["samples", "classes", None])
+def test_labels_of_any_kind(kind, normalize):
+    codes = np.minimum(CODES, 1) if "bool" in kind else CODES
+    weights = class_balanced_sample_weight(LABELS[kind], beta=0.99, normalize=normalize)
+    assert weights.dtype == np.float64
+    np.testing.assert_allclose(weights, expected(codes, 0.99, normalize), rtol=1e-15)
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_beta_1_is_scikit_learns_balanced(kind):
+    codes = np.minimum(CODES, 1) if "bool" in kind else CODES
+    np.testing.assert_allclose(
+        class_balanced_sample_weight(LABELS[kind], beta=1),
+        compute_sample_weight("balanced", codes),
+        rtol=1e-12,
+    )
+
+
+@pytest.mark.parametrize("n_classes", [2, 1000, 40_000])
+def test_more_samples_than_a_chunk(n_classes):
+    y = np.random.default_rng(0).integers(n_classes, size=200_000) - 7
+    np.testing.assert_allclose(
+        class_balanced_sample_weight(y, beta=1), compute_sample_weight("balanced", y), rtol=1e-12
+    )
+    strings = y.astype(str)
+    np.testing.assert_array_equal(
+        class_balanced_sample_weight(strings, beta=1), class_balanced_sample_weight(y, beta=1)
+    )
+
+
+def test_strings_whose_hashes_collide(monkeypatch):
+    from sk_cbloss.weights import _labels
+
+    class Zeros:
+        def integers(self, *args, size, dtype, **kwargs):
+            return np.zeros(size, dtype=dtype)
+
+    monkeypatch.setattr(_labels.np.random, "default_rng", lambda seed: Zeros())
+    y = np.array(["ab", "ba", "ba"])  # equal sums of characters
+    np.testing.assert_array_equal(
+        class_balanced_sample_weight(y, beta=1), compute_sample_weight("balanced", y)
+    )
+
+
+def test_objects_where_pandas_is_not_loaded():
+    """The same weights, and the same errors, by the way that does without it."""
+    script = """
+import sys
+import numpy as np
+from sk_cbloss.weights import class_balanced_sample_weight as weigh
+sys.modules["pandas"] = None
+y = np.array(["b", "a", "b", "b"], dtype=object)
+np.testing.assert_allclose(weigh(y, beta=1), [2 / 3, 2, 2 / 3, 2 / 3])
+for bad in (["a", None], [float("nan"), "a"], ["a", 1]):
+    try:
+        weigh(np.array(bad, dtype=object), beta=1)
+    except ValueError as error:
+        print(error)
+    else:
+        raise AssertionError(bad)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("missing labels") == 2
+    assert done.stdout.count("one kind") == 1
+
+
+def test_weights_of_ones_own_are_counted_and_multiplied():
+    own = np.random.default_rng(1).integers(0, 4, len(CODES))
+    weights = class_balanced_sample_weight(CODES, beta=0.99, sample_weight=own)
+    copies = class_balanced_sample_weight(np.repeat(CODES, own), beta=0.99)
+    first_copy = np.flatnonzero(np.r_[True, np.diff(np.repeat(np.arange(len(CODES)), own)) > 0])
+    np.testing.assert_allclose(weights[own > 0], copies[first_copy] * own[own > 0], rtol=1e-13)
+    assert weights.sum() == pytest.approx(own.sum())
+    np.testing.assert_array_equal(weights[own == 0], 0)
+
+
+def test_one_number_as_weight():
+    np.testing.assert_allclose(
+        class_balanced_sample_weight(CODES, beta=1, sample_weight=2),
+        2 * class_balanced_sample_weight(CODES, beta=1),
+    )
+
+
+def test_no_samples():
+    for y in ([], np.array([], dtype=int), np.array([], dtype=object), pd.Categorical([])):
+        assert class_balanced_sample_weight(y, beta=0.9).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([0.5, 1.0], "y must hold class labels, got the continuous value 0.5"),
+        ([1.0, np.nan], "Input y contains NaN"),
+        ([1.0, np.inf], "Input y contains infinity"),
+        (["a", None], "y must not have missing labels"),
+        (["a", np.nan], "y must not have missing labels"),
+        (["a", 1], "y must hold labels of one kind, got int and str"),
+        (pd.Series(["a", None]), "y must not have missing labels"),
+        (pd.Series([1, None], dtype="Int64"), "missing labels|contains NaN"),
+        (pd.Categorical(["a", None]), "y must not have missing labels"),
+        (pl.Series(["a", None]), "y must not have missing labels"),
+        (pl.Series([1, None]), "Input y contains NaN"),
+        ([[1, 0], [0, 1]], "y should be a 1d array"),
+    ],
+)
+def test_labels_that_are_none(y, message):
+    with pytest.raises(ValueError, match=message):
+        class_balanced_sample_weight(y, beta=0.9)
+
+
+def test_parameters_are_checked_before_labels():
+    with pytest.raises(ValueError, match="^beta must be"):
+        class_balanced_sample_weight([], beta=2)
+    with pytest.raises(ValueError, match="^normalize must be"):
+        class_balanced_sample_weight([], beta=1, normalize="sum")
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ([1, 2], r"sample_weight must have shape \(3,\), one weight a sample, got shape \(2,\)"),
+        ([1, -2, 1], "sample_weight must hold finite numbers >= 0, got -2.0"),
+        ([1, np.nan, 1], "sample_weight must hold finite numbers >= 0, got nan"),
+        ([0, 0, 0], "sample_weight must not be 0 for every sample"),
+        (["a", "b", "c"], "sample_weight must hold numbers"),
+    ],
+)
+def test_invalid_weights_of_ones_own(own, message):
+    with pytest.raises(ValueError, match=message):
+        class_balanced_sample_weight([0, 1, 1], beta=0.9, sample_weight=own)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, np.uint16])
+def test_peak_memory_is_the_result(dtype):
+    y = np.random.default_rng(0).integers(100, size=2_000_000).astype(dtype)
+    class_balanced_sample_weight(y[:10], beta=0.99)  # imports aside
+    tracemalloc.start()
+    class_balanced_sample_weight(y, beta=0.99)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak <= 9 * len(y)
+
+
+def test_importing_loads_none_of_the_heavy_libraries():
+    script = (
+        "import sys, sk_cbloss\n"
+        "from sk_cbloss import (ClassBalancedWeigher, UnusedWeightsWarning, beta_grid,\n"
+        "    class_balanced_sample_weight, class_balanced_weight, effective_number)\n"
+        "heavy = {'torch', 'skorch', 'imblearn', 'matplotlib'} & sys.modules.keys()\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,151 @@
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sk_cbloss import (
+    ClassBalancedWeigher,
+    UnusedWeightsWarning,
+    class_balanced_sample_weight,
+    class_balanced_weight,
+    effective_number,
+)
+
+X = np.arange(20.0).reshape(10, 2)
+Y = np.array(["b"] * 6 + ["a"] * 3 + ["c"])
+
+
+@pytest.mark.filterwarnings("ignore::sk_cbloss.UnusedWeightsWarning")
+@parametrize_with_checks(
+    [ClassBalancedWeigher(), ClassBalancedWeigher(beta=1, normalize="classes")]
+)
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+def test_what_fit_learns():
+    weigher = ClassBalancedWeigher(beta=0.9, normalize="classes").fit(X, Y)
+    np.testing.assert_array_equal(weigher.classes_, ["a", "b", "c"])
+    np.testing.assert_array_equal(weigher.class_count_, [3, 6, 1])
+    np.testing.assert_array_equal(weigher.effective_number_, effective_number([3, 6, 1], beta=0.9))
+    np.testing.assert_array_equal(
+        weigher.class_weight_, class_balanced_weight([3, 6, 1], beta=0.9)
+    )
+
+
+@pytest.mark.parametrize("normalize", ["samples", "classes", None])
+def test_weights_of_the_training_labels_are_the_functions(normalize):
+    weigher = ClassBalancedWeigher(beta=0.9, normalize=normalize).fit(X, Y)
+    np.testing.assert_allclose(
+        weigher.sample_weight(Y),
+        class_balanced_sample_weight(Y, beta=0.9, normalize=normalize),
+        rtol=1e-15,
+    )
+
+
+def test_weights_of_other_labels_of_any_kind():
+    weigher = ClassBalancedWeigher(beta=0.9).fit(X, pd.Categorical(Y))
+    weight = dict(zip(weigher.classes_, weigher.class_weight_, strict=True))
+    for y in (["c", "a"], np.array(["c", "a"], dtype=object), pd.Series(["c", "a"])):
+        np.testing.assert_array_equal(weigher.sample_weight(y), [weight["c"], weight["a"]])
+    assert weigher.sample_weight([]).shape == (0,)
+
+
+def test_chunks_add_up():
+    whole = ClassBalancedWeigher(beta=0.9).fit(X, Y)
+    chunked = ClassBalancedWeigher(beta=0.9)
+    for rows in (slice(0, 2), slice(2, 7), slice(7, 10)):  # the later ones bring new classes
+        chunked.partial_fit(X[rows], Y[rows])
+    np.testing.assert_array_equal(chunked.classes_, whole.classes_)
+    np.testing.assert_array_equal(chunked.class_count_, whole.class_count_)
+    np.testing.assert_array_equal(chunked.class_weight_, whole.class_weight_)
+
+
+def test_fit_forgets_earlier_chunks():
+    weigher = ClassBalancedWeigher().partial_fit(X, Y).fit(X[:9], Y[:9])
+    np.testing.assert_array_equal(weigher.class_count_, [3, 6])
+
+
+def test_weight_2_means_two_copies():
+    own = np.random.default_rng(0).integers(1, 4, 10)
+    weighted = ClassBalancedWeigher(beta=0.9).fit(X, Y, sample_weight=own)
+    copies = ClassBalancedWeigher(beta=0.9).fit(np.repeat(X, own, axis=0), np.repeat(Y, own))
+    np.testing.assert_allclose(weighted.class_weight_, copies.class_weight_, rtol=1e-15)
+
+
+def test_classes_whose_samples_have_weight_0():
+    own = (Y != "c").astype(float)
+    weigher = ClassBalancedWeigher(beta=0.9).fit(X, Y, sample_weight=own)
+    np.testing.assert_array_equal(weigher.class_count_, [3, 6, 0])
+    assert weigher.class_weight_[2] == 0
+    np.testing.assert_array_equal(weigher.sample_weight(["c"]), [0])
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        X,
+        pd.DataFrame(X, columns=["u", "v"]),
+        pl.DataFrame(X, schema=["u", "v"]),
+        scipy.sparse.csr_matrix(X),
+        scipy.sparse.csc_array(X),
+        X[:, None, :],
+        np.array([["text", None]] * 10, dtype=object),
+    ],
+)
+def test_transform_gives_the_same_object_back(features):
+    weigher = ClassBalancedWeigher().fit(features, Y)
+    assert weigher.transform(features) is features
+
+
+def test_transform_makes_an_array_of_a_list():
+    weigher = ClassBalancedWeigher().fit(X.tolist(), Y)
+    np.testing.assert_array_equal(weigher.transform(X.tolist()), X)
+
+
+def test_in_a_pipeline_it_warns_and_names_what_works():
+    pipeline = make_pipeline(ClassBalancedWeigher(), LogisticRegression())
+    with pytest.warns(UnusedWeightsWarning, match="ClassBalancedClassifier.*sample_weight"):
+        pipeline.fit(X, Y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pipeline.predict(X)
+
+
+def test_unseen_labels():
+    weigher = ClassBalancedWeigher().fit(X, Y)
+    with pytest.raises(ValueError, match="^y must hold only the 3 labels seen in fit, got 'd'"):
+        weigher.sample_weight(["a", "d"])
+
+
+def test_unfitted():
+    with pytest.raises(NotFittedError):
+        ClassBalancedWeigher().sample_weight(["a"])
+
+
+def test_lengths_that_differ():
+    with pytest.raises(ValueError, match="^X and y must have the same number .*, got 10 and 9"):
+        ClassBalancedWeigher().fit(X, Y[:9])
+
+
+@pytest.mark.parametrize("parameters", [{"beta": 1.5}, {"normalize": "mean"}])
+def test_invalid_parameters_show_in_fit_only(parameters):
+    weigher = clone(ClassBalancedWeigher(**parameters))
+    with pytest.raises(ValueError, match=f"^{next(iter(parameters))} must be"):
+        weigher.fit(X, Y)
+
+
+def test_pickle_and_html():
+    weigher = ClassBalancedWeigher().fit(X, Y)
+    again = pickle.loads(pickle.dumps(weigher))
+    np.testing.assert_array_equal(again.sample_weight(Y), weigher.sample_weight(Y))
+    assert "ClassBalancedWeigher" in weigher._repr_html_()
