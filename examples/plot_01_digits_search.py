@@ -41,7 +41,7 @@ grid = {
     "cbneuralnetclassifier__optimizer__weight_decay": [0, 0.01],
 }
 cv = StratifiedKFold(5, shuffle=True, random_state=0)
-search = GridSearchCV(model, grid, scoring="balanced_accuracy", cv=cv)
+search = GridSearchCV(model, grid, scoring="balanced_accuracy", cv=cv, n_jobs=2)
 try:
     from sklearn.callback import ProgressBar
 

@@ -9,3 +9,5 @@ assert "scipy" not in sys.modules or os.environ.get("SCIPY_ARRAY_API"), (
 )
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Small nets on two threads wait for each other, the longer the busier the machine is.
+os.environ.setdefault("OMP_NUM_THREADS", "1")

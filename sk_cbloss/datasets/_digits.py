@@ -20,12 +20,12 @@ def load_digits_lt(
 ):
     """Load the digits, with a long-tailed training part and a balanced test part.
 
-    =====================  ===========
-    Classes                         10
-    Features                        64
-    Training samples, head         128
-    Test samples a class            50
-    =====================  ===========
+    ======================  ===========
+    Classes                          10
+    Features                         64
+    Training samples, head          128
+    Test samples a class             50
+    ======================  ===========
 
     Parameters
     ----------

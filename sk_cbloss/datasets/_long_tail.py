@@ -1,7 +1,13 @@
 """Long-tailed class counts, and data sets cut down to them."""
 
 import numpy as np
-from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import (
+    _safe_indexing,
+    assert_all_finite,
+    check_consistent_length,
+    check_random_state,
+    column_or_1d,
+)
 
 from sk_cbloss._validation import check_imbalance_factor, check_integer
 
@@ -18,7 +24,7 @@ PROFILES = {"exponential": _exponential, "step": _step}
 
 
 def _relative_count(n_classes, imbalance_factor, profile):
-    if profile not in PROFILES:
+    if not isinstance(profile, str) or profile not in PROFILES:
         raise ValueError(f"profile must be 'exponential' or 'step', got {profile!r}.")
     return PROFILES[profile](n_classes, imbalance_factor)
 
@@ -73,8 +79,8 @@ def long_tailed_counts(n_classes, n_max, *, imbalance_factor, profile="exponenti
             f"got imbalance_factor={imbalance_factor:g} and n_max={n_max}."
         )
     relative = _relative_count(n_classes, imbalance_factor, profile)
-    # 49 * (1 / 49) is a little under 1.
-    return np.maximum(1, (n_max * relative).astype(np.int64))
+    # 49 * (1 / 49) comes out a little under 1.
+    return (n_max * relative * (1 + 1e-12)).astype(np.int64)
 
 
 def make_long_tailed(
@@ -147,6 +153,9 @@ def make_long_tailed(
     imbalance_factor = check_imbalance_factor(imbalance_factor)
     rng = check_random_state(random_state)
     labels = column_or_1d(y)
+    assert_all_finite(labels, input_name="y")
+    if not len(labels):
+        raise ValueError("y must hold at least one label, got none.")
     classes, position, available = np.unique(labels, return_inverse=True, return_counts=True)
     relative = _relative_count(len(classes), imbalance_factor, profile)
     order = _class_order(order, classes, available, rng)
@@ -182,7 +191,11 @@ def _class_order(order, classes, available, rng):
         if order == "random":
             return rng.permutation(len(classes))
         raise ValueError(f"order must be None, 'frequency', 'random' or labels, got {order!r}.")
-    order = np.asarray(order)
-    if not np.array_equal(np.sort(order), classes):
-        raise ValueError(f"order must list each label once, got {order.tolist()!r}.")
-    return classes.searchsorted(order)
+    position = {label: c for c, label in enumerate(classes.tolist())}
+    try:
+        listed = [position[label] for label in order]
+    except (KeyError, TypeError):  # not a label, or no list at all
+        listed = []
+    if sorted(listed) != list(range(len(classes))):
+        raise ValueError(f"order must list each label once, got {order!r}.")
+    return np.array(listed)

@@ -149,7 +149,13 @@ class ClassBalancedLoss(nn.Module):
         return REDUCTIONS[self.reduction](loss)
 
     def extra_repr(self):
-        """Return what stands between the parentheses of the module's repr."""
+        """Return what stands between the parentheses of the module's repr.
+
+        Returns
+        -------
+        str
+            Parameters and their values.
+        """
         return f"reduction={self.reduction!r}"
 
 

@@ -51,7 +51,7 @@ class ClassBalancedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator
         Class labels.
     n_features_in_ : int
         Number of features seen in fit, if the classifier has it.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen in fit, if the classifier has them.
 
     See Also
@@ -205,6 +205,11 @@ class ClassBalancedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator
         """
         check_is_fitted(self)
         return self.estimator_.decision_function(X)
+
+    @property
+    def _beta_in_use(self):
+        """The beta that classes are weighed with here; if not 0, not again from outside."""
+        return self.beta
 
     def __getattr__(self, name):
         # What the classifier learned (classes_, coef_, ...) reads as if learned here.

@@ -1,8 +1,16 @@
-"""What a classifier makes of sample weights, and how they reach it."""
+"""Which classifiers sample weights reach, whether these weigh already, and the handing over."""
+
+from numbers import Number
 
 from sklearn import config_context
+from sklearn.ensemble import StackingClassifier, VotingClassifier
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
+
+# Their fit takes sample_weight among **fit_params and hands it on to what is inside. (The first
+# is the base of all searches.)
+HAND_ON = (GridSearchCV.__base__, StackingClassifier, VotingClassifier)
 
 # The parameters by which classifiers weigh classes themselves, with the values that switch it off.
 WEIGHING_PARAMETERS = {
@@ -14,16 +22,11 @@ WEIGHING_PARAMETERS = {
 }
 
 
-def final_estimator(estimator):
-    """Return the last step of a Pipeline, at any depth, or the estimator itself."""
-    while isinstance(estimator, Pipeline):
-        estimator = estimator.steps[-1][1]
-    return estimator
-
-
 def check_takes_sample_weight(estimator):
     """Raise a TypeError if sample weights would not reach the estimator's loss."""
-    refuses = _refuses_sample_weight(estimator)
+    if isinstance(estimator, type):
+        raise TypeError(f"estimator must be an instance, got the class {estimator.__name__}.")
+    refuses = _not_reached(estimator)
     if refuses is not None:
         raise TypeError(
             f"{type(refuses).__name__} takes no sample_weight in fit, so its classes cannot be "
@@ -32,45 +35,62 @@ def check_takes_sample_weight(estimator):
         )
 
 
-def _refuses_sample_weight(estimator):
-    """Return the estimator, here or inside, that takes no sample weights, or None."""
+def _not_reached(estimator, *, inside=False):
+    """Return the estimator, here or inside, that sample weights do not reach, or None."""
     if isinstance(estimator, Pipeline):
-        resampler = next((s for _, s in estimator.steps if hasattr(s, "fit_resample")), None)
-        return resampler or _refuses_sample_weight(final_estimator(estimator))
-    if has_fit_parameter(estimator, "sample_weight"):
-        return None
-    # Searches, voting and stacking hand sample_weight on, through **fit_params.
-    if hasattr(estimator, "estimator"):
-        return _refuses_sample_weight(estimator.estimator)
-    if hasattr(estimator, "estimators"):
-        inner = [e for _, e in estimator.estimators if e not in ("drop", "passthrough", None)]
-        return next(filter(None, map(_refuses_sample_weight, inner)), None)
-    return estimator
+        # Behind a sampler, weights would stand beside other samples than their own.
+        sampler = next((s for _, s in estimator.steps if hasattr(s, "fit_resample")), None)
+        refuses = sampler or _not_reached(estimator.steps[-1][1], inside=inside)
+        # Only we know the name by which a Pipeline takes its last step's weights.
+        return refuses or (estimator if inside else None)
+    if isinstance(estimator, HAND_ON):
+        refusing = (_not_reached(inner, inside=True) for inner in _inner(estimator))
+        return next(filter(None, refusing), None)
+    return None if has_fit_parameter(estimator, "sample_weight") else estimator
 
 
 def check_weighs_not_yet(estimator):
-    """Raise a ValueError if the estimator weighs classes by itself."""
-    final = final_estimator(estimator)
-    for name, value in final.get_params(deep=True).items():
-        off = WEIGHING_PARAMETERS.get(name.rpartition("__")[2])
-        if off is not None and not any(value is o or value == o for o in off):
-            raise ValueError(
-                f"{type(final).__name__} must not weigh classes itself, or they are weighed "
-                f"twice: set {name}={off[0]!r}, got {value!r}."
-            )
-    if getattr(final, "_weighs_classes", False):
+    """Raise a ValueError if a classifier that the weights reach weighs classes by itself."""
+    if isinstance(estimator, Pipeline):
+        check_weighs_not_yet(estimator.steps[-1][1])
+        return
+    if not hasattr(estimator, "get_params"):
+        return
+    parameters = estimator.get_params(deep=False)
+    found = [
+        (name, off[0], parameters[name])
+        for name, off in WEIGHING_PARAMETERS.items()
+        if name in parameters and not _is_one_of(parameters[name], off)
+    ]
+    if beta := getattr(estimator, "_beta_in_use", 0):  # one of ours
+        found = [("beta", 0, beta)]
+    for name, off, value in found:
         raise ValueError(
-            f"{type(final).__name__} must not weigh classes itself, or they are weighed "
-            f"twice: set beta=0, got beta={final.beta!r}."
+            f"{type(estimator).__name__} must not weigh classes itself, or they are weighed "
+            f"twice: set {name}={off!r}, got {value!r}."
         )
+    for inner in _inner(estimator):
+        check_weighs_not_yet(inner)
+
+
+def _is_one_of(value, values):
+    return value is None or (isinstance(value, Number | str) and value in values)
+
+
+def _inner(estimator):
+    """Return the classifiers inside a meta-estimator."""
+    parameters = estimator.get_params(deep=False)
+    inner = [parameters.get("estimator"), parameters.get("final_estimator")]
+    inner += [e for _, e in parameters.get("estimators") or ()]
+    return [e for e in inner if hasattr(e, "fit")]
 
 
 def fit_weighted(estimator, X, y, sample_weight):
     """Fit the estimator, a Pipeline's last step included, with sample weights."""
-    path, step = [], estimator
-    while isinstance(step, Pipeline):
-        path.append(step.steps[-1][0])
-        step = step.steps[-1][1]
+    path, last = [], estimator
+    while isinstance(last, Pipeline):
+        name, last = last.steps[-1]
+        path.append(name)
     # These weights are ours to hand over: nobody has to request them.
     with config_context(enable_metadata_routing=False):
         return estimator.fit(X, y, **{"__".join([*path, "sample_weight"]): sample_weight})

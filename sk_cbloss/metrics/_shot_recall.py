@@ -60,8 +60,7 @@ def shot_recall_score(
     """
     if shot is not None and shot not in SHOTS:
         raise ValueError(f"shot must be 'many', 'medium', 'few' or None, got {shot!r}.")
-    if len(thresholds) != 2 or not 0 <= thresholds[0] <= thresholds[1]:
-        raise ValueError(f"thresholds must be two increasing numbers >= 0, got {thresholds!r}.")
+    few_below, many_above = _check_thresholds(thresholds)
     if not hasattr(class_count, "items"):
         raise ValueError(
             "class_count must be a mapping from label to number of training samples, "
@@ -81,10 +80,21 @@ def shot_recall_score(
         zero_division=np.nan,
     )
     count = check_class_count([class_count[label] for label in classes.tolist()])
-    few, many = count < thresholds[0], count > thresholds[1]
+    few, many = count < few_below, count > many_above
     groups = {"many": many, "medium": ~few & ~many, "few": few}
     scores = {name: _mean(recall[group]) for name, group in groups.items()}
     return scores if shot is None else scores[shot]
+
+
+def _check_thresholds(thresholds):
+    try:
+        few_below, many_above = thresholds
+        valid = 0 <= few_below <= many_above
+    except (TypeError, ValueError):
+        valid = False
+    if not valid:
+        raise ValueError(f"thresholds must be two increasing numbers >= 0, got {thresholds!r}.")
+    return few_below, many_above
 
 
 def _mean(recall):

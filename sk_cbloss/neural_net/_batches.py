@@ -9,10 +9,16 @@ from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sequential
 
 
 class ArrayDataset(Dataset):
-    """skorch's dataset, which also gives the rows of a list of positions at once.
+    """Hold arrays, and give one row or, at once, the rows of a list of positions.
 
-    Arrays, tensors, CSR matrices (made dense a batch at a time), and dicts or
-    lists of them.
+    Parameters
+    ----------
+    X : array, tensor, CSR matrix, or dict or list of them
+        Features. Sparse rows are made dense as they are asked for.
+    y : array or tensor of shape (n_samples,), default=None
+        Positions of the classes.
+    length : int, default=None
+        Number of rows, if X does not tell.
     """
 
     def __getitem__(self, rows):
@@ -35,7 +41,7 @@ def _take(data, rows):
 
 
 class BatchLoader(DataLoader):
-    """torch's DataLoader, which asks an ArrayDataset for whole batches.
+    """Load batches as torch's DataLoader does, but whole ones from an ArrayDataset.
 
     The order of the rows, and the random numbers drawn for it, are the
     DataLoader's own; any other data set is loaded as DataLoader does.

@@ -26,10 +26,11 @@ from sk_cbloss._validation import (
     check_normalize,
     check_sample_weight,
 )
-from sk_cbloss.losses import LOSSES
+from sk_cbloss.losses import LOSSES, ClassBalancedLoss
 from sk_cbloss.neural_net._batches import ArrayDataset, BatchLoader
 from sk_cbloss.neural_net._inputs import (
     check_features,
+    is_multi_input,
     split_sample_weight,
     with_sample_weight,
 )
@@ -147,7 +148,7 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         Number of training samples of each class, or the sum of their weights.
     n_features_in_ : int
         Number of features seen in fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen in fit, if X has names that are all strings.
     module_ : torch.nn.Module
         The trained module.
@@ -341,10 +342,12 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
                     )
 
     @property
-    def _weighs_classes(self):
-        """Whether the loss weighs classes, which then must not be weighed from outside."""
-        beta = LOSSES[self.loss].default_beta if self.beta is None else self.beta
-        return self.criterion is None and beta != 0
+    def _beta_in_use(self):
+        """The beta that the loss weighs classes with; if not 0, not again from outside."""
+        self._check_parameters()
+        if self.criterion is not None:
+            return 0
+        return LOSSES[self.loss].default_beta if self.beta is None else self.beta
 
     # ------------------------------------------------------------------ components
 
@@ -434,12 +437,10 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         loss = LOSSES[self.loss]
         kwargs = {} if self.gamma is None else {"gamma": self.gamma}
         kwargs |= self.get_params_for("criterion")
-        if hasattr(self, "class_count_"):
-            built = loss.from_class_count(
-                self.class_count_, beta=self.beta, normalize=self.normalize, **kwargs
-            )
-        else:
-            built = loss(**kwargs)
+        # Without data yet, for parameters to be loaded: classes of equal size.
+        n_classes = 2 if self.classes is None else len(self.classes)
+        count = getattr(self, "class_count_", np.ones(n_classes))
+        built = loss.from_class_count(count, beta=self.beta, normalize=self.normalize, **kwargs)
         return built.to(DTYPES[self.dtype])
 
     def get_params_for_optimizer(self, prefix, named_parameters):
@@ -484,7 +485,7 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         ----------
         X : object
             Not used.
-        y : object
+        y : object, default=None
             Not used.
         """
 
@@ -507,10 +508,14 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
             X = check_features(self, X, dtype=self.dtype, reset=False)
         return super().get_dataset(X, y)
 
-    def _learn_data(self, X, y, sample_weight, *, reset, classes=None):
-        """Return features and class positions for training; learn classes and their counts."""
+    def _learn_data(self, X, y, sample_weight, *, anew, add_counts, classes=None):
+        """Return features and class positions for training; learn classes and their counts.
+
+        Nothing is learned from data that raises.
+        """
         self._check_parameters()
-        if is_dataset(X):
+        in_dataset = is_dataset(X)
+        if in_dataset:
             if sample_weight is not None:
                 raise ValueError(
                     "sample_weight must be None with a Dataset, which batches by itself, "
@@ -522,49 +527,44 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
         else:
-            X = check_features(self, X, dtype=self.dtype, reset=reset)
+            X = check_features(self, X, dtype=self.dtype, reset=anew)
+            if self.module is None and (is_multi_input(X) or X.ndim != 2):
+                shape = "several arrays" if is_multi_input(X) else f"shape {X.shape}"
+                raise ValueError(
+                    "X must have shape (n_samples, n_features) for the default MLP, "
+                    f"got {shape}. Give a module of your own."
+                )
         y = column_or_1d(y.detach().cpu().numpy() if hasattr(y, "detach") else y, warn=True)
         if y.dtype.kind == "f":
             assert_all_finite(y, input_name="y")
         check_classification_targets(y)
-        n_samples = len(X) if is_dataset(X) else _n_samples(X)
+        n_samples = len(X) if in_dataset else _n_samples(X)
         if n_samples != len(y):
             raise ValueError(
                 f"X and y must have the same number of samples, got {n_samples} and {len(y)}."
             )
         if sample_weight is not None:
             sample_weight = check_sample_weight(sample_weight, len(y))
-        if reset:
-            self.classes_inferred_ = np.unique(y if classes is None else classes)
-        y = self._positions(y, is_dataset(X))
-        count = np.bincount(y, weights=sample_weight, minlength=len(self.classes_))
-        self.class_count_ = count.astype(np.float64) + (0 if reset else self.class_count_)
-        if classes is None and self.classes is None and np.count_nonzero(self.class_count_) < 2:
+        all_classes = self.classes if classes is None else classes
+        if not anew:
+            known = self.classes_
+        elif self.classes is not None:
+            known = np.asarray(self.classes)
+        else:
+            known = np.unique(y if classes is None else classes)
+        y = _positions(y, known, in_dataset)
+        count = np.bincount(y, weights=sample_weight, minlength=len(known)).astype(np.float64)
+        if add_counts and not anew:
+            count += self.class_count_
+        if all_classes is None and np.count_nonzero(count) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs samples of at least 2 classes, "
-                f"got one class: {self.classes_[np.argmax(self.class_count_)]!s}."
+                f"got one class: {known[np.argmax(count)]!s}."
             )
+        self.classes_inferred_, self.class_count_ = known, count
         if sample_weight is not None:
             X = with_sample_weight(X, (sample_weight / sample_weight.mean()).astype(self.dtype))
         return X, y
-
-    def _positions(self, y, in_dataset):
-        """Return the positions of labels in classes_."""
-        labels, inverse = np.unique(y, return_inverse=True)
-        known = {label: position for position, label in enumerate(self.classes_.tolist())}
-        unseen = [label for label in labels.tolist() if label not in known]
-        if in_dataset and set(labels.tolist()) <= set(range(len(known))):
-            return y  # a Dataset's targets are positions already
-        if in_dataset:
-            raise ValueError(
-                f"A Dataset's targets must be integers from 0 to {len(known) - 1}, the positions "
-                f"of the classes, got {labels[-1]!r}."
-            )
-        if unseen:
-            raise ValueError(
-                f"y must hold only the {len(known)} known classes, got {unseen[0]!r}."
-            )
-        return np.array([known[label] for label in labels.tolist()], dtype=np.int64)[inverse]
 
     # ------------------------------------------------------------------ training
 
@@ -579,7 +579,7 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
             inputs; or a torch Dataset. Numbers are cast to ``dtype`` (except
             integers in a dict or list), sparse matrices made dense a batch at
             a time.
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,), default=None
             Class labels of any kind. None only with a Dataset that holds them.
         sample_weight : array-like of shape (n_samples,) or number, default=None
             Weights of the samples.
@@ -597,7 +597,7 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
             If a parameter or the data is invalid.
         """
         anew = not (self.warm_start and self.initialized_)
-        return self._train(X, y, sample_weight, fit_params, anew=anew, counts_anew=True)
+        return self._train(X, y, sample_weight, fit_params, method="fit", anew=anew)
 
     @with_callbacks
     def partial_fit(self, X, y=None, classes=None, sample_weight=None, **fit_params):
@@ -607,8 +607,8 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         ----------
         X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
             Features, as in ``fit``.
-        y : array-like of shape (n_samples,)
-            Class labels.
+        y : array-like of shape (n_samples,), default=None
+            Class labels, as in ``fit``.
         classes : array-like of shape (n_classes,), default=None
             All class labels, in the first call, if y lacks some of them.
         sample_weight : array-like of shape (n_samples,) or number, default=None
@@ -626,24 +626,26 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         ValueError
             If a parameter or the data is invalid, or y holds a new class.
         """
-        anew = not self.initialized_
         return self._train(
-            X, y, sample_weight, fit_params, anew=anew, counts_anew=anew, classes=classes
+            X,
+            y,
+            sample_weight,
+            fit_params,
+            method="partial_fit",
+            anew=not self.initialized_,
+            classes=classes,
         )
 
-    def _train(self, X, y, sample_weight, fit_params, *, anew, counts_anew, classes=None):
+    def _train(self, X, y, sample_weight, fit_params, *, method, anew, classes=None):
         data, positions = self._learn_data(
-            X, y, sample_weight, reset=anew or counts_anew, classes=classes
+            X, y, sample_weight, anew=anew, add_counts=method == "partial_fit", classes=classes
         )
-        with seeded(self._next_seed(anew), self.device):
+        with seeded(self._next_seed(anew), self.device), self._reported(X, y):
             if anew:
                 self.initialize()
             elif self.criterion is None:
                 self.criterion_.load_state_dict(self._build_loss().state_dict())
-            self._report_fit_begin(X, y)
-            method = "fit" if counts_anew else "partial_fit"
             super().partial_fit(data, positions, _routing_method=method, **fit_params)
-            self._report_fit_end(X, y)
         return self
 
     def _next_seed(self, anew):
@@ -695,11 +697,11 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
             sample_weight = None
         if sample_weight is not None:
             sample_weight = to_tensor(sample_weight, device=self.device)
-        if self.criterion is None:
+        if self._loss_is_ours:
             logits = y_pred[0] if isinstance(y_pred, tuple) else y_pred
             target = to_tensor(y_true, device=self.device)
             if training:
-                return self.criterion_(logits, target, sample_weight)
+                return self.criterion_(logits, target, sample_weight).mean()
             return self.criterion_.loss_per_sample(logits, target).mean()
         loss = super().get_loss(y_pred, y_true, X=X, training=training)
         if sample_weight is None:
@@ -812,8 +814,14 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         return np.log(super().predict_proba(X))
 
     @property
+    def _loss_is_ours(self):
+        """Whether the loss knows its probabilities and takes sample weights."""
+        compiled = getattr(self.criterion_, "_orig_mod", None)
+        return isinstance(compiled or self.criterion_, ClassBalancedLoss)
+
+    @property
     def _loss_owns_probabilities(self):
-        return self.criterion is None and self.predict_nonlinearity == "auto"
+        return self._loss_is_ours and self.predict_nonlinearity == "auto"
 
     # ------------------------------------------------------------------ persistence
 
@@ -851,6 +859,23 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
 
 def _is_auto(device):
     return isinstance(device, str) and device == "auto"
+
+
+def _positions(y, classes, in_dataset):
+    """Return the positions of labels in classes."""
+    labels, inverse = np.unique(y, return_inverse=True)
+    known = {label: position for position, label in enumerate(classes.tolist())}
+    unseen = [label for label in labels.tolist() if label not in known]
+    if in_dataset:
+        if set(labels.tolist()) <= set(range(len(known))):
+            return y  # a Dataset's targets are positions already
+        raise ValueError(
+            f"A Dataset's targets must be integers from 0 to {len(known) - 1}, the positions "
+            f"of the classes, got {labels[-1]!r}."
+        )
+    if unseen:
+        raise ValueError(f"y must hold only the {len(known)} known classes, got {unseen[0]!r}.")
+    return np.array([known[label] for label in labels.tolist()], dtype=np.int64)[inverse]
 
 
 def _n_samples(X):

@@ -11,8 +11,7 @@ class MLP(nn.Module):
     Parameters
     ----------
     n_features : int
-        Number of features; inputs of shape (n_samples, ...) are flattened.
-        The net fills it in.
+        Number of features. The net fills it in.
     n_classes : int
         Number of classes. The net fills it in.
     hidden_units : sequence of int, default=(100,)
@@ -37,7 +36,7 @@ class MLP(nn.Module):
         super().__init__()
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {dropout!r}.")
-        layers = [nn.Flatten()]
+        layers = []
         width = n_features
         for units in hidden_units:
             units = check_integer(units, "hidden_units", minimum=1)

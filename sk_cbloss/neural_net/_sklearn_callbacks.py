@@ -1,5 +1,7 @@
 """scikit-learn's own callbacks, where there are any (1.9 and later)."""
 
+from contextlib import contextmanager
+
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:
@@ -28,16 +30,19 @@ except ImportError:
 class EpochReporter(CallbackSupportMixin):
     """Tell scikit-learn's callbacks of each epoch, so that progress bars nest in a search's."""
 
-    def _report_fit_begin(self, X, y):
+    @contextmanager
+    def _reported(self, X, y):
+        """Report what runs inside as the fit, and the epochs that skorch tells of as its parts."""
         self._fit_context = self._init_callback_context(max_subtasks=self.max_epochs)
-        self._fit_context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         self._epoch_context, self._stop_requested = None, False
-
-    def _report_fit_end(self, X, y):
-        self._fit_context.call_on_fit_task_end(
-            estimator=self, X=X, y=y, reconstruction_attributes=dict
-        )
-        del self._fit_context, self._epoch_context, self._stop_requested
+        try:
+            self._fit_context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+            yield
+            self._fit_context.call_on_fit_task_end(
+                estimator=self, X=X, y=y, reconstruction_attributes=dict
+            )
+        finally:
+            del self._fit_context, self._epoch_context, self._stop_requested
 
     def on_epoch_begin(self, net, **kwargs):
         """Open the epoch's task; stop here, between epochs, if a callback has asked for it."""

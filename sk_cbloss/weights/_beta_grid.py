@@ -6,7 +6,7 @@ from sk_cbloss._validation import check_class_count, check_integer
 
 
 def beta_grid(class_count, *, n_betas=8, include_limits=False):
-    """Values of beta worth searching for classes of these sizes.
+    """Return values of beta worth searching for classes of these sizes.
 
     ``N = 1 / (1 - beta)``, the number of distinct prototypes of a class, is
     the natural scale. The grid is log-uniform in N from half the smallest

@@ -42,7 +42,7 @@ class ClassBalancedWeigher(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         Weight of each class; 0 for a class whose samples all have weight 0.
     n_features_in_ : int
         Number of features seen in fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen in fit, if X has names that are all strings.
 
     See Also
@@ -199,8 +199,8 @@ class ClassBalancedWeigher(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         ----------
         X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
             Features.
-        y : array-like of shape (n_samples,)
-            Class labels.
+        y : array-like of shape (n_samples,), default=None
+            Class labels; they are required.
         **fit_params : dict
             Further arguments of ``fit``.
 
@@ -219,7 +219,7 @@ class ClassBalancedWeigher(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             "last step in ClassBalancedClassifier(estimator, beta=...), or pass "
             "weigher.fit(X, y).sample_weight(y) to the estimator's fit.",
             UnusedWeightsWarning,
-            stacklevel=2,
+            stacklevel=3,  # past scikit-learn's wrapper
         )
         return self.fit(X, y, **fit_params).transform(X)
 

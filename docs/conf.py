@@ -1,0 +1,57 @@
+"""How sphinx builds these pages: ``sphinx-build -W -b html docs docs/_build/html``."""
+
+import os
+import shutil
+from pathlib import Path
+
+import sk_cbloss
+
+# The example's nets are small: threads that wait for each other take longer than one alone.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+HERE = Path(__file__).parent
+
+project = "sk_cbloss"
+author = "the sk_cbloss developers"
+copyright = f"2026, {author}"
+version = release = sk_cbloss.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "gallery_header.rst"]
+templates_path = ["_templates"]
+default_role = "code"
+
+# One page a name, its methods written out there; those of other libraries are left to them.
+autosummary_generate = True
+numpydoc_show_class_members = False
+
+# The gallery runs on a copy: what an example writes stays out of examples/.
+_staged = HERE / "_build" / "examples"
+shutil.rmtree(_staged, ignore_errors=True)
+_staged.mkdir(parents=True)
+for _example in sorted((HERE.parent / "examples").glob("plot_*.py")):
+    shutil.copy(_example, _staged)
+shutil.copy(HERE / "gallery_header.rst", _staged / "GALLERY_HEADER.rst")
+
+sphinx_gallery_conf = {
+    "examples_dirs": str(_staged),
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"plot_",
+    "within_subsection_order": "FileNameSortKey",
+    "download_all_examples": False,
+    "show_signature": False,
+    "write_computation_times": False,
+    # A build that fails on warnings must fail on a broken example too.
+    "abort_on_example_error": True,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"sk_cbloss {release}"
+html_show_sourcelink = False
+html_theme_options = {"show_prev_next": True, "navigation_with_keys": False}

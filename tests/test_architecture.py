@@ -1,0 +1,80 @@
+"""The floors of the house: imports only point down, and through a room's face."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "sk_cbloss"
+
+# Each room with the rooms it may import; all may import the shared checks.
+FLOORS = {
+    "neural_net": {"losses", "meta", "weights", "datasets", "metrics"},
+    "losses": {"weights", "datasets", "metrics"},
+    "meta": {"weights", "datasets", "metrics"},
+    "weights": set(),
+    "datasets": set(),
+    "metrics": set(),
+    "_validation": set(),
+}
+
+# The rooms in which a heavy library may be imported.
+HEAVY = {
+    "torch": {"losses", "neural_net"},
+    "skorch": {"neural_net"},
+    "imblearn": set(),
+    "matplotlib": set(),
+    "pandas": set(),
+    "polars": set(),
+}
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(file):
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports_of(file):
+    """Return every module that the file imports, at any depth of its code."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            # `from sk_cbloss.losses import _functional` names a module too.
+            private = [a.name for a in node.names if a.name.startswith("_")]
+            yield from [f"{node.module}.{name}" for name in private] or [node.module]
+
+
+def test_every_room_has_a_floor():
+    rooms = {room_of(file) for file in FILES} - {"__init__"}
+    assert rooms == FLOORS.keys()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_point_down_through_faces(file):
+    room = room_of(file)
+    for module in imports_of(file):
+        top, *inner = module.split(".")
+        if top in HEAVY:
+            assert room in HEAVY[top], f"{room} imports {module}"
+        if top != "sk_cbloss" or not inner:
+            continue
+        other = inner[0]
+        if other == room or other == "_validation":
+            continue
+        assert other in FLOORS[room], f"{room} imports {module}, which is not below it"
+        assert len(inner) == 1, f"{room} imports {module}, a private file of {other}"
+
+
+def test_the_test_sees_an_arrow_that_points_up(tmp_path):
+    file = tmp_path / "file.py"
+    file.write_text("from sk_cbloss.losses import _functional\ndef f():\n    import torch.nn\n")
+    assert list(imports_of(file)) == ["sk_cbloss.losses._functional", "torch.nn"]
+
+
+def test_tests_mirror_the_rooms():
+    here = Path(__file__).parent
+    tested = {folder.name for folder in here.iterdir() if any(folder.glob("test_*.py"))}
+    assert tested == FLOORS.keys() - {"_validation"}
