@@ -780,7 +780,46 @@ def test_bad_parameters(parameters, message):
         make_net(**parameters).fit(X, Y)
 
 
-def test_the_net_of_a_loss_module_class():
-    """A loss of the family can also be given as the criterion, with its own parameters."""
-    net = make_net(criterion=ClassBalancedFocalLoss, criterion__gamma=2.0).fit(X, Y)
+@pytest.mark.parametrize("as_class", [True, False])
+def test_a_loss_of_the_family_as_criterion_keeps_its_probabilities_and_weights(as_class):
+    if as_class:
+        given = {"criterion": ClassBalancedFocalLoss, "criterion__gamma": 2.0}
+    else:
+        given = {"criterion": ClassBalancedFocalLoss(gamma=2.0)}
+    own = RNG.uniform(1, 2, len(Y))
+    net = make_net(**given).fit(X, Y, sample_weight=own)
     assert net.criterion_.gamma == 2
+    by_name = make_net(loss="focal", gamma=2, beta=0).fit(X, Y, sample_weight=own)
+    np.testing.assert_allclose(net.predict_proba(X).sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(np.exp(net.predict_log_proba(X)), net.predict_proba(X), rtol=1e-5)
+    assert by_name.predict_proba(X).shape == net.predict_proba(X).shape
+
+
+# ------------------------------------------------------------------ nothing is lost by an error
+
+
+def test_a_refit_that_raises_leaves_the_net_as_it_was():
+    net = make_net(warm_start=True).fit(X, NAMES)
+    expected, attributes = net.predict_proba(X), set(vars(net))
+    for bad_X, bad_y in (
+        (X, np.where(NAMES == "ant", "dog", NAMES)),
+        (X[:, :3], NAMES),
+        (X, NAMES[:-1]),
+        (np.full_like(X, np.nan), NAMES),
+    ):
+        with pytest.raises(ValueError, match="known classes|features|samples|NaN"):
+            net.fit(bad_X, bad_y)
+        np.testing.assert_array_equal(net.predict_proba(X), expected)
+    assert set(vars(net)) == attributes
+
+
+def test_a_warm_start_with_fewer_classes_keeps_them_all():
+    net = make_net(warm_start=True).fit(X, NAMES).fit(X[:185], NAMES[:185])
+    np.testing.assert_array_equal(net.class_count_, [140, 45, 0])
+    assert net.predict_proba(X).shape == (200, 3)
+
+
+@pytest.mark.parametrize("features", [X.reshape(200, 5, 1), {"numbers": X}])
+def test_the_default_module_takes_tables_only(features):
+    with pytest.raises(ValueError, match=r"^X must have shape \(n_samples, n_features\) for the"):
+        make_net().fit(features, Y)
