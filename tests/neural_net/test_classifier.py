@@ -731,6 +731,22 @@ def test_pickle_joblib_and_deepcopy():
         again.partial_fit(X, NAMES)
 
 
+def test_a_net_pickled_while_it_trains_leaves_the_data_behind():
+    pickles = []
+
+    class Keep(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            pickles.append(pickle.dumps(net))
+
+        def __reduce__(self):
+            return Callback, ()
+
+    big = RNG.normal(size=(20_000, 5))
+    net = make_net(max_epochs=1, callbacks=[Keep()]).fit(big, np.arange(20_000) % 3)
+    assert len(pickles[0]) < big.nbytes / 10
+    np.testing.assert_array_equal(pickle.loads(pickles[0]).predict(X), net.predict(X))
+
+
 def test_a_pickle_loads_in_a_fresh_process(tmp_path):
     net = make_net(loss="focal").fit(X, NAMES)
     file = tmp_path / "net.pkl"
