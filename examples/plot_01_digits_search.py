@@ -80,17 +80,20 @@ score = results["mean_test_score"]
 
 def best_with(beta):
     among = results["param_cbneuralnetclassifier__beta"] == beta
-    best = results["params"][np.where(among, score, -1).argmax()]
-    return {short(name): value for name, value in best.items()}
+    return results["params"][np.where(among, score, -1).argmax()]
 
 
-methods = {"unweighted": best_with(0), "inverse frequency": best_with(1), "chosen": chosen}
+methods = {
+    "unweighted": best_with(0),
+    "inverse frequency": best_with(1),
+    "chosen": search.best_params_,
+}
 recall, rows = {}, {}
 for name, setting in methods.items():
     predictions = []
     for seed in range(5):
-        net.set_params(**setting, random_state=seed)
-        predictions.append(clone(model).fit(train.data, train.target).predict(test.data))
+        trained = clone(model).set_params(**setting, cbneuralnetclassifier__random_state=seed)
+        predictions.append(trained.fit(train.data, train.target).predict(test.data))
     shots = [
         shot_recall_score(test.target, predicted, class_count=train.class_count)
         for predicted in predictions
@@ -105,8 +108,8 @@ columns = list(rows["chosen"])
 print("Balanced test part, mean of 5 seeds".ljust(54) + "  ".join(columns))
 for name, row in rows.items():
     label = "  {} (beta={beta:g}, {loss}, decay {optimizer__weight_decay:g})"
-    label = label.format(name, **methods[name]).ljust(54)
-    print(label + "  ".join(f"{row[c]:.3f}".rjust(len(c)) for c in columns))
+    label = label.format(name, **{short(key): value for key, value in methods[name].items()})
+    print(label.ljust(54) + "  ".join(f"{row[c]:.3f}".rjust(len(c)) for c in columns))
 print("many-shot: more than 100 training samples; few-shot: fewer than 20.")
 
 # %%

@@ -1,8 +1,11 @@
 """The checks that two rooms share: each names the rule and the value received."""
 
+import reprlib
+from collections.abc import Mapping
 from numbers import Integral, Real
 
 import numpy as np
+from sklearn.utils import column_or_1d
 
 NORMALIZE = ("classes", "samples", None)
 
@@ -35,21 +38,19 @@ def check_integer(value, name, *, minimum):
     return int(value)
 
 
-def check_imbalance_factor(imbalance_factor):
-    """Return imbalance_factor, n_max / n_min, as a finite float >= 1."""
-    if not isinstance(imbalance_factor, Real) or not 1 <= imbalance_factor < np.inf:
-        raise ValueError(
-            f"imbalance_factor must be a finite number >= 1, got {imbalance_factor!r}."
-        )
-    return float(imbalance_factor)
-
-
 def check_class_count(class_count):
     """Return class counts as float64, all finite and >= 0."""
+    if isinstance(class_count, Mapping):
+        raise ValueError(
+            "class_count must list the counts in the order of the classes, got a mapping: "
+            "pass [class_count[label] for label in classes]."
+        )
     try:
-        counts = np.asarray(class_count, dtype=np.float64)
+        counts = np.asarray(as_numpy(class_count), dtype=np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"class_count must hold numbers, got {class_count!r}.") from None
+        raise ValueError(
+            f"class_count must hold numbers, got {reprlib.repr(class_count)}."
+        ) from None
     bad = ~(np.isfinite(counts) & (counts >= 0))
     if bad.any():
         raise ValueError(
@@ -61,9 +62,11 @@ def check_class_count(class_count):
 def check_sample_weight(sample_weight, n_samples):
     """Return sample weights as float64 of shape (n_samples,): finite, >= 0, not all 0."""
     try:
-        weight = np.asarray(sample_weight, dtype=np.float64)
+        weight = np.asarray(as_numpy(sample_weight), dtype=np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"sample_weight must hold numbers, got {sample_weight!r}.") from None
+        raise ValueError(
+            f"sample_weight must hold numbers, got {reprlib.repr(sample_weight)}."
+        ) from None
     if weight.ndim == 0:
         weight = np.full(n_samples, weight)
     if weight.shape != (n_samples,):
@@ -79,3 +82,31 @@ def check_sample_weight(sample_weight, n_samples):
     if n_samples and not weight.any():
         raise ValueError("sample_weight must not be 0 for every sample, got only zeros.")
     return weight
+
+
+def as_numpy(values):
+    """Return a torch tensor, wherever it lies, as an array; anything else as it is."""
+    if not hasattr(values, "detach"):
+        return values
+    values = values.detach().cpu()
+    return (values.double() if values.is_floating_point() else values).numpy()
+
+
+def as_labels(y):
+    """Return labels as a 1-dimensional array; those of a list stay what they are."""
+    y = as_numpy(y)
+    if isinstance(y, list | tuple):
+        array = np.asarray(y)
+        # numpy makes floats of integers too large for it, and strings of all beside a string.
+        lost = array.dtype.kind == "f" and all(isinstance(label, Integral) for label in y)
+        made = array.dtype.kind == "U" and not all(isinstance(label, str) for label in y)
+        y = np.array(y, dtype=object) if lost or made else array
+    elif hasattr(y, "to_numpy"):  # pandas and polars
+        y = y.to_numpy()
+    return column_or_1d(y, warn=True)
+
+
+def check_same_length(n_X, n_y):
+    """Raise a ValueError unless X and y have as many samples."""
+    if n_X != n_y:
+        raise ValueError(f"X and y must have the same number of samples, got {n_X} and {n_y}.")

@@ -1,5 +1,7 @@
 """Long-tailed class counts, and data sets cut down to them."""
 
+from numbers import Real
+
 import numpy as np
 from sklearn.utils import (
     _safe_indexing,
@@ -9,7 +11,7 @@ from sklearn.utils import (
     column_or_1d,
 )
 
-from sk_cbloss._validation import check_imbalance_factor, check_integer
+from sk_cbloss._validation import check_integer
 
 
 def _exponential(n_classes, imbalance_factor):
@@ -21,6 +23,20 @@ def _step(n_classes, imbalance_factor):
 
 
 PROFILES = {"exponential": _exponential, "step": _step}
+
+
+def _floor(values):
+    """Round down, but take 49 * (1 / 49), which comes out a little under 1, for 1."""
+    return (values * (1 + 1e-12)).astype(np.int64)
+
+
+def check_imbalance_factor(imbalance_factor):
+    """Return imbalance_factor, n_max / n_min, as a finite float >= 1."""
+    if not isinstance(imbalance_factor, Real) or not 1 <= imbalance_factor < np.inf:
+        raise ValueError(
+            f"imbalance_factor must be a finite number >= 1, got {imbalance_factor!r}."
+        )
+    return float(imbalance_factor)
 
 
 def _relative_count(n_classes, imbalance_factor, profile):
@@ -79,8 +95,7 @@ def long_tailed_counts(n_classes, n_max, *, imbalance_factor, profile="exponenti
             f"got imbalance_factor={imbalance_factor:g} and n_max={n_max}."
         )
     relative = _relative_count(n_classes, imbalance_factor, profile)
-    # 49 * (1 / 49) comes out a little under 1.
-    return (n_max * relative * (1 + 1e-12)).astype(np.int64)
+    return _floor(n_max * relative)
 
 
 def make_long_tailed(
@@ -160,7 +175,7 @@ def make_long_tailed(
     relative = _relative_count(len(classes), imbalance_factor, profile)
     order = _class_order(order, classes, available, rng)
     if n_max is None:
-        n_max = int((available[order] / relative).min())
+        n_max = int(_floor(available[order] / relative).min())
     count = long_tailed_counts(
         len(classes), n_max, imbalance_factor=imbalance_factor, profile=profile
     )

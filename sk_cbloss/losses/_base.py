@@ -138,9 +138,10 @@ class ClassBalancedLoss(nn.Module):
         Raises
         ------
         ValueError
-            If the shapes do not fit together.
+            If shapes do not fit together, or target holds no int64.
         """
-        _check_shapes(logits, target, self.weight)
+        _check_input(logits, target, self.weight, sample_weight)
+        target = target.long()
         loss = self.loss_per_sample(logits, target)
         if self.weight is not None:
             loss = loss * self.weight.to(loss.dtype)[target]
@@ -165,7 +166,7 @@ class OneVsRestLoss(ClassBalancedLoss):
     @staticmethod
     def initial_bias(n_classes):
         """Return the log-odds of 1 / n_classes, without which the first steps can diverge."""
-        return -math.log(n_classes - 1)
+        return -math.log(max(1, n_classes - 1))
 
     def predict_log_proba(self, logits):
         """Return the logarithm of the sigmoids, normalised to sum to 1 over the classes.
@@ -198,14 +199,19 @@ def _check_weight(weight):
     return weight
 
 
-def _check_shapes(logits, target, weight):
+def _check_input(logits, target, weight, sample_weight):
     if logits.ndim != 2 or target.shape != logits.shape[:1]:
         raise ValueError(
             "logits must have shape (n_samples, n_classes) and target shape (n_samples,), "
             f"got {tuple(logits.shape)} and {tuple(target.shape)}."
         )
-    if target.is_floating_point():
-        raise ValueError(f"target must hold class positions (int64), got {target.dtype}.")
+    if target.dtype not in (torch.int64, torch.int32):  # torch takes 8-bit ones for a mask
+        raise ValueError(f"target must hold class positions as int64, got {target.dtype}.")
+    if sample_weight is not None and sample_weight.shape != target.shape:
+        raise ValueError(
+            f"sample_weight must have the target's shape {tuple(target.shape)}, "
+            f"got {tuple(sample_weight.shape)}."
+        )
     if weight is not None and len(weight) != logits.shape[1]:
         raise ValueError(
             f"logits must have a column for each of the {len(weight)} weights, "

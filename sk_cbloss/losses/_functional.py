@@ -6,10 +6,13 @@ The plain log-space forms below are the definition of every loss.
 import torch
 import torch.nn.functional as F
 
+NO_TARGET = torch.iinfo(torch.int64).min
+
 
 def softmax(logits, target):
     """Cross entropy of the softmax: ``-log softmax(z)_y``."""
-    return F.cross_entropy(logits, target, reduction="none")
+    # Without torch's default, which leaves targets of -100 out in silence.
+    return F.cross_entropy(logits, target, reduction="none", ignore_index=NO_TARGET)
 
 
 def sigmoid(logits, target):
@@ -20,7 +23,8 @@ def sigmoid(logits, target):
 def sigmoid_focal(logits, target, gamma):
     """Binary cross entropies times ``(1 - p_t)**gamma``, summed over the classes."""
     miss = _log_odds_of_miss(logits, target)
-    # (1 - p_t)**gamma in log space: the power of a rounded 1 - p_t loses the worst positives.
+    # (1 - p_t)**gamma in log space: the published form overflows below logit -88 in float32, and
+    # the power of a rounded 1 - p_t loses the worst positives.
     return -(torch.exp(gamma * F.logsigmoid(miss)) * F.logsigmoid(-miss)).sum(dim=1)
 
 

@@ -1,11 +1,11 @@
 """ClassBalancedClassifier, which weighs any classifier."""
 
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.utils import column_or_1d, get_tags
+from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sk_cbloss._validation import check_beta, check_normalize
+from sk_cbloss._validation import as_labels, check_beta, check_normalize
 from sk_cbloss.meta._fit_weighted import (
     check_takes_sample_weight,
     check_weighs_not_yet,
@@ -91,8 +91,6 @@ class ClassBalancedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator
     (10, 64)
     """
 
-    _doc_link_module = "sk_cbloss"
-
     def __init__(self, estimator, *, beta=0.999, normalize="samples"):
         self.estimator = estimator
         self.beta = beta
@@ -133,8 +131,7 @@ class ClassBalancedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator
         weight = class_balanced_sample_weight(
             y, beta=self.beta, normalize=self.normalize, sample_weight=sample_weight
         )
-        y = column_or_1d(y.detach().cpu() if hasattr(y, "detach") else y)
-        self.estimator_ = fit_weighted(clone(self.estimator), X, y, weight)
+        self.estimator_ = fit_weighted(clone(self.estimator), X, as_labels(y), weight)
         return self
 
     @available_if(_estimator_has("predict"))

@@ -3,6 +3,7 @@
 from numbers import Number
 
 from sklearn import config_context
+from sklearn.base import is_classifier
 from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
@@ -23,7 +24,7 @@ WEIGHING_PARAMETERS = {
 
 
 def check_takes_sample_weight(estimator):
-    """Raise a TypeError if sample weights would not reach the estimator's loss."""
+    """Raise a TypeError if it is no classifier, or sample weights would not reach its loss."""
     if isinstance(estimator, type):
         raise TypeError(f"estimator must be an instance, got the class {estimator.__name__}.")
     refuses = _not_reached(estimator)
@@ -33,6 +34,8 @@ def check_takes_sample_weight(estimator):
             "weighed. Put ClassBalancedClassifier inside, directly around an estimator whose "
             f"fit takes sample_weight; got {estimator!r}."
         )
+    if not is_classifier(estimator):
+        raise TypeError(f"estimator must be a classifier, got {estimator!r}.")
 
 
 def _not_reached(estimator, *, inside=False):
@@ -40,12 +43,14 @@ def _not_reached(estimator, *, inside=False):
     if isinstance(estimator, Pipeline):
         # Behind a sampler, weights would stand beside other samples than their own.
         sampler = next((s for _, s in estimator.steps if hasattr(s, "fit_resample")), None)
-        refuses = sampler or _not_reached(estimator.steps[-1][1], inside=inside)
+        if sampler is not None:
+            return sampler
+        refuses = _not_reached(estimator.steps[-1][1], inside=inside)
         # Only we know the name by which a Pipeline takes its last step's weights.
-        return refuses or (estimator if inside else None)
+        return estimator if refuses is None and inside else refuses
     if isinstance(estimator, HAND_ON):
         refusing = (_not_reached(inner, inside=True) for inner in _inner(estimator))
-        return next(filter(None, refusing), None)
+        return next((one for one in refusing if one is not None), None)
     return None if has_fit_parameter(estimator, "sample_weight") else estimator
 
 

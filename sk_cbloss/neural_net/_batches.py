@@ -36,7 +36,7 @@ def _take(data, rows):
         return [_take(value, rows) for value in data]
     if scipy.sparse.issparse(data):
         dense = data[rows].toarray()
-        return dense if isinstance(rows, list) else dense[0]
+        return dense if isinstance(rows, list) else dense.reshape(-1)
     return data[rows]
 
 

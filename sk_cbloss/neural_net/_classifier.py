@@ -6,7 +6,7 @@ import inspect
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils import assert_all_finite, check_random_state, column_or_1d
+from sklearn.utils import assert_all_finite, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetClassifier
@@ -21,9 +21,12 @@ from skorch.utils import is_dataset, to_device, to_numpy, to_tensor
 from torch import nn
 
 from sk_cbloss._validation import (
+    as_labels,
     check_beta,
     check_gamma,
+    check_integer,
     check_normalize,
+    check_same_length,
     check_sample_weight,
 )
 from sk_cbloss.losses import LOSSES, ClassBalancedLoss
@@ -31,9 +34,11 @@ from sk_cbloss.neural_net._batches import ArrayDataset, BatchLoader
 from sk_cbloss.neural_net._inputs import (
     check_features,
     is_multi_input,
+    n_samples_of,
     split_sample_weight,
     with_sample_weight,
 )
+from sk_cbloss.neural_net._labels import check_sorted, dataset_labels, positions_of
 from sk_cbloss.neural_net._modules import MLP
 from sk_cbloss.neural_net._randomness import seeded
 from sk_cbloss.neural_net._scoring import DecodeLabels, balanced_accuracy
@@ -118,8 +123,7 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         ``skorch.dataset.ValidSplit(5, stratified=True)``. Classes are counted
         before the split.
     classes : array-like of shape (n_classes,), default=None
-        Labels in the order of the module's outputs; None takes those of y,
-        sorted.
+        All labels, sorted; None takes those of y.
     callbacks : None, "disable" or list of skorch callbacks, default=None
         Besides the default ones.
     predict_nonlinearity : callable, None or "auto", default="auto"
@@ -190,8 +194,6 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
     (500, 10)
     """
 
-    _doc_link_module = "sk_cbloss"
-
     history_, initialized_, virtual_params_ = _Stored(), _Stored(), _Stored()
 
     def __init__(
@@ -260,7 +262,7 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
     @property
     def device(self):
         """The device in use: what "auto" stands for on this machine."""
-        device = vars(self)["device"]
+        device = vars(self).get("device", "auto")
         if not _is_auto(device):
             return device
         if torch.cuda.is_available():
@@ -330,6 +332,11 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
                     f"gamma must be None for loss={self.loss!r}, which has none, "
                     f"got {self.gamma!r}. Search several losses with a list of grids."
                 )
+            if "criterion__gamma" in vars(self):
+                raise ValueError(
+                    f"gamma must be None beside criterion__gamma, got {self.gamma!r}."
+                )
+        check_integer(self.max_epochs, "max_epochs", minimum=0)
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype must be 'float32' or 'float64', got {self.dtype!r}.")
         if self.criterion is not None:
@@ -399,18 +406,31 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
                 module = copy.deepcopy(module)
         else:
             kwargs = self._learned_sizes(module) | kwargs
+            if self.module is None and not {"n_features", "n_classes"} <= kwargs.keys():
+                raise ValueError(
+                    "module__n_features and module__n_classes must be given for the default MLP "
+                    f"where no array tells them, got {sorted(kwargs)!r}."
+                )
         built = self.initialized_instance(module, kwargs)
-        bias = getattr(getattr(built, "head", None), "bias", None)
         self._starts_bias = False
-        if not isinstance(module, nn.Module) and self.criterion is None and bias is not None:
-            start = LOSSES[self.loss].initial_bias(len(bias))
+        if inspect.isclass(module) and self.criterion is None and self._ends_in_head(built):
+            start = LOSSES[self.loss].initial_bias(len(self.classes_))
             if start is not None:
-                nn.init.constant_(bias, start)
+                nn.init.constant_(built.head.bias, start)
                 self._starts_bias = True
-        if self.dtype == "float64":
-            built = built.double()
-        self.module_ = built
+        self._dtype_in_use = self.dtype  # until the net is built anew
+        self.module_ = built.to(DTYPES[self.dtype])
         return self
+
+    def _ends_in_head(self, module):
+        """Whether the module's last layer is a Linear named head, with a bias."""
+        head = getattr(module, "head", None)
+        return (
+            isinstance(head, nn.Linear)
+            and head.bias is not None
+            and not isinstance(head.bias, nn.parameter.UninitializedParameter)
+            and head.out_features == len(getattr(self, "classes_", ()))
+        )
 
     def _learned_sizes(self, module):
         named = inspect.signature(module).parameters
@@ -428,9 +448,12 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         self : CBNeuralNetClassifier
             The net.
         """
-        if self.criterion is not None:
-            return super().initialize_criterion()
-        self.criterion_ = self._build_loss()
+        if self.criterion is None:
+            self.criterion_ = self._build_loss()
+            return self
+        super().initialize_criterion()
+        if isinstance(self.criterion_, nn.Module):
+            self.criterion_ = self.criterion_.to(DTYPES[self._dtype_in_use])
         return self
 
     def _build_loss(self):
@@ -441,7 +464,7 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         n_classes = 2 if self.classes is None else len(self.classes)
         count = getattr(self, "class_count_", np.ones(n_classes))
         built = loss.from_class_count(count, beta=self.beta, normalize=self.normalize, **kwargs)
-        return built.to(DTYPES[self.dtype])
+        return built.to(DTYPES[self._dtype_in_use])
 
     def get_params_for_optimizer(self, prefix, named_parameters):
         """Return the optimizer's arguments; weight decay leaves a started bias alone.
@@ -505,66 +528,67 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
             The data set.
         """
         if y is None and not is_dataset(X):
-            X = check_features(self, X, dtype=self.dtype, reset=False)
+            X = check_features(self, X, dtype=self._dtype_in_use, reset=False)
         return super().get_dataset(X, y)
 
-    def _learn_data(self, X, y, sample_weight, *, anew, add_counts, classes=None):
-        """Return features and class positions for training; learn classes and their counts.
-
-        Nothing is learned from data that raises.
-        """
+    def _learn_data(self, X, y, sample_weight, *, dtype, anew, add_counts, classes=None):
+        """Return features and class positions for training; learn classes and their counts."""
         self._check_parameters()
-        in_dataset = is_dataset(X)
-        if in_dataset:
-            if sample_weight is not None:
-                raise ValueError(
-                    "sample_weight must be None with a Dataset, which batches by itself, "
-                    f"got {type(sample_weight).__name__}."
-                )
-            y = _dataset_labels(X) if y is None else y
-        elif y is None:
+        if is_dataset(X) and sample_weight is not None:
             raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None."
+                "sample_weight must be None with a Dataset, which batches by itself, "
+                f"got {type(sample_weight).__name__}."
             )
-        else:
-            X = check_features(self, X, dtype=self.dtype, reset=anew)
-            if self.module is None and (is_multi_input(X) or X.ndim != 2):
-                shape = "several arrays" if is_multi_input(X) else f"shape {X.shape}"
-                raise ValueError(
-                    "X must have shape (n_samples, n_features) for the default MLP, "
-                    f"got {shape}. Give a module of your own."
-                )
-        y = column_or_1d(y.detach().cpu().numpy() if hasattr(y, "detach") else y, warn=True)
-        if y.dtype.kind == "f":
-            assert_all_finite(y, input_name="y")
-        check_classification_targets(y)
-        n_samples = len(X) if in_dataset else _n_samples(X)
-        if n_samples != len(y):
-            raise ValueError(
-                f"X and y must have the same number of samples, got {n_samples} and {len(y)}."
-            )
+        y = self._check_labels(X, y)
         if sample_weight is not None:
             sample_weight = check_sample_weight(sample_weight, len(y))
-        all_classes = self.classes if classes is None else classes
+        if self.classes is not None:
+            check_sorted(self.classes)
+        given = self.classes if classes is None else classes
         if not anew:
             known = self.classes_
-        elif self.classes is not None:
-            known = np.asarray(self.classes)
         else:
-            known = np.unique(y if classes is None else classes)
-        y = _positions(y, known, in_dataset)
+            known = np.unique(y if given is None else given)
+            known = known if self.classes is None else np.asarray(self.classes)
+        y = positions_of(y, known, in_dataset=is_dataset(X))
         count = np.bincount(y, weights=sample_weight, minlength=len(known)).astype(np.float64)
         if add_counts and not anew:
             count += self.class_count_
-        if all_classes is None and np.count_nonzero(count) < 2:
+        if given is None and np.count_nonzero(count) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs samples of at least 2 classes, "
                 f"got one class: {known[np.argmax(count)]!s}."
             )
+        if not is_dataset(X):
+            X = check_features(self, X, dtype=dtype, reset=anew)
+            self._check_default_module_takes(X)
         self.classes_inferred_, self.class_count_ = known, count
         if sample_weight is not None:
-            X = with_sample_weight(X, (sample_weight / sample_weight.mean()).astype(self.dtype))
+            X = with_sample_weight(X, (sample_weight / sample_weight.mean()).astype(dtype))
         return X, y
+
+    def _check_labels(self, X, y):
+        """Return labels, one for each row of X."""
+        if is_dataset(X):
+            y = dataset_labels(X) if y is None else y
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
+            )
+        y = as_labels(y)
+        if y.dtype.kind == "f":
+            assert_all_finite(y, input_name="y")
+        check_classification_targets(y)
+        check_same_length(len(X) if is_dataset(X) else n_samples_of(X), len(y))
+        return y
+
+    def _check_default_module_takes(self, X):
+        if self.module is None and (is_multi_input(X) or X.ndim != 2):
+            shape = "several arrays" if is_multi_input(X) else f"shape {X.shape}"
+            raise ValueError(
+                "X must have shape (n_samples, n_features) for the default MLP, "
+                f"got {shape}. Give a module of your own."
+            )
 
     # ------------------------------------------------------------------ training
 
@@ -596,8 +620,8 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         ValueError
             If a parameter or the data is invalid.
         """
-        anew = not (self.warm_start and self.initialized_)
-        return self._train(X, y, sample_weight, fit_params, method="fit", anew=anew)
+        build = not (self.warm_start and self.initialized_)
+        return self._train(X, y, sample_weight, fit_params, method="fit", build=build)
 
     @with_callbacks
     def partial_fit(self, X, y=None, classes=None, sample_weight=None, **fit_params):
@@ -626,32 +650,34 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         ValueError
             If a parameter or the data is invalid, or y holds a new class.
         """
+        build = not self.initialized_
         return self._train(
+            X, y, sample_weight, fit_params, method="partial_fit", build=build, classes=classes
+        )
+
+    def _train(self, X, y, sample_weight, fit_params, *, method, build, classes=None):
+        data, positions = self._learn_data(
             X,
             y,
             sample_weight,
-            fit_params,
-            method="partial_fit",
-            anew=not self.initialized_,
+            dtype=self.dtype if build else self._dtype_in_use,
+            anew=build or not hasattr(self, "class_count_"),
+            add_counts=method == "partial_fit",
             classes=classes,
         )
-
-    def _train(self, X, y, sample_weight, fit_params, *, method, anew, classes=None):
-        data, positions = self._learn_data(
-            X, y, sample_weight, anew=anew, add_counts=method == "partial_fit", classes=classes
-        )
-        with seeded(self._next_seed(anew), self.device), self._reported(X, y):
-            if anew:
+        with seeded(self._next_seed(build), self.device), self._reported(X, y):
+            if build:
                 self.initialize()
-            elif self.criterion is None:
-                self.criterion_.load_state_dict(self._build_loss().state_dict())
+            elif self.criterion is None:  # other counts, and perhaps another loss
+                loss = to_device(self._build_loss(), self.device)
+                self.criterion_ = self.torch_compile(loss, name="criterion")
             super().partial_fit(data, positions, _routing_method=method, **fit_params)
         return self
 
-    def _next_seed(self, anew):
+    def _next_seed(self, build):
         if self.random_state is None:
             return None
-        if anew or not hasattr(self, "_random_state"):
+        if build or not hasattr(self, "_random_state"):
             self._random_state = check_random_state(self.random_state)
         return self._random_state.randint(np.iinfo(np.int32).max)
 
@@ -837,7 +863,8 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         """
         requested = vars(self)["device"]
         super().load_params(*args, **kwargs)
-        self.device = requested
+        if _is_auto(requested):
+            self.device = requested
 
     def __setstate__(self, state):
         if not _is_auto(state["device"]):
@@ -859,40 +886,3 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
 
 def _is_auto(device):
     return isinstance(device, str) and device == "auto"
-
-
-def _positions(y, classes, in_dataset):
-    """Return the positions of labels in classes."""
-    labels, inverse = np.unique(y, return_inverse=True)
-    known = {label: position for position, label in enumerate(classes.tolist())}
-    unseen = [label for label in labels.tolist() if label not in known]
-    if in_dataset:
-        if set(labels.tolist()) <= set(range(len(known))):
-            return y  # a Dataset's targets are positions already
-        raise ValueError(
-            f"A Dataset's targets must be integers from 0 to {len(known) - 1}, the positions "
-            f"of the classes, got {labels[-1]!r}."
-        )
-    if unseen:
-        raise ValueError(f"y must hold only the {len(known)} known classes, got {unseen[0]!r}.")
-    return np.array([known[label] for label in labels.tolist()], dtype=np.int64)[inverse]
-
-
-def _n_samples(X):
-    if isinstance(X, dict | list):
-        X = next(iter(X.values())) if isinstance(X, dict) else X[0]
-    return X.shape[0]
-
-
-def _dataset_labels(dataset):
-    """Return a Dataset's labels: its targets, or those of the arrays it holds."""
-    for name in ("targets", "y"):
-        labels = getattr(dataset, name, None)
-        if labels is not None:
-            return np.asarray(labels)
-    if isinstance(dataset, torch.utils.data.TensorDataset):
-        return dataset.tensors[-1].numpy()
-    raise ValueError(
-        "y must be passed beside a Dataset that has no targets, "
-        f"got y=None and {type(dataset).__name__}."
-    )

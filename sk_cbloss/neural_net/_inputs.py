@@ -7,6 +7,8 @@ import scipy.sparse
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import validate_data
 
+from sk_cbloss._validation import as_numpy
+
 # Sample weights travel with the features, so that splitting, shuffling and batching keep them
 # together; features that are a single array then stand under the second key.
 SAMPLE_WEIGHT = "sk_cbloss.sample_weight"
@@ -22,18 +24,27 @@ def is_multi_input(X):
     return isinstance(X, list | tuple) and bool(X) and all(getattr(x, "ndim", 0) > 1 for x in X)
 
 
+def n_samples_of(X):
+    """Return the number of rows."""
+    if is_multi_input(X):
+        X = next(iter(X.values())) if isinstance(X, Mapping) else X[0]
+    return X.shape[0] if hasattr(X, "shape") else len(np.asarray(X))
+
+
 def check_features(net, X, *, dtype, reset):
     """Return features in the net's dtype, checked as scikit-learn does."""
     if is_multi_input(X):
+        if reset:  # sizes of an earlier fit to an array
+            vars(net).pop("n_features_in_", None)
+            vars(net).pop("feature_names_in_", None)
         named = X.items() if isinstance(X, Mapping) else enumerate(X)
         arrays = {name: _cast(value, dtype) for name, value in named}
         check_consistent_length(*arrays.values())
         return arrays if isinstance(X, Mapping) else list(arrays.values())
-    if hasattr(X, "detach"):  # a torch tensor, on any device
-        X = X.detach().cpu().numpy()
+    X = as_numpy(X)
     try:
         return validate_data(net, X, reset=reset, dtype=dtype, accept_sparse="csr", allow_nd=True)
-    except ValueError:
+    except (TypeError, ValueError):
         text = _text_columns(X)
         if not text:
             raise
@@ -45,7 +56,7 @@ def check_features(net, X, *, dtype, reset):
 
 
 def _cast(value, dtype):
-    value = value.detach().cpu().numpy() if hasattr(value, "detach") else value
+    value = as_numpy(value)
     value = value.tocsr() if scipy.sparse.issparse(value) else np.asarray(value)
     # Integers stay what they are: an embedding looks them up.
     return value.astype(dtype) if value.dtype.kind == "f" else value

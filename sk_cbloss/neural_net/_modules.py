@@ -38,6 +38,8 @@ class MLP(nn.Module):
             raise ValueError(f"dropout must be in [0, 1), got {dropout!r}.")
         layers = []
         width = n_features
+        if not isinstance(hidden_units, list | tuple):
+            raise ValueError(f"hidden_units must be a sequence of integers, got {hidden_units!r}.")
         for units in hidden_units:
             units = check_integer(units, "hidden_units", minimum=1)
             layers += [nn.Linear(width, units), nn.ReLU()]

@@ -1,6 +1,7 @@
 """scikit-learn's own callbacks, where there are any (1.9 and later)."""
 
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -30,38 +31,39 @@ except ImportError:
 class EpochReporter(CallbackSupportMixin):
     """Tell scikit-learn's callbacks of each epoch, so that progress bars nest in a search's."""
 
+    _reporting = None
+
     @contextmanager
     def _reported(self, X, y):
         """Report what runs inside as the fit, and the epochs that skorch tells of as its parts."""
-        self._fit_context = self._init_callback_context(max_subtasks=self.max_epochs)
-        self._fit_data = {"estimator": self, "X": X, "y": y}
-        self._epoch_context, self._stop_requested = None, False
+        context = self._init_callback_context(max_subtasks=self.max_epochs)
+        told = {"estimator": self, "X": X, "y": y}
+        outer = self._reporting
+        self._reporting = SimpleNamespace(context=context, told=told, epoch=None, stop=False)
         try:
-            self._fit_context.call_on_fit_task_begin(**self._fit_data)
+            context.call_on_fit_task_begin(**told)
             yield
-            self._fit_context.call_on_fit_task_end(
-                **self._fit_data, reconstruction_attributes=dict
-            )
+            context.call_on_fit_task_end(**told, reconstruction_attributes=dict)
         finally:
-            del self._fit_context, self._fit_data, self._epoch_context, self._stop_requested
-
-    def __getstate__(self):
-        # A net that is pickled while it trains, as by a checkpoint, leaves the data behind.
-        passing = {"_fit_context", "_fit_data", "_epoch_context", "_stop_requested"}
-        return {k: v for k, v in super().__getstate__().items() if k not in passing}
+            self._reporting = outer
 
     def on_epoch_begin(self, net, **kwargs):
         """Open the epoch's task; stop here, between epochs, if a callback has asked for it."""
-        if self._stop_requested:
+        now = self._reporting
+        if now is not None and now.stop:
             raise KeyboardInterrupt  # skorch's way to end training early
         super().on_epoch_begin(net, **kwargs)
-        self._epoch_context = self._fit_context.subcontext(task_name="epoch")
-        self._epoch_context.call_on_fit_task_begin(**self._fit_data)
+        if now is not None:
+            now.epoch = now.context.subcontext(task_name="epoch")
+            now.epoch.call_on_fit_task_begin(**now.told)
 
     def on_epoch_end(self, net, **kwargs):
         """Close the epoch's task."""
         super().on_epoch_end(net, **kwargs)
-        # The net as it stands can predict: nothing needs reconstructing.
-        self._stop_requested = self._epoch_context.call_on_fit_task_end(
-            **self._fit_data, reconstruction_attributes=dict
-        )
+        if (now := self._reporting) is not None:
+            # The net as it stands can predict: nothing needs reconstructing.
+            now.stop = now.epoch.call_on_fit_task_end(**now.told, reconstruction_attributes=dict)
+
+    def __getstate__(self):
+        # A net that is pickled while it trains, as by a checkpoint, leaves the data behind.
+        return {name: v for name, v in super().__getstate__().items() if name != "_reporting"}

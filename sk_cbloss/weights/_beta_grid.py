@@ -45,6 +45,7 @@ def beta_grid(class_count, *, n_betas=8, include_limits=False):
     class_count = class_count[class_count > 0]
     if not class_count.size:
         raise ValueError("class_count must hold a class that has samples, got none.")
-    volume = np.geomspace(max(1, class_count.min() / 2), 10 * class_count.max(), n_betas)
+    low = max(1, class_count.min() / 2)
+    volume = np.geomspace(low, max(low, 10 * class_count.max()), n_betas)
     beta = 1 - 1 / volume
     return np.unique(np.r_[0, beta, 1]) if include_limits else beta

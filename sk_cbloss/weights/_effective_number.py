@@ -54,10 +54,15 @@ def effective_number(class_count, *, beta):
     >>> effective_number([5000, 50], beta=0.999).round(2)
     array([993.28,  48.79])
     """
-    class_count, beta = check_class_count(class_count), check_beta(beta)
+    return effective_number_of(check_class_count(class_count), check_beta(beta))
+
+
+def effective_number_of(class_count, beta):
+    """Return the effective numbers in the precision of class_count, which is left as it is."""
     if beta == 0:
-        return (class_count > 0).astype(np.float64)[()]
+        return (class_count > 0).astype(class_count.dtype)[()]
     if beta == 1:
         return class_count.copy()[()]
     # expm1 and log keep the digits that 1 - beta**n loses when beta is close to 1.
+    beta = class_count.dtype.type(beta)
     return np.expm1(class_count * np.log(beta)) / (beta - 1)

@@ -3,10 +3,11 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
-from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils import assert_all_finite
+
+from sk_cbloss._validation import as_labels
 
 # A chunk's temporaries stay in the processor's cache, and memory stays at the result's.
 CHUNK = 2**16
@@ -58,25 +59,11 @@ def chunks(values):
 
 def read_labels(y):
     """Return y as Labels, whatever holds it and whatever it holds."""
-    if hasattr(y, "detach"):  # a torch tensor, on any device
-        y = y.detach().cpu().numpy()
-    y = getattr(y, "array", y)  # a pandas Series or Index
-    if hasattr(y, "categories") and hasattr(y, "codes"):
-        return _from_categories(y)
-    if isinstance(y, list | tuple):
-        y = _from_list(y)
-    elif hasattr(y, "to_numpy"):  # pandas and polars
-        y = y.to_numpy()
-    y = column_or_1d(y, warn=True)
-    return _READERS.get(y.dtype.kind, _from_sortable)(y)
-
-
-def _from_list(y):
-    array = np.asarray(y)
-    # numpy makes floats of integers too large for it, and strings of all that stands beside one.
-    integers_lost = array.dtype.kind == "f" and all(isinstance(label, Integral) for label in y)
-    strings_made = array.dtype.kind == "U" and not all(isinstance(label, str) for label in y)
-    return np.array(y, dtype=object) if integers_lost or strings_made else array
+    array = getattr(y, "array", y)  # of a pandas Series or Index
+    if hasattr(array, "categories") and hasattr(array, "codes"):
+        return _from_categories(array)
+    y = as_labels(array)
+    return _READERS.get(y.dtype.kind, _from_sortable)(y) if len(y) else _from_sortable(y)
 
 
 def _from_integers(y):
@@ -122,6 +109,12 @@ def _from_floats(y):
     return _from_sortable(y)
 
 
+def _from_times(y):
+    if np.isnat(y).any():
+        raise ValueError("y must not have missing labels, got a missing value.")
+    return _from_sortable(y)
+
+
 def _from_strings(y):
     # Number the strings by a hash of their characters, then check the numbers against them.
     characters = np.ascontiguousarray(y).view(np.uint32 if y.dtype.kind == "U" else np.uint8)
@@ -152,7 +145,7 @@ def _from_objects(y):
         missing = any(label is None or label != label for label in index)
     if missing:
         raise ValueError("y must not have missing labels, got a missing value.")
-    kinds = {type(label).__name__ for label in classes.tolist()}
+    kinds = {"str" if isinstance(c, str) else type(c).__name__ for c in classes.tolist()}
     if "str" in kinds and len(kinds) > 1:
         raise ValueError(f"y must hold labels of one kind, got {' and '.join(sorted(kinds))}.")
     return Labels(codes, classes, lambda chunk: chunk)
@@ -172,5 +165,7 @@ _READERS = {
     "f": _from_floats,
     "U": _from_strings,
     "S": _from_strings,
+    "M": _from_times,
+    "m": _from_times,
     "O": _from_objects,
 }

@@ -6,7 +6,12 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sk_cbloss._validation import check_beta, check_normalize, check_sample_weight
+from sk_cbloss._validation import (
+    check_beta,
+    check_normalize,
+    check_same_length,
+    check_sample_weight,
+)
 from sk_cbloss.weights._class_weight import class_balanced_weight
 from sk_cbloss.weights._effective_number import effective_number
 from sk_cbloss.weights._labels import read_labels
@@ -74,8 +79,6 @@ class ClassBalancedWeigher(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
     >>> model = LogisticRegression().fit(X, y, sample_weight=weigher.sample_weight(y))
     """
 
-    _doc_link_module = "sk_cbloss"
-
     def __init__(self, beta=0.999, *, normalize="samples"):
         self.beta = beta
         self.normalize = normalize
@@ -136,17 +139,16 @@ class ClassBalancedWeigher(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             )
         X = self._check_features(X, reset=anew)
         labels = read_labels(y)
-        if len(labels.values) != X.shape[0]:
-            raise ValueError(
-                "X and y must have the same number of samples, "
-                f"got {X.shape[0]} and {len(labels.values)}."
-            )
+        check_same_length(X.shape[0], len(labels.values))
         if sample_weight is not None:
             sample_weight = check_sample_weight(sample_weight, X.shape[0])
-        seen = np.flatnonzero(labels.count())
-        new_classes, new_count = labels.classes[seen], labels.count(sample_weight)[seen]
+        new_count = labels.count()
+        seen = np.flatnonzero(new_count)  # with weights of 0, too
+        if sample_weight is not None:
+            new_count = labels.count(sample_weight)
+        new_classes, new_count = labels.classes[seen], new_count[seen]
         if not anew:
-            new_classes = np.concatenate([self.classes_, new_classes])
+            new_classes = _joined(self.classes_, new_classes)
             new_count = np.concatenate([self.class_count_, new_count])
         self.classes_, position = np.unique(new_classes, return_inverse=True)
         self.class_count_ = np.bincount(position, weights=new_count)
@@ -266,3 +268,19 @@ class ClassBalancedWeigher(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         tags.input_tags.string = True
         tags.requires_fit = True
         return tags
+
+
+def _joined(classes, new_classes):
+    """Return both arrays of labels in one, each label as it was."""
+    were, are = (
+        any(isinstance(label, str | bytes) for label in some.tolist())
+        for some in (classes, new_classes)
+    )
+    if len(new_classes) and were != are:
+        raise ValueError(
+            "y must hold labels of one kind in every chunk, "
+            f"got {new_classes.dtype} after {classes.dtype}."
+        )
+    if {classes.dtype.kind, new_classes.dtype.kind} == {"i", "u"}:  # they would become floats
+        return np.concatenate([classes.astype(object), new_classes.astype(object)])
+    return np.concatenate([classes, new_classes])

@@ -418,3 +418,11 @@ def test_counts_of_the_maker_agree_with_the_profile_for_awkward_factors():
         )
         assert taken[2] <= 1000 // imbalance_factor
         assert all(more >= fewer for more, fewer in pairwise(taken))
+
+
+@pytest.mark.parametrize("imbalance_factor", [93, 99, 105, 117, 123, 186])
+def test_a_class_of_one_can_be_the_tail(imbalance_factor):
+    """1 / (1 / 93) comes out a little under 93."""
+    y = np.repeat([0, 1], [imbalance_factor, 1])
+    _, y_taken = make_long_tailed(y, y, imbalance_factor=imbalance_factor, random_state=0)
+    assert np.bincount(y_taken).tolist() == [imbalance_factor, 1]

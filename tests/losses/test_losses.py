@@ -276,9 +276,35 @@ def test_bad_parameters(build, message):
         (torch.zeros(3), torch.zeros(3, dtype=int), "logits must have shape"),
         (torch.zeros(3, 2), torch.zeros(2, dtype=int), "logits must have shape"),
         (torch.zeros(3, 2), torch.zeros(3), "target must hold class positions"),
+        (torch.zeros(3, 2), torch.zeros(3, dtype=torch.uint8), "target must hold .*uint8"),
+        (torch.zeros(3, 2), torch.zeros(3, dtype=torch.bool), "target must hold .*bool"),
         (torch.zeros(3, 5), torch.zeros(3, dtype=int), "logits must have a column for each of"),
     ],
 )
 def test_bad_input(logits, target, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         ClassBalancedSigmoidLoss.from_class_count([9, 1])(logits, target)
+
+
+@each_loss
+def test_sample_weights_of_another_shape_do_not_broadcast(cls, name, parameters):
+    logits, target = batch(n=3)
+    with pytest.raises(ValueError, match=r"sample_weight must have the target's shape \(3,\)"):
+        cls(**parameters)(logits, target, torch.ones(3, 1))
+
+
+@each_loss
+def test_int32_targets_are_int64_ones(cls, name, parameters):
+    logits, target = batch()
+    loss = cls.from_class_count(COUNTS, **parameters)
+    assert loss(logits, target.int()) == loss(logits, target)
+
+
+@each_loss
+@pytest.mark.parametrize("outside", [-100, -1, 4])
+def test_targets_outside_the_classes_are_an_error(cls, name, parameters, outside):
+    logits, target = batch()
+    target[7] = outside
+    for loss in (cls(**parameters), cls.from_class_count(COUNTS, **parameters)):
+        with pytest.raises((IndexError, RuntimeError), match="out of (bounds|range)"):
+            loss(logits, target)

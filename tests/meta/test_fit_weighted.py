@@ -15,7 +15,7 @@ from sklearn.ensemble import (
     VotingClassifier,
 )
 from sklearn.feature_selection import SelectFromModel
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
@@ -194,6 +194,10 @@ REFUSED = {
     # Their fit takes no weights, whatever is inside.
     "BalancedBaggingClassifier": BalancedBaggingClassifier(LogisticRegression()),
     "EasyEnsembleClassifier": EasyEnsembleClassifier(2),
+    "EasyEnsembleClassifier in a Pipeline": make_pipeline(
+        StandardScaler(), EasyEnsembleClassifier(2)
+    ),
+    "EasyEnsembleClassifier in a vote": VotingClassifier([("a", EasyEnsembleClassifier(2))]),
     # They hand weights on by metadata routing only, or not to a Pipeline's last step.
     "OneVsRestClassifier": OneVsRestClassifier(LogisticRegression()),
     "OneVsOneClassifier": OneVsOneClassifier(LogisticRegression()),
@@ -361,3 +365,14 @@ def test_a_weighing_feature_selector_before_the_classifier_is_accepted(data, wra
     X, y = data
     model = wrap(make_pipeline(SelectFromModel(BALANCED), LogisticRegression()))
     assert ClassBalancedClassifier(model).fit(X, y).predict(X).shape == y.shape
+
+
+@pytest.mark.parametrize("estimator", [Ridge(), make_pipeline(StandardScaler(), Ridge())])
+def test_a_regressor_is_refused(data, estimator):
+    with pytest.raises(TypeError, match="^estimator must be a classifier, got "):
+        ClassBalancedClassifier(estimator).fit(*data)
+
+
+def test_a_class_in_place_of_an_instance_is_refused(data):
+    with pytest.raises(TypeError, match="^estimator must be an instance, got the class Logistic"):
+        ClassBalancedClassifier(LogisticRegression).fit(*data)

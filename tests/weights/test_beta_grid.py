@@ -36,3 +36,8 @@ def test_too_few_betas(n_betas):
 def test_no_class_with_samples():
     with pytest.raises(ValueError, match="^class_count must hold a class that has samples"):
         beta_grid([0, 0])
+
+
+def test_fractional_counts_stay_in_the_range():
+    grid = beta_grid([0.05, 0.02], n_betas=3)
+    assert ((grid >= 0) & (grid <= 1)).all()

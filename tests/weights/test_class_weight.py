@@ -25,6 +25,18 @@ def test_classes_sum_to_their_number_and_samples_average_1(beta):
     assert np.average(per_sample, weights=counts) == pytest.approx(1, rel=1e-14)
 
 
+@pytest.mark.parametrize("normalize", ["classes", "samples", None])
+def test_within_4_ulp_at_random_places(normalize):
+    bound = 4 if np.finfo(np.longdouble).eps < np.finfo(float).eps else 10
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        counts = np.floor(10 ** rng.uniform(0, 13, rng.integers(1, 30)))
+        beta = 1 - 10 ** -rng.uniform(0, 15)
+        weights = class_balanced_weight(counts, beta=beta, normalize=normalize)
+        for weight, value in zip(weights, exact(counts, beta, normalize), strict=True):
+            assert ulps(weight, value) <= bound, (counts, beta)
+
+
 def test_beta_0_weighs_all_alike():
     np.testing.assert_array_equal(class_balanced_weight([9, 0.5, 1], beta=0), [1, 1, 1])
 
@@ -49,9 +61,11 @@ def test_a_single_class_has_weight_1():
         assert class_balanced_weight([42], beta=0.99, normalize=normalize) == [1]
 
 
-def test_tiny_counts_do_not_overflow():
-    weights = class_balanced_weight([1e-300, 1], beta=1, normalize="samples")
-    assert np.isfinite(weights).all()
+@pytest.mark.parametrize("tiny", [5e-324, 1e-310, 1e-300])
+@pytest.mark.parametrize("beta", [0, 0.999, 1])
+def test_tiny_counts_do_not_overflow(tiny, beta):
+    weights = class_balanced_weight([tiny, 1], beta=beta)
+    assert weights.sum() == pytest.approx(2 if weights[0] else 1)
 
 
 @pytest.mark.parametrize("counts", [[0, 0], []])

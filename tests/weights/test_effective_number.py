@@ -87,3 +87,8 @@ def test_invalid_counts(counts):
 def test_counts_that_are_no_numbers():
     with pytest.raises(ValueError, match=r"^class_count must hold numbers, got \['a'\]"):
         effective_number(["a"], beta=0.9)
+
+
+def test_a_mapping_has_no_order_of_classes():
+    with pytest.raises(ValueError, match="^class_count must list the counts in the order of the"):
+        effective_number({"a": 1}, beta=0.9)

@@ -34,6 +34,9 @@ LABELS = {
     "str of one width": np.array(list("wxyz"))[CODES],
     "object str": NAMES.astype(object)[CODES],
     "object int": np.array([0, 2**70, -(2**70), 3], dtype=object)[CODES],
+    "object np.str_ and str": np.array(
+        [*NAMES[CODES][:500], *NAMES[CODES][500:].tolist()], object
+    ),
     "list of int": CODES.tolist(),
     "list of huge int": [[2**63, -1, 2**64, 5][c] for c in CODES],
     "list of str": NAMES[CODES].tolist(),
@@ -153,7 +156,13 @@ def test_one_number_as_weight():
 
 
 def test_no_samples():
-    for y in ([], np.array([], dtype=int), np.array([], dtype=object), pd.Categorical([])):
+    for y in (
+        [],
+        np.array([], dtype=int),
+        np.array([], dtype="U3"),
+        np.array([], dtype=object),
+        pd.Categorical([]),
+    ):
         assert class_balanced_sample_weight(y, beta=0.9).shape == (0,)
 
 
@@ -169,6 +178,7 @@ def test_no_samples():
         (pd.Series(["a", None]), "y must not have missing labels"),
         (pd.Series([1, None], dtype="Int64"), "missing labels|contains NaN"),
         (pd.Categorical(["a", None]), "y must not have missing labels"),
+        (np.array(["2020", "NaT"], dtype="M8[D]"), "y must not have missing labels"),
         (pl.Series(["a", None]), "y must not have missing labels"),
         (pl.Series([1, None]), "Input y contains NaN"),
         ([[1, 0], [0, 1]], "y should be a 1d array"),

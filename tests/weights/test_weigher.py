@@ -149,3 +149,15 @@ def test_pickle_and_html():
     again = pickle.loads(pickle.dumps(weigher))
     np.testing.assert_array_equal(again.sample_weight(Y), weigher.sample_weight(Y))
     assert "ClassBalancedWeigher" in weigher._repr_html_()
+
+
+def test_chunks_of_another_kind():
+    with pytest.raises(ValueError, match="labels of one kind in every chunk, got <U1 after int64"):
+        ClassBalancedWeigher().partial_fit(X, np.arange(10)).partial_fit(X, Y)
+
+
+def test_chunks_of_signed_and_unsigned_integers_keep_their_labels():
+    big = 2**63 + 1
+    weigher = ClassBalancedWeigher().partial_fit(X, np.repeat(-1, 10))
+    weigher.partial_fit(X, np.repeat(np.uint64(big), 10))
+    assert weigher.classes_.tolist() == [-1, big]
