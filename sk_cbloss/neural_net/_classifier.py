@@ -341,7 +341,7 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
             raise ValueError(f"dtype must be 'float32' or 'float64', got {self.dtype!r}.")
         if self.criterion is not None:
             for name in ("loss", "beta", "gamma", "normalize"):
-                default = inspect.signature(type(self)).parameters[name].default
+                default = inspect.signature(CBNeuralNetClassifier).parameters[name].default
                 if getattr(self, name) != default:
                     raise ValueError(
                         f"{name} must be left at {default!r} when criterion replaces the loss, "
@@ -544,12 +544,8 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
             sample_weight = check_sample_weight(sample_weight, len(y))
         if self.classes is not None:
             check_sorted(self.classes)
-        given = self.classes if classes is None else classes
-        if not anew:
-            known = self.classes_
-        else:
-            known = np.unique(y if given is None else given)
-            known = known if self.classes is None else np.asarray(self.classes)
+        given = classes if self.classes is None else self.classes
+        known = np.unique(y if given is None else given) if anew else self.classes_
         y = positions_of(y, known, in_dataset=is_dataset(X))
         count = np.bincount(y, weights=sample_weight, minlength=len(known)).astype(np.float64)
         if add_counts and not anew:
