@@ -140,9 +140,13 @@ left.margins(x=0.08, y=0.12)
 left.legend(frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.22), fontsize=9)
 
 digits = np.arange(len(counts))
-for shot, among in {"many": counts > 100, "few": counts < 20}.items():
+for shot, among, shade in (
+    ("many", counts > 100, 0.12),
+    ("medium", (counts >= 20) & (counts <= 100), 0),
+    ("few", counts < 20, 0.12),
+):
     edges = digits[among].min() - 0.5, digits[among].max() + 0.5
-    right.axvspan(*edges, color=grey, alpha=0.12, linewidth=0)
+    right.axvspan(*edges, color=grey, alpha=shade, linewidth=0)
     right.text(np.mean(edges), 1.06, f"{shot}-shot", ha="center", color=grey)
 for (name, values), color, marker in zip(
     recall.items(), (grey, orange, blue), ("s", "^", "o"), strict=True

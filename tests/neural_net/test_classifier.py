@@ -887,6 +887,7 @@ def test_skorchs_own_loop_runs_too():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the compiler warns of much in torch itself
 def test_compiled_nets_train_and_go_on():
     net = make_net(compile=True, max_epochs=1).fit(X, NAMES).partial_fit(X, NAMES)
     np.testing.assert_array_equal(net.class_count_, [280, 90, 30])
