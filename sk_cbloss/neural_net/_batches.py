@@ -23,9 +23,8 @@ class ArrayDataset(Dataset):
 
     def __getitem__(self, rows):
         """Return features and target of one row, or of the rows of a list."""
-        y = 0 if self.y is None else self.y[rows]
-        if self.y is None and isinstance(rows, list):
-            y = np.zeros(len(rows), dtype=np.int64)
+        # To predict there is no target, but a loader needs one.
+        y = np.zeros(np.shape(rows), dtype=np.int64) if self.y is None else self.y[rows]
         return _take(self.X, rows), y
 
 
