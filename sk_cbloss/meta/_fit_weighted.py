@@ -1,5 +1,6 @@
 """Which classifiers sample weights reach, whether these weigh already, and the handing over."""
 
+from collections.abc import Mapping
 from numbers import Number
 
 from sklearn import config_context
@@ -56,9 +57,7 @@ def _not_reached(estimator, *, inside=False):
 
 def check_weighs_not_yet(estimator):
     """Raise a ValueError if a classifier that the weights reach weighs classes by itself."""
-    if isinstance(estimator, Pipeline):
-        check_weighs_not_yet(estimator.steps[-1][1])
-        return
+    estimator = final_estimator(estimator)
     if not hasattr(estimator, "get_params"):
         return
     parameters = estimator.get_params(deep=False)
@@ -74,12 +73,38 @@ def check_weighs_not_yet(estimator):
             f"{type(estimator).__name__} must not weigh classes itself, or they are weighed "
             f"twice: set {name}={off!r}, got {value!r}."
         )
-    for inner in _inner(estimator):
-        check_weighs_not_yet(inner)
+    inner = _inner(estimator)
+    for one in inner:
+        check_weighs_not_yet(one)
+    ours = any(hasattr(final_estimator(one), "_beta_in_use") for one in inner)
+    for name, values in _searched(parameters):
+        last = name.rpartition("__")[2]
+        off = (0,) if ours and last == "beta" else WEIGHING_PARAMETERS.get(last)
+        if off is not None and not all(_is_one_of(value, off) for value in values):
+            raise ValueError(
+                f"{type(estimator).__name__} must not search {name!r}, or classes are weighed "
+                f"twice: search beta of ClassBalancedClassifier, got {values!r}."
+            )
+
+
+def _searched(parameters):
+    """Yield the parameters that a search tries, each with its values."""
+    grids = parameters.get("param_grid") or parameters.get("param_distributions") or ()
+    for grid in [grids] if isinstance(grids, Mapping) else grids:
+        for name, values in grid.items():
+            # Of a distribution, one value tells enough.
+            yield name, values if hasattr(values, "__iter__") else [values.rvs(random_state=0)]
+
+
+def final_estimator(estimator):
+    """Return the last step of a Pipeline, at any depth, or the estimator itself."""
+    while isinstance(estimator, Pipeline):
+        estimator = estimator.steps[-1][1]
+    return estimator
 
 
 def _is_one_of(value, values):
-    return value is None or (isinstance(value, Number | str) and value in values)
+    return isinstance(value, Number | str | None) and value in values
 
 
 def _inner(estimator):

@@ -5,6 +5,7 @@ from imblearn import FunctionSampler
 from imblearn.ensemble import BalancedBaggingClassifier, EasyEnsembleClassifier
 from imblearn.pipeline import make_pipeline as make_resampling_pipeline
 from imblearn.under_sampling import RandomUnderSampler
+from scipy.stats import uniform
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import make_classification
@@ -16,7 +17,7 @@ from sklearn.ensemble import (
 )
 from sklearn.feature_selection import SelectFromModel
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, RandomizedSearchCV
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -376,3 +377,26 @@ def test_a_regressor_is_refused(data, estimator):
 def test_a_class_in_place_of_an_instance_is_refused(data):
     with pytest.raises(TypeError, match="^estimator must be an instance, got the class Logistic"):
         ClassBalancedClassifier(LogisticRegression).fit(*data)
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        GridSearchCV(LogisticRegression(), {"class_weight": [None, "balanced"]}),
+        GridSearchCV(LogisticRegression(), [{"C": [1]}, {"class_weight": ["balanced"]}]),
+        RandomizedSearchCV(Weighing(), {"scale_pos_weight": uniform(1, 9)}, n_iter=2),
+        GridSearchCV(CBNeuralNetClassifier(beta=0), {"beta": np.array([0, 0.9])}),
+        GridSearchCV(CBNeuralNetClassifier(beta=0), {"beta": [0, None]}),
+        GridSearchCV(ClassBalancedClassifier(LogisticRegression(), beta=0), {"beta": [0.9]}),
+    ],
+    ids=lambda search: type(search.estimator).__name__,
+)
+def test_a_search_that_would_weigh_classes_is_refused(data, search):
+    with pytest.raises(ValueError, match="SearchCV must not search .* weighed twice: search beta"):
+        ClassBalancedClassifier(search).fit(*data)
+
+
+def test_a_search_over_what_weighs_nothing_is_accepted(data):
+    grid = {"class_weight": [None], "C": [0.1, 1]}
+    search = GridSearchCV(LogisticRegression(), grid, cv=2)
+    assert ClassBalancedClassifier(search).fit(*data).best_params_["class_weight"] is None
