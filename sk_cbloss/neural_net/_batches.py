@@ -34,8 +34,8 @@ def _take(data, rows):
     if isinstance(data, list | tuple):
         return [_take(value, rows) for value in data]
     if scipy.sparse.issparse(data):
-        dense = data[rows].toarray()
-        return dense if isinstance(rows, list) else dense.reshape(-1)
+        dense = data[rows if isinstance(rows, list) else [rows]].toarray()
+        return dense if isinstance(rows, list) else dense[0]
     return data[rows]
 
 

@@ -82,8 +82,8 @@ def test_scikit_learns_checks(estimator, check):
 def test_no_check_is_skipped():
     net = CBNeuralNetClassifier(random_state=0, max_epochs=2)
     results = check_estimator(net, on_fail=None, on_skip=None)
+    assert len(results) > 50
     assert not [result["check_name"] for result in results if result["status"] == "skipped"]
-    assert "check_array_api_input" in [result["check_name"] for result in results]
 
 
 def test_clone_and_get_params_give_what_was_set():
