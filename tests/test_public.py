@@ -22,7 +22,9 @@ def test_torch_loads_with_the_first_name_that_needs_it():
     script = (
         "import sys, sk_cbloss\n"
         "assert not {'torch', 'sklearn', 'numpy'} & sys.modules.keys()\n"
-        "sk_cbloss.ClassBalancedClassifier, sk_cbloss.load_digits_lt\n"
+        "from sk_cbloss import (ClassBalancedWeigher, UnusedWeightsWarning, beta_grid,\n"
+        "    class_balanced_sample_weight, class_balanced_weight, effective_number)\n"
+        "from sk_cbloss import ClassBalancedClassifier, load_digits_lt, shot_recall_score\n"
         "assert not {'torch', 'skorch', 'imblearn', 'matplotlib'} & sys.modules.keys()\n"
         "sk_cbloss.ClassBalancedFocalLoss\n"
         "assert 'torch' in sys.modules and 'skorch' not in sys.modules\n"

@@ -128,10 +128,11 @@ class ClassBalancedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator
             raise ValueError(
                 "ClassBalancedClassifier requires y to be passed, but the target y is None."
             )
+        y = as_labels(y)
         weight = class_balanced_sample_weight(
             y, beta=self.beta, normalize=self.normalize, sample_weight=sample_weight
         )
-        self.estimator_ = fit_weighted(clone(self.estimator), X, as_labels(y), weight)
+        self.estimator_ = fit_weighted(clone(self.estimator), X, y, weight)
         return self
 
     @available_if(_estimator_has("predict"))
