@@ -103,6 +103,8 @@ def as_labels(y):
         y = np.array(y, dtype=object) if lost or made else array
     elif hasattr(y, "to_numpy"):  # pandas and polars
         y = y.to_numpy()
+    if np.ma.is_masked(y):
+        raise ValueError("y must not have missing labels, got a masked value.")
     return column_or_1d(y, warn=True)
 
 

@@ -177,6 +177,7 @@ def test_no_samples():
         (["a", 1], "y must hold labels of one kind, got int and str"),
         (pd.Series(["a", None]), "y must not have missing labels"),
         (pd.Series([1, None], dtype="Int64"), "missing labels|contains NaN"),
+        (np.ma.array([1, 2, 2], mask=[0, 0, 1]), "y must not have missing labels"),
         (pd.Categorical(["a", None]), "y must not have missing labels"),
         (np.array(["2020", "NaT"], dtype="M8[D]"), "y must not have missing labels"),
         (pl.Series(["a", None]), "y must not have missing labels"),
