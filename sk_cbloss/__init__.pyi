@@ -2,9 +2,14 @@
 from .datasets import load_digits_lt as load_digits_lt
 from .datasets import long_tailed_counts as long_tailed_counts
 from .datasets import make_long_tailed as make_long_tailed
+from .losses import CDTLoss as CDTLoss
 from .losses import ClassBalancedCrossEntropyLoss as ClassBalancedCrossEntropyLoss
 from .losses import ClassBalancedFocalLoss as ClassBalancedFocalLoss
 from .losses import ClassBalancedSigmoidLoss as ClassBalancedSigmoidLoss
+from .losses import ClassBalancedSoftmaxFocalLoss as ClassBalancedSoftmaxFocalLoss
+from .losses import LDAMLoss as LDAMLoss
+from .losses import LogitAdjustedLoss as LogitAdjustedLoss
+from .losses import VSLoss as VSLoss
 from .meta import ClassBalancedClassifier as ClassBalancedClassifier
 from .metrics import shot_recall_score as shot_recall_score
 from .neural_net import CBNeuralNetClassifier as CBNeuralNetClassifier

@@ -10,18 +10,23 @@ from sklearn.utils import column_or_1d
 NORMALIZE = ("classes", "samples", None)
 
 
+def check_fraction(value, name):
+    """Return value as a float in [0, 1]."""
+    if not isinstance(value, Real) or not 0 <= value <= 1:
+        raise ValueError(f"{name} must be a number in [0, 1], got {value!r}.")
+    return float(value)
+
+
 def check_beta(beta):
     """Return beta as a float in [0, 1]."""
-    if not isinstance(beta, Real) or not 0 <= beta <= 1:
-        raise ValueError(f"beta must be a number in [0, 1], got {beta!r}.")
-    return float(beta)
+    return check_fraction(beta, "beta")
 
 
-def check_gamma(gamma):
-    """Return gamma as a finite float >= 0."""
-    if not isinstance(gamma, Real) or not 0 <= gamma < np.inf:
-        raise ValueError(f"gamma must be a finite number >= 0, got {gamma!r}.")
-    return float(gamma)
+def check_non_negative(value, name):
+    """Return value as a finite float >= 0."""
+    if not isinstance(value, Real) or not 0 <= value < np.inf:
+        raise ValueError(f"{name} must be a finite number >= 0, got {value!r}.")
+    return float(value)
 
 
 def check_normalize(normalize):

@@ -40,57 +40,69 @@ def ulps(actual, exact):
     return float(abs(mpmath.mpf(float(actual)) - exact) / math.ulp(float(exact)))
 
 
-def sigmoid(z):
-    return 1 / (1 + np.exp(-z))
+# Each loss as its paper writes it, for one sample: logits z, label y, class frequencies prior.
 
 
-def loss_per_sample(logits, target, loss, gamma=None):
-    """Each sample's unweighted loss, by loops over samples and classes in float64."""
-    losses = []
-    for z, y in zip(np.asarray(logits, dtype=np.float64), np.asarray(target), strict=True):
-        if loss == "softmax":
-            losses.append(-np.log(np.exp(z[y]) / np.exp(z).sum()))
-            continue
-        total = 0.0
-        for c in range(len(z)):
-            p = sigmoid(z[c])
-            p_t = p if c == y else 1 - p
-            modulator = (1 - p_t) ** gamma if loss == "focal" else 1.0
-            total += modulator * -np.log(p_t)
-        losses.append(total)
-    return np.array(losses)
+def training_logits(z, loss, prior, tau, gamma):
+    """What the softmax is taken of: z, z + tau log(pi), z / a, or z / a + tau log(pi)."""
+    if loss == "logit_adjusted":  # Menon 2021, equation 10
+        return [v + tau * mpmath.log(p) for v, p in zip(z, prior, strict=True)]
+    if loss in ("cdt", "vs"):  # Ye 2020, equation 4; Kini 2021, equation 2
+        temperature = [(max(prior) / p) ** gamma for p in prior]
+        shift = [tau * mpmath.log(p) if loss == "vs" else 0 for p in prior]
+        return [v / a + s for v, a, s in zip(z, temperature, shift, strict=True)]
+    return z
 
 
-def exact_loss(z, y, loss, gamma=1):
-    """One sample's loss in 400 digits, right at logits where float64 overflows."""
+def ldam_margin(prior, max_margin):
+    """C / n^(1/4), C such that the largest margin is max_margin (Cao 2019, equation 13)."""
+    unscaled = [1 / mpmath.root(p, 4) for p in prior]
+    return [max_margin * m / max(unscaled) for m in unscaled]
+
+
+def exact_loss(z, y, loss, gamma=1, prior=None, tau=1, max_margin=0.5, scale=30, digits=400):
+    """One sample's unweighted loss; with 400 digits, right where float64 overflows."""
+    with mpmath.workdps(digits):
+        z = [_exact(v) for v in z]
+        prior = None if prior is None else [_exact(p) for p in prior]
+        if loss in ("sigmoid", "focal"):  # Cui 2019, equations 13 and 14
+            total = mpmath.mpf(0)
+            for c, v in enumerate(z):
+                z_t = v if c == y else -v
+                p_t, p_miss = 1 / (1 + mpmath.exp(-z_t)), 1 / (1 + mpmath.exp(z_t))
+                total -= mpmath.log(p_t) * (p_miss**gamma if loss == "focal" else 1)
+            return total
+        if loss == "ldam":  # Cao 2019, equation 13, with the scale of the authors' code
+            z[y] -= ldam_margin(prior, max_margin)[y]
+            z = [scale * v for v in z]
+        z = training_logits(z, loss, prior, tau, gamma)
+        odds = [mpmath.exp(v) for v in z]
+        p, p_miss = odds[y] / sum(odds), sum(o for c, o in enumerate(odds) if c != y) / sum(odds)
+        return -mpmath.log(p) * (p_miss**gamma if loss == "softmax_focal" else 1)
+
+
+def exact_gradient(z, y, loss, **parameters):
+    """The derivative of one sample's loss by each logit, from differences in 400 digits."""
     with mpmath.workdps(400):
-        z = [mpmath.mpf(float(v)) for v in z]
-        if loss == "softmax":
-            return mpmath.log(sum(mpmath.exp(v) for v in z)) - z[y]
-        total = mpmath.mpf(0)
-        for c, v in enumerate(z):
-            miss = -v if c == y else v  # log-odds of a wrong decision
-            p_miss = 1 / (1 + mpmath.exp(-miss))
-            modulator = p_miss**gamma if loss == "focal" else 1
-            total += modulator * mpmath.log(1 + mpmath.exp(miss))
-        return total
+        step = mpmath.mpf(10) ** -100
+
+        def moved(c, by):
+            return exact_loss(
+                [_exact(v) + (by if k == c else 0) for k, v in enumerate(z)], y, loss, **parameters
+            )
+
+        return [(moved(c, step) - moved(c, -step)) / (2 * step) for c in range(len(z))]
 
 
-def exact_gradient(z, y, loss, gamma=1):
-    """The derivative of one sample's loss by each logit, in 400 digits."""
-    with mpmath.workdps(400):
-        z = [mpmath.mpf(float(v)) for v in z]
-        if loss == "softmax":
-            total = sum(mpmath.exp(v) for v in z)
-            return [mpmath.exp(v) / total - (c == y) for c, v in enumerate(z)]
-        slopes = []
-        for c, v in enumerate(z):
-            sign = -1 if c == y else 1
-            miss = sign * v
-            p_miss = 1 / (1 + mpmath.exp(-miss))
-            slope = p_miss
-            if loss == "focal":
-                bce = mpmath.log(1 + mpmath.exp(miss))
-                slope = p_miss**gamma * (gamma * (1 - p_miss) * bce + p_miss)
-            slopes.append(sign * slope)
-        return slopes
+def loss_per_sample(logits, target, loss, **parameters):
+    """Each sample's unweighted loss."""
+    return np.array(
+        [
+            float(exact_loss(z, int(y), loss, digits=60, **parameters))
+            for z, y in zip(np.asarray(logits, dtype=np.float64), np.asarray(target), strict=True)
+        ]
+    )
+
+
+def _exact(value):
+    return value if isinstance(value, mpmath.mpf) else mpmath.mpf(float(value))

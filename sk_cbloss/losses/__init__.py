@@ -12,21 +12,44 @@ tensor([[0.4680, 0.2660, 0.2660]])
 """
 
 from sk_cbloss.losses._base import ClassBalancedLoss
+from sk_cbloss.losses._cdt import CDTLoss
 from sk_cbloss.losses._focal import ClassBalancedFocalLoss
+from sk_cbloss.losses._ldam import LDAMLoss, NormalizedLinear
+from sk_cbloss.losses._logit_adjusted import LogitAdjustedLoss
+from sk_cbloss.losses._one_vs_rest import OneVsRestLoss
+from sk_cbloss.losses._prior import PriorLoss, PriorSoftmaxLoss
 from sk_cbloss.losses._sigmoid import ClassBalancedSigmoidLoss
 from sk_cbloss.losses._softmax import ClassBalancedCrossEntropyLoss
+from sk_cbloss.losses._softmax_focal import ClassBalancedSoftmaxFocalLoss
+from sk_cbloss.losses._softmax_form import SoftmaxLoss
+from sk_cbloss.losses._vs import VSLoss
 
 LOSSES = {
     "softmax": ClassBalancedCrossEntropyLoss,
     "sigmoid": ClassBalancedSigmoidLoss,
     "focal": ClassBalancedFocalLoss,
+    "softmax_focal": ClassBalancedSoftmaxFocalLoss,
+    "logit_adjusted": LogitAdjustedLoss,
+    "ldam": LDAMLoss,
+    "cdt": CDTLoss,
+    "vs": VSLoss,
 }
 """The names by which a net knows the losses."""
 
 __all__ = [
     "LOSSES",
+    "CDTLoss",
     "ClassBalancedCrossEntropyLoss",
     "ClassBalancedFocalLoss",
     "ClassBalancedLoss",
     "ClassBalancedSigmoidLoss",
+    "ClassBalancedSoftmaxFocalLoss",
+    "LDAMLoss",
+    "LogitAdjustedLoss",
+    "NormalizedLinear",
+    "OneVsRestLoss",
+    "PriorLoss",
+    "PriorSoftmaxLoss",
+    "SoftmaxLoss",
+    "VSLoss",
 ]

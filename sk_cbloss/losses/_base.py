@@ -1,18 +1,20 @@
 """What every class-balanced loss shares: loss per sample x weight, then reduce."""
 
-import math
-
 import torch
 from torch import nn
 
-from sk_cbloss._validation import check_beta
+from sk_cbloss._validation import check_beta, check_integer
+from sk_cbloss.losses._functional import by_class
 from sk_cbloss.weights import class_balanced_weight
 
-REDUCTIONS = {"none": lambda loss: loss, "mean": torch.mean, "sum": torch.sum}
+REDUCTIONS = ("mean", "sum", "none")
 
 
 class ClassBalancedLoss(nn.Module):
     """Base of the class-balanced losses; a leaf gives its formula as ``loss_per_sample``.
+
+    Whatever it is called with, classes lie along dimension 1 of the logits,
+    and there may be further dimensions, such as height and width.
 
     Parameters
     ----------
@@ -22,19 +24,25 @@ class ClassBalancedLoss(nn.Module):
         "mean" divides by the number of samples, as the paper does, so that
         batches add up to the full sum. (torch.nn.CrossEntropyLoss divides by
         the batch's sum of weights, and then they do not.)
+    ignore_index : int, default=-100
+        Samples with this target cost nothing and are not counted.
     """
 
     default_beta = 0.999
     """The beta that the net takes for ``beta=None``."""
 
-    def __init__(self, weight=None, *, reduction="mean"):
+    decays_head_bias = True
+    """Whether weight decay may act on the bias of the last layer."""
+
+    def __init__(self, weight=None, *, reduction="mean", ignore_index=-100):
         super().__init__()
         if reduction not in REDUCTIONS:
             raise ValueError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}.")
         if weight is not None:
-            weight = _check_weight(weight)
+            weight = check_class_vector(weight, "weight")
         self.register_buffer("weight", weight)
         self.reduction = reduction
+        self.ignore_index = check_integer(ignore_index, "ignore_index", minimum=-(2**63))
 
     @classmethod
     def from_class_count(cls, class_count, *, beta=None, normalize="classes", **parameters):
@@ -67,87 +75,225 @@ class ClassBalancedLoss(nn.Module):
         return cls(torch.from_numpy(weight), **parameters)
 
     @staticmethod
-    def initial_bias(n_classes):
-        """Return where the last layer's bias should start, or None for wherever it does."""
-        return None
+    def prepare_head(head):
+        """Make a net's last layer fit the loss, before training.
+
+        Parameters
+        ----------
+        head : torch.nn.Linear
+            The last layer, from features to logits.
+
+        Returns
+        -------
+        torch.nn.Module
+            The layer to use: ``head`` itself, its bias perhaps changed, or
+            another one of the same sizes.
+        """
+        return head
+
+    # ------------------------------------------------------------------ the loss
 
     def loss_per_sample(self, logits, target):
         """Return the unweighted loss of each sample.
 
         Parameters
         ----------
-        logits : tensor of shape (n_samples, n_classes)
-            Unnormalised scores.
-        target : tensor of shape (n_samples,), dtype int64
+        logits : tensor of shape (n_samples, n_classes, ...)
+            Unnormalised scores, float32 or float64.
+        target : tensor of shape (n_samples, ...), dtype int64
             Class positions.
 
         Returns
         -------
-        tensor of shape (n_samples,)
+        tensor of shape (n_samples, ...)
             The losses.
         """
         raise NotImplementedError
 
-    def predict_log_proba(self, logits):
-        """Return the logarithm of the probabilities that the loss models.
+    def loss_per_class(self, logits):
+        """Return the unweighted loss that each class would have as the label.
+
+        Targets that are probabilities are weighed with it. A loss that has
+        none takes class positions alone.
 
         Parameters
         ----------
-        logits : tensor of shape (n_samples, n_classes)
-            Unnormalised scores.
+        logits : tensor of shape (n_samples, n_classes, ...)
+            Unnormalised scores, float32 or float64.
 
         Returns
         -------
-        tensor of shape (n_samples, n_classes)
-            Logarithms of probabilities that sum to 1 over the classes.
+        tensor of shape (n_samples, n_classes, ...)
+            The losses.
         """
-        raise NotImplementedError
-
-    def predict_proba(self, logits):
-        """Return the probabilities that the loss models; their order is that of the logits.
-
-        Parameters
-        ----------
-        logits : tensor of shape (n_samples, n_classes)
-            Unnormalised scores.
-
-        Returns
-        -------
-        tensor of shape (n_samples, n_classes)
-            Probabilities that sum to 1 over the classes.
-        """
-        return self.predict_log_proba(logits).exp()
+        raise ValueError(
+            f"target must hold class positions as int64 for {type(self).__name__}, which is not "
+            "defined for probabilities."
+        )
 
     def forward(self, logits, target, sample_weight=None):
         """Return the weighted loss.
 
         Parameters
         ----------
-        logits : tensor of shape (n_samples, n_classes)
-            Unnormalised scores.
-        target : tensor of shape (n_samples,), dtype int64
-            Class positions, from 0 to n_classes - 1.
-        sample_weight : tensor of shape (n_samples,), default=None
+        logits : tensor of shape (n_samples, n_classes, ...)
+            Unnormalised scores. Those in half precision are taken as float32.
+        target : tensor of shape (n_samples, ...) or of the logits' shape
+            Class positions from 0 to n_classes - 1, as int64. Or, in
+            floating point and of the logits' shape, the probability of each
+            class: the loss is then the weighted loss that is expected of a
+            label so drawn.
+        sample_weight : tensor of shape (n_samples, ...), default=None
             Weights of the samples, multiplied with those of their classes.
 
         Returns
         -------
-        tensor of shape () or, with reduction="none", (n_samples,)
-            The loss.
+        tensor of shape () or, with reduction="none", (n_samples, ...)
+            The loss, in float32 or float64. 0 if no sample counts.
 
         Raises
         ------
         ValueError
-            If shapes do not fit together, or target holds no int64.
+            If shapes do not fit together, or target holds neither.
         """
-        _check_input(logits, target, self.weight, sample_weight)
-        target = target.long()
-        loss = self.loss_per_sample(logits, target)
+        weight = self.weight
+        _check_input(logits, target, sample_weight, per_class=self._per_class())
+        if logits.dtype in (torch.float16, torch.bfloat16):
+            logits = logits.float()
+        weight = logits.new_ones(logits.shape[1]) if weight is None else weight.to(logits.dtype)
+        if self.reduction == "none":
+            return self._weighted(logits, target, weight, sample_weight)
+        if self.reduction == "mean":  # no gradient flows into weights: divide them, not the loss
+            weight = weight / self._n_counted(target)
+        return self._weighted_sum(logits, target, weight, sample_weight)
+
+    def _per_class(self):
+        """Return a tensor with an entry for each class, or None if there is none."""
+        return self.weight
+
+    def _n_counted(self, target):
+        if target.is_floating_point():
+            return max(1, target[:, 0].numel())
+        return (target != self.ignore_index).sum().clamp(min=1)
+
+    def _weighted(self, logits, target, weight, sample_weight):
+        if target.is_floating_point():
+            drawn = target.to(logits.dtype) * by_class(weight, logits)
+            loss = (drawn * self.loss_per_class(logits)).sum(dim=1)
+        else:
+            counted = target != self.ignore_index
+            label = torch.where(counted, target, 0).long()
+            loss = self.loss_per_sample(logits, label) * weight[label]
+            loss = torch.where(counted, loss, 0)
+        return loss if sample_weight is None else loss * sample_weight
+
+    def _weighted_sum(self, logits, target, weight, sample_weight):
+        return self._weighted(logits, target, weight, sample_weight).sum()
+
+    # ------------------------------------------------------------------ what logits mean
+
+    def decision_function(self, logits):
+        """Return the logits whose largest is the decision.
+
+        Parameters
+        ----------
+        logits : tensor of shape (n_samples, n_classes, ...)
+            Unnormalised scores.
+
+        Returns
+        -------
+        tensor of shape (n_samples, n_classes, ...)
+            The same, but for classes that must not be chosen.
+        """
+        return logits
+
+    def predict_log_proba(self, logits):
+        """Return the logarithm of the probabilities that the loss decides by.
+
+        Parameters
+        ----------
+        logits : tensor of shape (n_samples, n_classes, ...)
+            Unnormalised scores.
+
+        Returns
+        -------
+        tensor of shape (n_samples, n_classes, ...)
+            Logarithms of probabilities that sum to 1 over the classes.
+        """
+        raise NotImplementedError
+
+    def predict_proba(self, logits):
+        """Return the probabilities that the loss decides by; their order is that of the logits.
+
+        Parameters
+        ----------
+        logits : tensor of shape (n_samples, n_classes, ...)
+            Unnormalised scores.
+
+        Returns
+        -------
+        tensor of shape (n_samples, n_classes, ...)
+            Probabilities that sum to 1 over the classes.
+        """
+        return self.predict_log_proba(logits).exp()
+
+    def weighted_log_posterior(self, logits):
+        """Return what the logits say of the classes as frequent as their weighted counts.
+
+        Parameters
+        ----------
+        logits : tensor of shape (n_samples, n_classes, ...)
+            Unnormalised scores.
+
+        Returns
+        -------
+        tensor of shape (n_samples, n_classes, ...)
+            Logarithms of probabilities, up to a number that all classes
+            share: exact where the logits make the expected loss least.
+        """
+        return self.predict_log_proba(logits)
+
+    def natural_log_proba(self, logits):
+        """Return the logarithm of the probabilities for classes as frequent as in training.
+
+        Parameters
+        ----------
+        logits : tensor of shape (n_samples, n_classes, ...)
+            Unnormalised scores.
+
+        Returns
+        -------
+        tensor of shape (n_samples, n_classes, ...)
+            Logarithms of probabilities that sum to 1 over the classes; -inf
+            for a class of weight 0.
+        """
+        log_posterior = self.weighted_log_posterior(logits)
         if self.weight is not None:
-            loss = loss * self.weight.to(loss.dtype)[target]
-        if sample_weight is not None:
-            loss = loss * sample_weight
-        return REDUCTIONS[self.reduction](loss)
+            log_posterior = log_posterior - by_class(self.weight.log(), logits)
+            unseen = by_class(self.weight, logits) == 0
+            log_posterior = torch.where(unseen, -torch.inf, log_posterior)
+        return log_posterior.log_softmax(dim=1)
+
+    def natural_proba(self, logits):
+        """Return probabilities for classes as frequent as in training: the weights undone.
+
+        Class weights, priors and focus make a net predict for a world in
+        which classes have other frequencies, or none at all. This is the way
+        back, in closed form. It is exact where the logits make the expected
+        loss least; a net that is regularised or stopped early comes near.
+
+        Parameters
+        ----------
+        logits : tensor of shape (n_samples, n_classes, ...)
+            Unnormalised scores.
+
+        Returns
+        -------
+        tensor of shape (n_samples, n_classes, ...)
+            Probabilities that sum to 1 over the classes; 0 for a class of
+            weight 0.
+        """
+        return self.natural_log_proba(logits).exp()
 
     def extra_repr(self):
         """Return what stands between the parentheses of the module's repr.
@@ -157,63 +303,55 @@ class ClassBalancedLoss(nn.Module):
         str
             Parameters and their values.
         """
-        return f"reduction={self.reduction!r}"
+        shown = f"reduction={self.reduction!r}"
+        if self.ignore_index != -100:
+            shown += f", ignore_index={self.ignore_index}"
+        return shown
 
 
-class OneVsRestLoss(ClassBalancedLoss):
-    """Base of the losses that sum a binary loss over the classes."""
-
-    @staticmethod
-    def initial_bias(n_classes):
-        """Return the log-odds of 1 / n_classes, without which the first steps can diverge."""
-        return -math.log(max(1, n_classes - 1))
-
-    def predict_log_proba(self, logits):
-        """Return the logarithm of the sigmoids, normalised to sum to 1 over the classes.
-
-        Parameters
-        ----------
-        logits : tensor of shape (n_samples, n_classes)
-            Unnormalised scores.
-
-        Returns
-        -------
-        tensor of shape (n_samples, n_classes)
-            Logarithms of probabilities.
-        """
-        # In log space: sigmoids of very negative logits are all 0, and 0 / 0 is no probability.
-        return nn.functional.logsigmoid(logits).log_softmax(dim=1)
-
-
-def _check_weight(weight):
-    weight = torch.as_tensor(weight)
-    if weight.ndim != 1:
-        raise ValueError(f"weight must be 1-dimensional, got shape {tuple(weight.shape)}.")
-    if not weight.is_floating_point():
-        weight = weight.to(torch.get_default_dtype())
-    valid = weight.isfinite() & (weight >= 0)
+def check_class_vector(vector, name):
+    """Return a 1-dimensional floating-point tensor of finite numbers >= 0."""
+    vector = torch.as_tensor(vector)
+    if vector.ndim != 1:
+        raise ValueError(f"{name} must be 1-dimensional, got shape {tuple(vector.shape)}.")
+    if not vector.is_floating_point():
+        vector = vector.to(torch.get_default_dtype())
+    valid = vector.isfinite() & (vector >= 0)
     if not valid.all():
         raise ValueError(
-            f"weight must hold finite numbers >= 0, got {weight[~valid][0].item()!r}."
+            f"{name} must hold finite numbers >= 0, got {vector[~valid][0].item()!r}."
         )
-    return weight
+    return vector
 
 
-def _check_input(logits, target, weight, sample_weight):
-    if logits.ndim != 2 or target.shape != logits.shape[:1]:
+def _check_input(logits, target, sample_weight, *, per_class):
+    if not logits.is_floating_point() or logits.ndim < 2:
         raise ValueError(
-            "logits must have shape (n_samples, n_classes) and target shape (n_samples,), "
-            f"got {tuple(logits.shape)} and {tuple(target.shape)}."
+            "logits must be floating-point, of shape (n_samples, n_classes, ...), "
+            f"got {logits.dtype} of shape {tuple(logits.shape)}."
         )
-    if target.dtype not in (torch.int64, torch.int32):  # torch takes 8-bit ones for a mask
+    of_samples = (logits.shape[0], *logits.shape[2:])
+    if target.is_floating_point():
+        if target.shape != logits.shape:
+            raise ValueError(
+                "target must hold class positions as int64, or a probability for each logit, "
+                f"got {target.dtype} of shape {tuple(target.shape)} for logits of shape "
+                f"{tuple(logits.shape)}."
+            )
+    elif target.shape != of_samples:
+        raise ValueError(
+            "logits must have shape (n_samples, n_classes, ...) and target shape "
+            f"(n_samples, ...), got {tuple(logits.shape)} and {tuple(target.shape)}."
+        )
+    elif target.dtype not in (torch.int64, torch.int32):  # torch takes 8-bit ones for a mask
         raise ValueError(f"target must hold class positions as int64, got {target.dtype}.")
-    if sample_weight is not None and sample_weight.shape != target.shape:
+    if sample_weight is not None and sample_weight.shape != of_samples:
         raise ValueError(
-            f"sample_weight must have the target's shape {tuple(target.shape)}, "
+            f"sample_weight must have one weight a sample, shape {tuple(of_samples)}, "
             f"got {tuple(sample_weight.shape)}."
         )
-    if weight is not None and len(weight) != logits.shape[1]:
+    if per_class is not None and len(per_class) != logits.shape[1]:
         raise ValueError(
-            f"logits must have a column for each of the {len(weight)} weights, "
+            f"logits must have a column for each of the {len(per_class)} classes, "
             f"got {logits.shape[1]} columns."
         )

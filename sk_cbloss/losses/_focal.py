@@ -1,8 +1,10 @@
 """The class-balanced focal loss."""
 
-from sk_cbloss._validation import check_gamma
-from sk_cbloss.losses import _functional
-from sk_cbloss.losses._base import OneVsRestLoss
+import torch.nn.functional as F
+
+from sk_cbloss._validation import check_non_negative
+from sk_cbloss.losses import _functional, _fused
+from sk_cbloss.losses._one_vs_rest import OneVsRestLoss
 
 
 class ClassBalancedFocalLoss(OneVsRestLoss):
@@ -24,10 +26,13 @@ class ClassBalancedFocalLoss(OneVsRestLoss):
         Focus on hard samples, at least 0.
     reduction : {"mean", "sum", "none"}, default="mean"
         "mean" divides by the number of samples.
+    ignore_index : int, default=-100
+        Samples with this target cost nothing and are not counted.
 
     See Also
     --------
     ClassBalancedSigmoidLoss : What gamma = 0 equals.
+    ClassBalancedSoftmaxFocalLoss : The same idea over a softmax.
 
     References
     ----------
@@ -44,12 +49,21 @@ class ClassBalancedFocalLoss(OneVsRestLoss):
     tensor(0.6878)
     """
 
-    def __init__(self, weight=None, *, gamma=1.0, reduction="mean"):
-        super().__init__(weight, reduction=reduction)
-        self.gamma = check_gamma(gamma)
+    def __init__(self, weight=None, *, gamma=1.0, reduction="mean", ignore_index=-100):
+        super().__init__(weight, reduction=reduction, ignore_index=ignore_index)
+        self.gamma = check_non_negative(gamma, "gamma")
 
     def loss_per_sample(self, logits, target):
-        return _functional.sigmoid_focal(logits, target, self.gamma)
+        return _fused.sigmoid_focal(logits, target, self.gamma)
+
+    def loss_per_class(self, logits):
+        return _functional.sigmoid_focal_of_each_class(logits, self.gamma)
+
+    def weighted_log_posterior(self, logits):
+        log_p, log_not_p = F.logsigmoid(logits), F.logsigmoid(-logits)
+        upwards = _functional.log_slope(log_p, log_not_p, self.gamma)
+        downwards = _functional.log_slope(log_not_p, log_p, self.gamma)
+        return F.logsigmoid(downwards - upwards)
 
     def extra_repr(self):
         return f"gamma={self.gamma:g}, {super().extra_repr()}"

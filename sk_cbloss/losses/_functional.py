@@ -1,12 +1,21 @@
-"""The losses as pure functions: logits (N, C) and target (N,) in, one loss a sample out.
+"""The losses as pure functions: logits (N, C, ...) and target (N, ...) in, one loss a sample out.
 
-The plain log-space forms below are the definition of every loss.
+The plain log-space forms below are the definition of every loss. Classes lie along dimension 1,
+as everywhere in torch; what is known of each class is a vector of shape (C,).
 """
+
+import math
 
 import torch
 import torch.nn.functional as F
 
 NO_TARGET = torch.iinfo(torch.int64).min
+
+MASKED = -1e30
+"""The logit of a class that takes no part: finite, since 0 times infinity is no number."""
+
+
+# ---------------------------------------------------------------------- one class out of all
 
 
 def softmax(logits, target):
@@ -15,20 +24,128 @@ def softmax(logits, target):
     return F.cross_entropy(logits, target, reduction="none", ignore_index=NO_TARGET)
 
 
+def softmax_of_each_class(logits):
+    """Cross entropy that each class would have as the label: ``-log softmax(z)``."""
+    return -logits.log_softmax(dim=1)
+
+
+def focused(cross_entropy, gamma):
+    """Cross entropies times ``(1 - p)**gamma``, where ``p = exp(-cross_entropy)``."""
+    miss = -torch.expm1(-cross_entropy)  # 1 - p would lose its digits where p is near 1
+    # At 0 a power below 1 has an infinite slope, and 0 * inf is no gradient.
+    return miss.clamp(min=torch.finfo(miss.dtype).eps ** 2) ** gamma * cross_entropy
+
+
+def ldam(logits, target, class_prior, max_margin, scale):
+    """Cross entropy of ``scale * z``, the label's ``z`` first lowered by its class's margin."""
+    needed = ldam_margin(class_prior, max_margin).to(logits.dtype)[target].unsqueeze(1)
+    # Shifted first, scaled then: the difference of large logits is exact, their products are not.
+    lowered = _shifted(logits).scatter_add(1, target.unsqueeze(1), -needed)
+    return softmax(scale * lowered, target)
+
+
+def ldam_margin(class_prior, max_margin):
+    """Margin of each class: ``max_margin * (min(pi) / pi)**(1/4)``."""
+    # A class without samples needs none, and is not the smallest.
+    size = torch.where(class_prior > 0, class_prior, torch.inf)
+    return max_margin * (size.amin() / size) ** 0.25
+
+
+# ---------------------------------------------------------------------- logits, as trained on
+
+
+def logit_adjusted(logits, class_prior, tau):
+    """Logits ``z + tau log(pi)``, but for a shift that all share."""
+    logits = _shifted(masked(logits, class_prior))
+    log_prior = torch.where(class_prior > 0, class_prior, 1).log()  # not 0 * log(0)
+    return logits + by_class(tau * log_prior, logits)
+
+
+def class_dependent_temperature(logits, class_prior, gamma):
+    """Logits ``z / a`` with ``a = (max(pi) / pi)**gamma``."""
+    return masked(logits, class_prior) * by_class(_damping(class_prior, gamma), logits)
+
+
+def vector_scaling(logits, class_prior, tau, gamma):
+    """Logits ``z / a + tau log(pi)``, but for a shift that all share."""
+    scaled = logits * by_class(_damping(class_prior, gamma), logits)
+    return logit_adjusted(scaled, class_prior, tau)
+
+
+def masked(logits, class_prior):
+    """Logits in which classes without samples are out of the running."""
+    return torch.where(by_class(class_prior > 0, logits), logits, MASKED)
+
+
+def _damping(class_prior, gamma):
+    return torch.where(class_prior > 0, class_prior / class_prior.amax(), 1) ** gamma
+
+
+def _shifted(logits):
+    """Logits, the largest 0: beside a logit of 1e4, a prior or margin drowns in rounding."""
+    return logits - logits.detach().amax(dim=1, keepdim=True)
+
+
+def by_class(vector, logits):
+    """Lay a vector of shape (C,) along the classes of the logits, in their dtype unless bool."""
+    vector = vector if vector.dtype == torch.bool else vector.to(logits.dtype)
+    return vector.reshape(-1, *[1] * (logits.ndim - 2))
+
+
+# --------------------------------------------------------------------- each class against the rest
+
+
 def sigmoid(logits, target):
     """Binary cross entropies, one class against the rest, summed over the classes."""
-    return -F.logsigmoid(-_log_odds_of_miss(logits, target)).sum(dim=1)
+    return softplus(log_odds_of_miss(logits, target)).sum(dim=1)
 
 
 def sigmoid_focal(logits, target, gamma):
     """Binary cross entropies times ``(1 - p_t)**gamma``, summed over the classes."""
-    miss = _log_odds_of_miss(logits, target)
+    return binary_focal(log_odds_of_miss(logits, target), gamma).sum(dim=1)
+
+
+def sigmoid_focal_of_each_class(logits, gamma):
+    """Loss that each class would have as the label."""
+    as_other, as_label = binary_focal(logits, gamma), binary_focal(-logits, gamma)
+    return as_other.sum(dim=1, keepdim=True) - as_other + as_label
+
+
+def binary_focal(miss, gamma):
+    """Binary cross entropy times ``(1 - p_t)**gamma``, from the log-odds that it is wrong."""
     # (1 - p_t)**gamma in log space: the published form overflows below logit -88 in float32, and
     # the power of a rounded 1 - p_t loses the worst positives.
-    return -(torch.exp(gamma * F.logsigmoid(miss)) * F.logsigmoid(-miss)).sum(dim=1)
+    return torch.exp(gamma * F.logsigmoid(miss)) * softplus(miss)
 
 
-def _log_odds_of_miss(logits, target):
+def softplus(x, out=None):
+    """``log(1 + exp(x))``, which is the binary cross entropy of log-odds x."""
+    # Torch takes x for it from 20 on, which costs float64 half its digits.
+    return F.softplus(x, 1, 40, out=out)
+
+
+def log_odds_of_miss(logits, target):
     """Log-odds that each one-vs-rest decision is wrong: -z for the label, z for the others."""
-    label = target.unsqueeze(1)
-    return logits.scatter(1, label, -logits.gather(1, label))
+    sign = torch.ones_like(logits, requires_grad=False).scatter(1, target.unsqueeze(1), -1)
+    return logits * sign
+
+
+# ---------------------------------------------------------------------- the way back
+
+
+def log_slope(log_p, log_not_p, gamma):
+    """Logarithm of how steeply a focal term falls: ``A(p) = d/dp [(1 - p)**gamma log p]``.
+
+    It is ``(1 - p)**gamma / p - gamma (1 - p)**(gamma - 1) log p``. Where the expected loss is
+    least, the slopes of its terms balance, and so tell the posterior.
+    """
+    if gamma == 0:
+        return -log_p
+    not_p = log_not_p.exp()
+    minus_log_p = torch.where(not_p < 0.5, -torch.log1p(-not_p), -log_p)
+    # Down to where 1 - p is no longer a number, and -log p equals it anyway.
+    tiny = torch.finfo(log_p.dtype).tiny
+    log_minus_log_p = torch.where(not_p > tiny, minus_log_p.clamp(min=tiny).log(), log_not_p)
+    return gamma * log_not_p + torch.logaddexp(
+        -log_p, math.log(gamma) + log_minus_log_p - log_not_p
+    )

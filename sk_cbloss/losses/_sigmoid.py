@@ -1,7 +1,7 @@
 """The class-balanced sigmoid loss."""
 
-from sk_cbloss.losses import _functional
-from sk_cbloss.losses._base import OneVsRestLoss
+from sk_cbloss.losses import _functional, _fused
+from sk_cbloss.losses._one_vs_rest import OneVsRestLoss
 
 
 class ClassBalancedSigmoidLoss(OneVsRestLoss):
@@ -17,6 +17,8 @@ class ClassBalancedSigmoidLoss(OneVsRestLoss):
         ``pos_weight`` nor the weight of an output column.
     reduction : {"mean", "sum", "none"}, default="mean"
         "mean" divides by the number of samples.
+    ignore_index : int, default=-100
+        Samples with this target cost nothing and are not counted.
 
     See Also
     --------
@@ -38,4 +40,7 @@ class ClassBalancedSigmoidLoss(OneVsRestLoss):
     """
 
     def loss_per_sample(self, logits, target):
-        return _functional.sigmoid(logits, target)
+        return _fused.sigmoid(logits, target)
+
+    def loss_per_class(self, logits):
+        return _functional.sigmoid_focal_of_each_class(logits, 0)

@@ -1,10 +1,11 @@
 """The class-balanced softmax loss."""
 
-from sk_cbloss.losses import _functional
-from sk_cbloss.losses._base import ClassBalancedLoss
+import torch.nn.functional as F
+
+from sk_cbloss.losses._softmax_form import SoftmaxLoss
 
 
-class ClassBalancedCrossEntropyLoss(ClassBalancedLoss):
+class ClassBalancedCrossEntropyLoss(SoftmaxLoss):
     r"""Softmax cross entropy, weighted by class.
 
     .. math:: L = \frac{1}{N} \sum_i w_{y_i} \, \bigl(-\log \mathrm{softmax}(z_i)_{y_i}\bigr)
@@ -13,14 +14,20 @@ class ClassBalancedCrossEntropyLoss(ClassBalancedLoss):
     ----------
     weight : tensor of shape (n_classes,), default=None
         Weight of each class, kept as a buffer; None weighs all alike.
+    label_smoothing : float in [0, 1], default=0.0
+        Share of each label that is spread evenly over all classes. The
+        sample keeps the weight of its class.
     reduction : {"mean", "sum", "none"}, default="mean"
         "mean" divides by the number of samples, as the paper does;
         torch.nn.CrossEntropyLoss divides by the batch's sum of weights.
+    ignore_index : int, default=-100
+        Samples with this target cost nothing and are not counted.
 
     See Also
     --------
     ClassBalancedSigmoidLoss : One class against the rest.
-    ClassBalancedFocalLoss : The same, with hard samples in focus.
+    ClassBalancedSoftmaxFocalLoss : The same, with hard samples in focus.
+    LogitAdjustedLoss : Balances by a prior on the logits instead of weights.
 
     References
     ----------
@@ -36,8 +43,10 @@ class ClassBalancedCrossEntropyLoss(ClassBalancedLoss):
     tensor(1.4536)
     """
 
-    def loss_per_sample(self, logits, target):
-        return _functional.softmax(logits, target)
-
-    def predict_log_proba(self, logits):
-        return logits.log_softmax(dim=1)
+    def _weighted_sum(self, logits, target, weight, sample_weight):
+        if self.label_smoothing or target.is_floating_point() or sample_weight is not None:
+            return super()._weighted_sum(logits, target, weight, sample_weight)
+        # The same, fused by torch.
+        return F.cross_entropy(
+            logits, target.long(), weight, ignore_index=self.ignore_index, reduction="sum"
+        )

@@ -23,8 +23,8 @@ from torch import nn
 from sk_cbloss._validation import (
     as_labels,
     check_beta,
-    check_gamma,
     check_integer,
+    check_non_negative,
     check_normalize,
     check_same_length,
     check_sample_weight,
@@ -83,14 +83,18 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         or function is called with ``n_features`` and ``n_classes`` if it has
         parameters of these names, and with ``module__*``; an instance is
         copied. None takes :class:`~sk_cbloss.neural_net.MLP`.
-    loss : {"softmax", "sigmoid", "focal"}, default="softmax"
-        Name of the loss.
+    loss : {"softmax", "sigmoid", "focal", "softmax_focal", "logit_adjusted", \
+            "ldam", "cdt", "vs"}, default="softmax"
+        Name of the loss. Its further parameters have the prefix
+        ``criterion__``, such as ``criterion__tau``.
     beta : float in [0, 1], default=None
-        See :func:`effective_number`; None takes 0.999. 0 weighs all classes
-        alike, 1 gives inverse frequency.
+        See :func:`effective_number`; 0 weighs all classes alike, 1 gives
+        inverse frequency. None takes 0.999, or 0 for the losses that know the
+        classes' frequencies ("logit_adjusted", "ldam", "cdt", "vs").
     gamma : float, default=None
-        The focal loss's focus on hard samples, at least 0; None takes 1. Only
-        with a loss that has a gamma.
+        The focal losses' focus on hard samples, or how far the temperatures
+        of "cdt" and "vs" differ; at least 0. None takes the loss's own: 1,
+        or 0.2. Only with a loss that has a gamma.
     normalize : {"classes", "samples"} or None, default="classes"
         See :func:`class_balanced_weight`.
     random_state : int, RandomState instance or None, default=None
@@ -172,9 +176,11 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
     before batching; classes count it as given. The loss is divided by the
     number of samples of the batch. ``valid_loss`` is not weighted.
 
-    For sigmoid and focal, the bias of a Linear layer named ``head``, in a
-    module given as a class, starts at ``-log(n_classes - 1)``, and weight
-    decay leaves it alone.
+    A Linear layer named ``head``, in a module given as a class, is made fit
+    for the loss. For sigmoid and focal, its bias starts at
+    ``-log(n_classes - 1)``, and weight decay leaves it alone. For
+    logit_adjusted, cdt and vs, it starts at 0. For ldam, the layer becomes a
+    :class:`~sk_cbloss.losses.NormalizedLinear`.
 
     References
     ----------
@@ -325,8 +331,10 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         if self.beta is not None:
             check_beta(self.beta)
         check_normalize(self.normalize)
+        if self.criterion is None:
+            self._check_criterion_parameters()
         if self.gamma is not None:
-            check_gamma(self.gamma)
+            check_non_negative(self.gamma, "gamma")
             if "gamma" not in inspect.signature(LOSSES[self.loss]).parameters:
                 raise ValueError(
                     f"gamma must be None for loss={self.loss!r}, which has none, "
@@ -347,6 +355,21 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
                         f"{name} must be left at {default!r} when criterion replaces the loss, "
                         f"got {getattr(self, name)!r}."
                     )
+
+    def _check_criterion_parameters(self):
+        loss = LOSSES[self.loss]
+        known = (
+            inspect.signature(loss).parameters
+            | inspect.signature(loss.from_class_count).parameters
+        )
+        learned = {"class_count", "class_prior", "weight", "beta", "normalize", "parameters"}
+        names = sorted(known.keys() - learned)
+        for name in self.get_params_for("criterion"):
+            if name not in names:
+                raise ValueError(
+                    f"criterion__* must be one of {', '.join(names)} for loss={self.loss!r}, "
+                    f"got criterion__{name}."
+                )
 
     @property
     def _beta_in_use(self):
@@ -412,23 +435,21 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
                     f"where no array tells them, got {sorted(kwargs)!r}."
                 )
         built = self.initialized_instance(module, kwargs)
-        self._starts_bias = False
+        self._frees_bias = False
         if inspect.isclass(module) and self.criterion is None and self._ends_in_head(built):
-            start = LOSSES[self.loss].initial_bias(len(self.classes_))
-            if start is not None:
-                nn.init.constant_(built.head.bias, start)
-                self._starts_bias = True
+            loss = LOSSES[self.loss]
+            built.head = loss.prepare_head(built.head)
+            self._frees_bias = not loss.decays_head_bias and built.head.bias is not None
         self._dtype_in_use = self.dtype  # until the net is built anew
         self.module_ = built.to(DTYPES[self.dtype])
         return self
 
     def _ends_in_head(self, module):
-        """Whether the module's last layer is a Linear named head, with a bias."""
+        """Whether the module's last layer is a Linear named head."""
         head = getattr(module, "head", None)
         return (
             isinstance(head, nn.Linear)
-            and head.bias is not None
-            and not isinstance(head.bias, nn.parameter.UninitializedParameter)
+            and not isinstance(head.weight, nn.parameter.UninitializedParameter)
             and head.out_features == len(getattr(self, "classes_", ()))
         )
 
@@ -467,7 +488,7 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         return built.to(DTYPES[self._dtype_in_use])
 
     def get_params_for_optimizer(self, prefix, named_parameters):
-        """Return the optimizer's arguments; weight decay leaves a started bias alone.
+        """Return the optimizer's arguments; weight decay leaves some losses' last bias alone.
 
         Parameters
         ----------
@@ -484,15 +505,15 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
             Keyword arguments.
         """
         args, kwargs = super().get_params_for_optimizer(prefix, list(named_parameters))
-        if self._decays_started_bias(prefix, kwargs):
+        if self._frees_bias_from_decay(prefix, kwargs):
             (group,) = args[0]
             bias = self.module_.head.bias
             rest = [p for p in group["params"] if p is not bias]
             args = ([{"params": [bias], "weight_decay": 0}, {"params": rest}],)
         return args, kwargs
 
-    def _decays_started_bias(self, prefix, kwargs):
-        if prefix != "optimizer" or not self._starts_bias:
+    def _frees_bias_from_decay(self, prefix, kwargs):
+        if prefix != "optimizer" or not self._frees_bias:
             return False
         if hasattr(self, "optimizer__param_groups"):
             return False
@@ -766,6 +787,10 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         logits = self.forward(X)
         return logits[0] if isinstance(logits, tuple) else logits
 
+    def _decision_logits(self, X):
+        logits = self._logits(X)
+        return self.criterion_.decision_function(logits) if self._loss_is_ours else logits
+
     def decision_function(self, X):
         """Return the logits.
 
@@ -779,7 +804,7 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         ndarray of shape (n_samples, n_classes) or (n_samples,)
             Logits; with two classes, the second class's minus the first's.
         """
-        logits = to_numpy(self._logits(X))
+        logits = to_numpy(self._decision_logits(X))
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
     def predict(self, X):
@@ -795,7 +820,7 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         ndarray of shape (n_samples,)
             Class labels.
         """
-        positions = to_numpy(self._logits(X).argmax(dim=1))
+        positions = to_numpy(self._decision_logits(X).argmax(dim=1))
         return self.classes_[positions]
 
     def predict_proba(self, X):

@@ -1,0 +1,85 @@
+"""The loss with class-dependent temperatures."""
+
+from sk_cbloss._validation import check_non_negative
+from sk_cbloss.losses import _functional
+from sk_cbloss.losses._prior import PriorSoftmaxLoss
+
+
+class CDTLoss(PriorSoftmaxLoss):
+    r"""Softmax cross entropy of logits that are divided by a temperature of each class.
+
+    .. math::
+
+        L = \frac{1}{N} \sum_i w_{y_i} \, \bigl(-\log \mathrm{softmax}(z_i / a)_{y_i}\bigr),
+        \qquad a_c = (\pi_{\max} / \pi_c)^\gamma
+
+    A rare class's logit counts for less in training, so the net has to make it
+    larger. That makes up for the feature deviation, by which a rare class's
+    logits come out too small on new data. The decision is by :math:`z`.
+
+    Parameters
+    ----------
+    class_prior : tensor of shape (n_classes,)
+        Frequency of each class in training, kept as a buffer that sums to 1.
+        With a weight, give count times weight, as ``from_class_count`` does,
+        or the two correct twice. Classes at 0 take no part.
+    weight : tensor of shape (n_classes,), default=None
+        Weight of each class, kept as a buffer; None weighs all alike.
+    gamma : float, default=0.2
+        How far temperatures differ, at least 0; usually up to 0.4. 0 is the
+        cross entropy.
+    label_smoothing : float in [0, 1], default=0.0
+        Share of each label that is spread evenly over all classes.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        "mean" divides by the number of samples.
+    ignore_index : int, default=-100
+        Samples with this target cost nothing and are not counted.
+
+    See Also
+    --------
+    VSLoss : Adds the prior to the logits too.
+
+    Notes
+    -----
+    The loss does not change if logits move by a multiple of :math:`a`, but the
+    decision does. Start the last layer's bias at 0 (``prepare_head`` does it)
+    and use weight decay on it.
+
+    References
+    ----------
+    Ye, Chen, Zhan and Chao, "Identifying and Compensating for Feature Deviation
+    in Imbalanced Deep Learning", arXiv 2001.01385, 2020, section 4.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_cbloss import CDTLoss
+    >>> loss = CDTLoss.from_class_count([900, 90, 9])
+    >>> loss(torch.eye(3)[:2], torch.tensor([0, 1])).round(decimals=4)
+    tensor(0.6381)
+    """
+
+    def __init__(
+        self,
+        class_prior,
+        weight=None,
+        *,
+        gamma=0.2,
+        label_smoothing=0.0,
+        reduction="mean",
+        ignore_index=-100,
+    ):
+        super().__init__(
+            class_prior,
+            weight,
+            label_smoothing=label_smoothing,
+            reduction=reduction,
+            ignore_index=ignore_index,
+        )
+        self.gamma = check_non_negative(gamma, "gamma")
+
+    def training_logits(self, logits):
+        return _functional.class_dependent_temperature(logits, self.class_prior, self.gamma)
+
+    def extra_repr(self):
+        return f"gamma={self.gamma:g}, {super().extra_repr()}"

@@ -1,0 +1,146 @@
+"""What the losses share that know how frequent each class is."""
+
+import torch
+
+from sk_cbloss._validation import check_beta, check_fraction
+from sk_cbloss.losses import _functional
+from sk_cbloss.losses._base import ClassBalancedLoss, check_class_vector
+from sk_cbloss.losses._softmax_form import SoftmaxLoss
+from sk_cbloss.weights import class_balanced_weight, effective_number
+
+
+class PriorLoss(ClassBalancedLoss):
+    """Base of the losses that know how frequent each class is.
+
+    Parameters
+    ----------
+    class_prior : tensor of shape (n_classes,)
+        Frequency of each class in training, kept as a buffer that sums to 1.
+    weight : tensor of shape (n_classes,), default=None
+        Weight of each class, kept as a buffer; None weighs all alike.
+    **parameters : dict
+        Further parameters, such as ``reduction``.
+    """
+
+    default_beta = 0.0
+
+    def __init__(self, class_prior, weight=None, **parameters):
+        super().__init__(weight, **parameters)
+        class_prior = check_class_vector(class_prior, "class_prior")
+        if not class_prior.any():
+            raise ValueError("class_prior must be above 0 for some class, got only zeros.")
+        if weight is not None and len(class_prior) != len(self.weight):
+            raise ValueError(
+                "class_prior and weight must have the same length, "
+                f"got {len(class_prior)} and {len(self.weight)}."
+            )
+        self.register_buffer("class_prior", class_prior / class_prior.sum())
+
+    def _per_class(self):
+        return self.class_prior
+
+    @classmethod
+    def from_class_count(
+        cls, class_count, *, beta=None, prior_beta=1.0, normalize="classes", **parameters
+    ):
+        """Build the loss from the classes' numbers of training samples.
+
+        Parameters
+        ----------
+        class_count : array-like of shape (n_classes,)
+            Number of training samples of each class, in the order of the
+            logits.
+        beta : float in [0, 1], default=None
+            Of the class weights; None takes 0, no weights, since the prior
+            does their work.
+        prior_beta : float in [0, 1], default=1.0
+            Of the prior: classes count as frequent as their effective
+            numbers. 1 takes the counts, as published; 0 makes all alike.
+        normalize : {"classes", "samples"} or None, default="classes"
+            See :func:`sk_cbloss.class_balanced_weight`.
+        **parameters : dict
+            Further parameters of the loss, such as ``tau`` or ``reduction``.
+
+        Returns
+        -------
+        ClassBalancedLoss
+            The loss, with float64 weights and prior.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or a count is invalid.
+        """
+        beta = cls.default_beta if beta is None else check_beta(beta)
+        prior_beta = check_fraction(prior_beta, "prior_beta")
+        weight = class_balanced_weight(class_count, beta=beta, normalize=normalize)
+        number = effective_number(class_count, beta=prior_beta)
+        prior = cls.prior_in_training(number, weight)
+        return cls(torch.from_numpy(prior), torch.from_numpy(weight), **parameters)
+
+    @staticmethod
+    def prior_in_training(effective_number, weight):
+        """Return how frequent the classes are as training sees them.
+
+        That is by weight: a prior that leaves the weights out corrects a
+        second time what they have corrected.
+
+        Parameters
+        ----------
+        effective_number : ndarray of shape (n_classes,)
+            Effective number of samples of each class.
+        weight : ndarray of shape (n_classes,)
+            Weight of each class.
+
+        Returns
+        -------
+        ndarray of shape (n_classes,)
+            Frequencies, up to a factor that all classes share.
+        """
+        return effective_number * weight
+
+
+class PriorSoftmaxLoss(PriorLoss, SoftmaxLoss):
+    """Base of the losses that change the softmax's logits by the classes' priors.
+
+    A class without samples takes no part: it neither competes nor costs, and
+    is never decided for.
+
+    Parameters
+    ----------
+    class_prior : tensor of shape (n_classes,)
+        Frequency of each class in training, kept as a buffer that sums to 1.
+    weight : tensor of shape (n_classes,), default=None
+        Weight of each class, kept as a buffer; None weighs all alike.
+    **parameters : dict
+        Further parameters, such as ``label_smoothing`` or ``reduction``.
+    """
+
+    @staticmethod
+    def prepare_head(head):
+        """Start the bias at 0, from where the prior alone tells classes apart.
+
+        Parameters
+        ----------
+        head : torch.nn.Linear
+            The last layer, from features to logits.
+
+        Returns
+        -------
+        torch.nn.Linear
+            The same, its bias at 0.
+        """
+        if head.bias is not None:
+            torch.nn.init.zeros_(head.bias)
+        return head
+
+    def loss_per_sample(self, logits, target):
+        return super().loss_per_sample(logits, target) * (self.class_prior > 0)[target]
+
+    def loss_per_class(self, logits):
+        takes_part = _functional.by_class(self.class_prior > 0, logits)
+        cross_entropy = _functional.softmax_of_each_class(self.training_logits(logits))
+        return takes_part * self.smoothed(takes_part * cross_entropy, takes_part.sum())
+
+    def decision_function(self, logits):
+        return _functional.masked(logits, self.class_prior)

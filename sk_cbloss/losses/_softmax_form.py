@@ -1,0 +1,97 @@
+"""What the losses share that are built on the softmax's cross entropy."""
+
+from sk_cbloss._validation import check_fraction
+from sk_cbloss.losses import _functional
+from sk_cbloss.losses._base import ClassBalancedLoss
+
+
+class SoftmaxLoss(ClassBalancedLoss):
+    """Base of the losses that are a function of the softmax's cross entropy.
+
+    Parameters
+    ----------
+    weight : tensor of shape (n_classes,), default=None
+        Weight of each class, kept as a buffer; None weighs all alike.
+    label_smoothing : float in [0, 1], default=0.0
+        Share of each label that is spread evenly over all classes.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        "mean" divides by the number of samples.
+    ignore_index : int, default=-100
+        Samples with this target cost nothing and are not counted.
+    """
+
+    def __init__(self, weight=None, *, label_smoothing=0.0, reduction="mean", ignore_index=-100):
+        super().__init__(weight, reduction=reduction, ignore_index=ignore_index)
+        self.label_smoothing = check_fraction(label_smoothing, "label_smoothing")
+
+    def training_logits(self, logits):
+        """Return the logits that the softmax is taken of in training.
+
+        Parameters
+        ----------
+        logits : tensor of shape (n_samples, n_classes, ...)
+            Unnormalised scores.
+
+        Returns
+        -------
+        tensor of shape (n_samples, n_classes, ...)
+            The logits that are trained, up to a shift that all classes share.
+        """
+        return logits
+
+    def from_cross_entropy(self, cross_entropy):
+        """Return the loss of a label, from its cross entropy.
+
+        Whoever changes this changes what the logits mean: see
+        ``weighted_log_posterior``.
+
+        Parameters
+        ----------
+        cross_entropy : tensor
+            Minus the logarithm of the label's probability.
+
+        Returns
+        -------
+        tensor
+            The loss, of the same shape.
+        """
+        return cross_entropy
+
+    def loss_per_sample(self, logits, target):
+        if self.label_smoothing:
+            return self.loss_per_class(logits).gather(1, target.unsqueeze(1)).squeeze(1)
+        return self.from_cross_entropy(_functional.softmax(self.training_logits(logits), target))
+
+    def loss_per_class(self, logits):
+        cross_entropy = _functional.softmax_of_each_class(self.training_logits(logits))
+        return self.smoothed(self.from_cross_entropy(cross_entropy), logits.shape[1])
+
+    def smoothed(self, loss_per_class, n_classes):
+        """Mix each class's loss with that of a label drawn evenly from the classes.
+
+        Parameters
+        ----------
+        loss_per_class : tensor of shape (n_samples, n_classes, ...)
+            The loss that each class would have as the label.
+        n_classes : int
+            How many of the classes can be drawn; the others have a loss of 0.
+
+        Returns
+        -------
+        tensor of shape (n_samples, n_classes, ...)
+            The losses of the smoothed labels.
+        """
+        if not self.label_smoothing:
+            return loss_per_class
+        even = loss_per_class.sum(dim=1, keepdim=True) / n_classes
+        return (1 - self.label_smoothing) * loss_per_class + self.label_smoothing * even
+
+    def predict_log_proba(self, logits):
+        return self.decision_function(logits).log_softmax(dim=1)
+
+    def weighted_log_posterior(self, logits):
+        return self.training_logits(logits).log_softmax(dim=1)
+
+    def extra_repr(self):
+        smoothing = f"label_smoothing={self.label_smoothing:g}, " if self.label_smoothing else ""
+        return smoothing + super().extra_repr()

@@ -1,0 +1,91 @@
+"""The vector-scaling loss."""
+
+from sk_cbloss._validation import check_non_negative
+from sk_cbloss.losses import _functional
+from sk_cbloss.losses._prior import PriorSoftmaxLoss
+
+
+class VSLoss(PriorSoftmaxLoss):
+    r"""Softmax cross entropy of logits that are both scaled and shifted by class.
+
+    .. math::
+
+        L = \frac{1}{N} \sum_i w_{y_i} \,
+            \bigl(-\log \mathrm{softmax}(z_i / a + \tau \log \pi)_{y_i}\bigr),
+        \qquad a_c = (\pi_{\max} / \pi_c)^\gamma
+
+    ``gamma=0`` is :class:`LogitAdjustedLoss`, ``tau=0`` is :class:`CDTLoss`. The
+    shift acts early in training, the scale in its last phase, in which the
+    training data are fitted and the shift no longer changes anything.
+
+    Parameters
+    ----------
+    class_prior : tensor of shape (n_classes,)
+        Frequency of each class in training, kept as a buffer that sums to 1.
+        With a weight, give count times weight, as ``from_class_count`` does,
+        or the two correct twice. Classes at 0 take no part.
+    weight : tensor of shape (n_classes,), default=None
+        Weight of each class, kept as a buffer; None weighs all alike.
+    tau : float, default=1.2
+        How much of the prior to add, at least 0.
+    gamma : float, default=0.2
+        How far temperatures differ, at least 0.
+    label_smoothing : float in [0, 1], default=0.0
+        Share of each label that is spread evenly over all classes.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        "mean" divides by the number of samples.
+    ignore_index : int, default=-100
+        Samples with this target cost nothing and are not counted.
+
+    See Also
+    --------
+    LogitAdjustedLoss : Shifts alone.
+    CDTLoss : Scales alone.
+
+    Notes
+    -----
+    The loss does not change if logits move by a multiple of :math:`a`, but the
+    decision does. Start the last layer's bias at 0 (``prepare_head`` does it)
+    and use weight decay on it.
+
+    References
+    ----------
+    Kini, Paraskevas, Oymak and Thrampoulidis, "Label-Imbalanced and
+    Group-Sensitive Classification under Overparameterization", NeurIPS 2021,
+    section 2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_cbloss import VSLoss
+    >>> loss = VSLoss.from_class_count([900, 90, 9])
+    >>> loss(torch.eye(3)[:2], torch.tensor([0, 1])).round(decimals=4)
+    tensor(1.1361)
+    """
+
+    def __init__(
+        self,
+        class_prior,
+        weight=None,
+        *,
+        tau=1.2,
+        gamma=0.2,
+        label_smoothing=0.0,
+        reduction="mean",
+        ignore_index=-100,
+    ):
+        super().__init__(
+            class_prior,
+            weight,
+            label_smoothing=label_smoothing,
+            reduction=reduction,
+            ignore_index=ignore_index,
+        )
+        self.tau = check_non_negative(tau, "tau")
+        self.gamma = check_non_negative(gamma, "gamma")
+
+    def training_logits(self, logits):
+        return _functional.vector_scaling(logits, self.class_prior, self.tau, self.gamma)
+
+    def extra_repr(self):
+        return f"tau={self.tau:g}, gamma={self.gamma:g}, {super().extra_repr()}"

@@ -1,0 +1,294 @@
+"""What every class-balanced loss obeys, and its paper's formula."""
+
+import copy
+import io
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from _loss_cases import COUNTS, PRIOR, batch, build, each_loss, for_reference, unweighted
+from _reference import loss_per_sample
+
+from sk_cbloss import (
+    ClassBalancedFocalLoss,
+    ClassBalancedSigmoidLoss,
+    LogitAdjustedLoss,
+    class_balanced_weight,
+)
+from sk_cbloss.losses import LOSSES
+
+
+@each_loss
+@pytest.mark.parametrize("beta", [0, 0.99, 1])
+def test_float64_is_the_papers_formula(name, parameters, beta):
+    logits, target = batch(n=60)
+    weight, for_formula = for_reference(name, parameters, beta=beta)
+    expected = weight[target] * loss_per_sample(logits, target, name, **for_formula)
+    for reduction, reduce in {"none": np.array, "mean": np.mean, "sum": np.sum}.items():
+        loss = build(name, parameters, beta=beta, reduction=reduction)
+        np.testing.assert_allclose(loss(logits, target), reduce(expected), rtol=1e-11, atol=1e-13)
+
+
+@each_loss
+def test_float32_agrees_to_1e6(name, parameters):
+    logits, target = batch(dtype=torch.float32)
+    loss = build(name, parameters, reduction="none")
+    value = loss(logits, target)
+    assert value.dtype == torch.float32
+    exact = loss(logits.double(), target)
+    # Logits are rounded when they are scaled, by up to 1e-7 of the largest.
+    scale = 30 if name == "ldam" else 1
+    np.testing.assert_allclose(value, exact, rtol=1e-6, atol=1e-6 * scale)
+    mean = build(name, parameters)
+    np.testing.assert_allclose(mean(logits, target), exact.mean(), rtol=1e-6)
+
+
+@each_loss
+def test_gradcheck(name, parameters):
+    logits, target = batch(n=6, spread=1)
+    loss = build(name, parameters)
+    logits.requires_grad_()
+    assert torch.autograd.gradcheck(lambda z: loss(z, target), logits)
+    assert torch.autograd.gradgradcheck(lambda z: loss(z, target), logits)
+
+
+@each_loss
+def test_beta_0_is_the_unweighted_loss(name, parameters):
+    logits, target = batch()
+    weighted = build(name, parameters, beta=0)
+    assert weighted(logits, target) == unweighted(name, parameters)(logits, target)
+
+
+@each_loss
+def test_permuting_classes_changes_nothing(name, parameters):
+    logits, target = batch()
+    order = torch.tensor([2, 0, 3, 1])
+    position = torch.argsort(order)
+    loss = build(name, parameters)
+    permuted = build(name, parameters, counts=np.array(COUNTS)[order])
+    torch.testing.assert_close(
+        permuted(logits[:, order], position[target]), loss(logits, target), rtol=1e-13, atol=0
+    )
+
+
+@each_loss
+@pytest.mark.parametrize("with_sample_weight", [False, True])
+def test_batches_of_7_add_up_to_the_full_formula(name, parameters, with_sample_weight):
+    """An epoch's gradients at frozen parameters, averaged by batch size, are the full batch's."""
+    _, target = batch(n=200)
+    features = torch.randn(200, 5, generator=torch.Generator().manual_seed(1)).double()
+    own = torch.rand(200, generator=torch.Generator().manual_seed(2)).double() + 0.1
+    own = own / own.mean() if with_sample_weight else None
+    linear = torch.randn(5, 4, generator=torch.Generator().manual_seed(3)).double()
+    linear.requires_grad_()
+    loss = build(name, parameters)
+
+    def gradient(rows):
+        weight = None if own is None else own[rows]
+        value = loss(features[rows] @ linear, target[rows], weight)
+        return torch.autograd.grad(value, linear)[0]
+
+    parts = torch.arange(200).split(7)
+    epoch = sum(len(rows) * gradient(rows) for rows in parts) / 200
+    full = gradient(torch.arange(200))
+    torch.testing.assert_close(epoch, full, rtol=1e-12, atol=1e-13)
+    weight = torch.from_numpy(class_balanced_weight(COUNTS, beta=0.99))[target]
+    weight = weight if own is None else weight * own
+    plain = loss.loss_per_sample(features @ linear, target)
+    by_formula = torch.autograd.grad((weight * plain).sum() / 200, linear)[0]
+    torch.testing.assert_close(full, by_formula, rtol=1e-12, atol=1e-13)
+
+
+@each_loss
+def test_weight_2_means_two_copies(name, parameters):
+    logits, target = batch(n=10)
+    own = torch.arange(10) % 3
+    loss = build(name, parameters, reduction="sum")
+    torch.testing.assert_close(
+        loss(logits, target, own),
+        loss(logits.repeat_interleave(own, dim=0), target.repeat_interleave(own)),
+    )
+
+
+@each_loss
+def test_gradients_reach_sample_weights(name, parameters):
+    """As methods that learn to weigh samples need."""
+    logits, target = batch(n=10)
+    own = torch.ones(10, dtype=torch.float64, requires_grad=True)
+    build(name, parameters, reduction="sum")(logits, target, own).backward()
+    torch.testing.assert_close(own.grad, build(name, parameters, reduction="none")(logits, target))
+
+
+@each_loss
+def test_the_mean_divides_by_samples_not_by_weights(name, parameters):
+    """A batch of one class is weighted too, as it is not by torch's own weighted mean."""
+    logits, _ = batch(n=5)
+    target = torch.full((5,), 3)
+    loss = build(name, parameters)
+    plain = loss.loss_per_sample(logits, target).mean()
+    torch.testing.assert_close(loss(logits, target), loss.weight[3] * plain)
+
+
+@each_loss
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_probabilities(name, parameters, dtype):
+    logits, _ = batch(dtype=dtype)
+    extreme = torch.tensor([[-1e4, -1e4 + 1, -1e4, -2e4], [1e4, 0, -1e4, 5]], dtype=dtype)
+    logits = torch.cat([logits, extreme])
+    loss = unweighted(name, parameters)
+    p = loss.predict_proba(logits)
+    assert ((p >= 0) & p.isfinite()).all()
+    torch.testing.assert_close(p.sum(dim=1), torch.ones(len(p), dtype=dtype))
+    torch.testing.assert_close(p.argmax(dim=1), logits.argmax(dim=1))
+    assert (loss.decision_function(logits) == logits).all()
+    torch.testing.assert_close(loss.predict_log_proba(logits).exp(), p)
+
+
+@each_loss
+def test_built_from_counts_as_from_weights(name, parameters):
+    logits, target = batch()
+    weight = class_balanced_weight(COUNTS, beta=0.99, normalize="samples")
+    prior = [np.array(COUNTS) * (1 if name == "ldam" else weight)] if name in PRIOR else []
+    by_weight = LOSSES[name](*map(torch.from_numpy, [*prior, weight]), **parameters)
+    by_count = build(name, parameters, normalize="samples")
+    torch.testing.assert_close(by_count(logits, target), by_weight(logits, target))
+
+
+@each_loss
+def test_a_module_like_any_other(name, parameters):
+    logits, target = batch(dtype=torch.float32)
+    loss = build(name, parameters).float()
+    value = loss(logits, target)
+    assert loss.weight.dtype == torch.float32
+    assert not list(loss.parameters())
+    assert copy.deepcopy(loss)(logits, target) == value
+    assert pickle.loads(pickle.dumps(loss))(logits, target) == value
+    file = io.BytesIO()
+    torch.save(loss.state_dict(), file)
+    file.seek(0)
+    other = build(name, parameters, counts=[1, 1, 1, 1]).float()
+    other.load_state_dict(torch.load(file, weights_only=True))
+    assert other(logits, target) == value
+
+
+@each_loss
+def test_an_empty_class_costs_nothing_and_makes_no_nan(name, parameters):
+    logits, target = batch()
+    logits.requires_grad_()
+    seen = target < 3
+    loss = build(name, parameters, counts=[500, 100, 20, 0], reduction="none")
+    assert loss.weight[3] == 0
+    value = loss(logits, target)
+    assert value.isfinite().all()
+    assert (value[~seen] == 0).all()
+    value.sum().backward()
+    assert logits.grad.isfinite().all()
+    assert (logits.grad[~seen] == 0).all()
+
+
+def test_every_name_builds_its_loss():
+    assert {name: cls.__name__ for name, cls in LOSSES.items()} == {
+        "softmax": "ClassBalancedCrossEntropyLoss",
+        "sigmoid": "ClassBalancedSigmoidLoss",
+        "focal": "ClassBalancedFocalLoss",
+        "softmax_focal": "ClassBalancedSoftmaxFocalLoss",
+        "logit_adjusted": "LogitAdjustedLoss",
+        "ldam": "LDAMLoss",
+        "cdt": "CDTLoss",
+        "vs": "VSLoss",
+    }
+
+
+@each_loss
+def test_the_repr_shows_the_parameters(name, parameters):
+    shown = repr(build(name, parameters, reduction="sum", ignore_index=3))
+    for parameter, value in parameters.items():
+        assert f"{parameter}={value:g}" in shown
+    assert "reduction='sum', ignore_index=3)" in shown
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"reduction": "avg"}, "reduction must be .*, got 'avg'"),
+        ({"ignore_index": 1.5}, "ignore_index must be an integer .*, got 1.5"),
+        ({"beta": 2}, "beta must .*, got 2"),
+        ({"counts": [-1, 2]}, "class_count must .*, got -1"),
+        ({"normalize": "mean"}, "normalize must .*, got 'mean'"),
+    ],
+)
+@each_loss
+def test_bad_parameters(name, parameters, given, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        build(name, parameters, **given)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ClassBalancedSigmoidLoss(torch.ones(2, 2)), r"weight must be 1-dim.*\(2, 2\)"),
+        (lambda: ClassBalancedSigmoidLoss([1.0, -1.0]), "weight must hold .*, got -1.0"),
+        (lambda: ClassBalancedSigmoidLoss([1.0, float("nan")]), "weight must hold .*, got nan"),
+        (lambda: ClassBalancedFocalLoss(gamma=-1), "gamma must be a finite number >= 0, got -1"),
+        (lambda: LogitAdjustedLoss([1.0, -1.0]), "class_prior must hold .*, got -1.0"),
+        (lambda: LogitAdjustedLoss([0.0, 0.0]), "class_prior must be above 0 .* only zeros"),
+        (lambda: LogitAdjustedLoss([1.0, 2.0], [1.0]), "class_prior and weight .* got 2 and 1"),
+        (lambda: LogitAdjustedLoss([1.0, 2.0], tau=-1), "tau must .* >= 0, got -1"),
+        (
+            lambda: LogitAdjustedLoss.from_class_count([1, 2], prior_beta=2),
+            r"prior_beta must be a number in \[0, 1\], got 2",
+        ),
+        (
+            lambda: LogitAdjustedLoss([1.0, 2.0], label_smoothing=1.5),
+            r"label_smoothing must be a number in \[0, 1\], got 1.5",
+        ),
+    ],
+)
+def test_bad_values(make, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("logits", "target", "message"),
+    [
+        (torch.zeros(3), torch.zeros(3, dtype=int), "logits must be floating-point, of shape"),
+        (torch.zeros(3, 2).int(), torch.zeros(3, dtype=int), "logits must be .*int32"),
+        (torch.zeros(3, 2), torch.zeros(2, dtype=int), "logits must have shape"),
+        (torch.zeros(3, 2, 5), torch.zeros(3, dtype=int), "logits must have shape"),
+        (torch.zeros(3, 2), torch.zeros(3), "target must hold class positions"),
+        (torch.zeros(3, 2), torch.zeros(3, dtype=torch.uint8), "target must hold .*uint8"),
+        (torch.zeros(3, 2), torch.zeros(3, dtype=torch.bool), "target must hold .*bool"),
+        (torch.zeros(3, 5), torch.zeros(3, dtype=int), "logits must have a column for each of"),
+    ],
+)
+@pytest.mark.parametrize("name", LOSSES)
+def test_bad_input(name, logits, target, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        LOSSES[name].from_class_count([9, 1])(logits, target)
+
+
+@each_loss
+def test_sample_weights_of_another_shape_do_not_broadcast(name, parameters):
+    logits, target = batch(n=3)
+    message = r"sample_weight must have one weight a sample, shape \(3,\), got \(3, 1\)"
+    with pytest.raises(ValueError, match=message):
+        build(name, parameters)(logits, target, torch.ones(3, 1))
+
+
+@each_loss
+def test_int32_targets_are_int64_ones(name, parameters):
+    logits, target = batch()
+    loss = build(name, parameters)
+    assert loss(logits, target.int()) == loss(logits, target)
+
+
+@each_loss
+@pytest.mark.parametrize("outside", [-1, 4])
+def test_targets_outside_the_classes_are_an_error(name, parameters, outside):
+    logits, target = batch()
+    target[7] = outside
+    for loss in (unweighted(name, parameters), build(name, parameters)):
+        with pytest.raises((IndexError, RuntimeError), match="out of (bounds|range)"):
+            loss(logits, target)

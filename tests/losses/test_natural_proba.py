@@ -1,0 +1,143 @@
+"""What the logits mean where the expected loss is least: the closed forms, found numerically."""
+
+import numpy as np
+import pytest
+import torch
+from _loss_cases import COUNTS, build, cases, unweighted
+
+from sk_cbloss.losses import LOSSES
+
+WITH_A_WAY_BACK = [case for case in cases() if case.values[0] != "ldam"]
+POSTERIORS = torch.tensor(
+    [[0.7, 0.2, 0.07, 0.03], [0.25, 0.25, 0.25, 0.25], [0.01, 0.04, 0.05, 0.9]],
+    dtype=torch.float64,
+)
+
+
+def minimiser(loss, posterior):
+    """Return the logits that make the loss expected under a posterior least, by Newton's steps."""
+    weight = loss.weight * posterior
+
+    def expected(logits):
+        return (weight * loss.loss_per_class(logits.unsqueeze(0))[0]).sum()
+
+    logits = torch.zeros(4, dtype=torch.float64)
+    optimizer = torch.optim.LBFGS(
+        [logits.requires_grad_()],
+        max_iter=2000,
+        tolerance_grad=1e-13,
+        tolerance_change=0,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure():
+        optimizer.zero_grad()
+        value = expected(logits)
+        value.backward()
+        return value
+
+    optimizer.step(closure)
+    assert logits.grad.abs().max() < 1e-7
+    return logits.detach()
+
+
+@pytest.mark.parametrize(("name", "parameters"), WITH_A_WAY_BACK)
+@pytest.mark.parametrize("beta", [0, 0.99])
+@pytest.mark.parametrize("posterior", POSTERIORS)
+def test_the_population_minimiser_gives_back_the_posterior(name, parameters, beta, posterior):
+    loss = build(name, parameters, beta=beta)
+    logits = minimiser(loss, posterior).unsqueeze(0)
+    torch.testing.assert_close(loss.natural_proba(logits)[0], posterior, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(loss.natural_log_proba(logits).exp(), loss.natural_proba(logits))
+
+
+@pytest.mark.parametrize("beta", [0, 0.9, 0.99, 1])
+def test_weights_and_prior_together_correct_once(beta):
+    """Whatever the weights, logit adjustment decides as if classes were equally frequent."""
+    prior = torch.tensor(COUNTS, dtype=torch.float64) / sum(COUNTS)
+    for posterior in POSTERIORS:
+        loss = build("logit_adjusted", {}, beta=beta)
+        p = loss.predict_proba(minimiser(loss, posterior).unsqueeze(0))[0]
+        balanced = posterior / prior
+        torch.testing.assert_close(p, balanced / balanced.sum(), rtol=1e-5, atol=1e-7)
+
+
+def test_an_effective_prior_decides_as_class_balanced_weights_do():
+    for posterior in POSTERIORS:
+        weights = build("softmax", {}, beta=0.99)
+        prior = build("logit_adjusted", {}, beta=0, prior_beta=0.99)
+        torch.testing.assert_close(
+            prior.predict_proba(minimiser(prior, posterior).unsqueeze(0)),
+            weights.predict_proba(minimiser(weights, posterior).unsqueeze(0)),
+            rtol=1e-5,
+            atol=1e-7,
+        )
+
+
+@pytest.mark.parametrize(("name", "parameters"), WITH_A_WAY_BACK)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_extreme_logits_have_a_posterior(name, parameters, dtype):
+    logits = torch.tensor(
+        [[1e4, -1e4, 0, 0], [-1e4, -1e4, -1e4, -1e4], [50, -50, 40, 30], [200, 100, 0, -100]],
+        dtype=dtype,
+    )
+    p = build(name, parameters).natural_proba(logits)
+    assert p.isfinite().all()
+    torch.testing.assert_close(p.sum(dim=1), torch.ones(4, dtype=dtype))
+
+
+@pytest.mark.parametrize(("name", "parameters"), WITH_A_WAY_BACK)
+def test_float32_agrees(name, parameters):
+    logits = torch.tensor([[20.0, 3, -5, 0], [12, 9, 2, 1], [-30, -3, -25, -30], [0.1, 0, 0, 0]])
+    loss = build(name, parameters)
+    torch.testing.assert_close(
+        loss.natural_proba(logits).double(),
+        loss.natural_proba(logits.double()),
+        rtol=2e-4,
+        atol=1e-9,
+    )
+
+
+@pytest.mark.parametrize(("name", "parameters"), WITH_A_WAY_BACK)
+def test_a_class_without_samples_has_no_natural_probability(name, parameters):
+    loss = build(name, parameters, counts=[500, 100, 20, 0])
+    logits = torch.tensor([[1.0, 2.0, 3.0, 4.0]], dtype=torch.float64)
+    p = loss.natural_proba(logits)
+    assert p[0, 3] == 0
+    assert p.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", ["logit_adjusted", "cdt", "vs"])
+def test_a_class_without_samples_is_never_decided_for(name):
+    loss = build(name, {}, counts=[500, 100, 20, 0])
+    logits = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
+    assert loss.decision_function(logits).argmax(dim=1) == 2
+    assert loss.predict_proba(logits)[0, 3] == 0
+    assert (loss.decision_function(logits)[:, :3] == logits[:, :3]).all()
+
+
+def test_images_too():
+    logits = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(0)).double()
+    for case in WITH_A_WAY_BACK:
+        loss = build(*case.values)
+        flat = loss.natural_proba(logits.movedim(1, -1).reshape(-1, 4))
+        torch.testing.assert_close(
+            loss.natural_proba(logits), flat.reshape(2, 3, 5, 4).movedim(-1, 1)
+        )
+
+
+def test_ldam_has_no_way_back():
+    loss = build("ldam", {})
+    for ask in (loss.natural_proba, loss.natural_log_proba):
+        with pytest.raises(ValueError, match=r"^natural_proba must .* got LDAMLoss"):
+            ask(torch.zeros(1, 4))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_without_weights_and_focus_softmax_is_natural(name):
+    if name in ("ldam", "focal", "softmax_focal"):
+        return
+    loss = unweighted(name, {})
+    logits = torch.randn(5, 4, generator=torch.Generator().manual_seed(0)).double()
+    weighted = loss.weighted_log_posterior(logits).softmax(dim=1)
+    np.testing.assert_allclose(loss.natural_proba(logits), weighted)
