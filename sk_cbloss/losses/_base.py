@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from sk_cbloss._validation import check_beta, check_integer
-from sk_cbloss.losses._functional import by_class
+from sk_cbloss.losses._functional import by_class, weighted
 from sk_cbloss.weights import class_balanced_weight
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -180,12 +180,14 @@ class ClassBalancedLoss(nn.Module):
         if target.is_floating_point():
             drawn = target.to(logits.dtype) * by_class(weight, logits)
             loss = (drawn * self.loss_per_class(logits)).sum(dim=1)
-        else:
-            counted = target != self.ignore_index
-            label = torch.where(counted, target, 0).long()
-            loss = self.loss_per_sample(logits, label) * weight[label]
-            loss = torch.where(counted, loss, 0)
-        return loss if sample_weight is None else loss * sample_weight
+            return loss if sample_weight is None else loss * sample_weight
+        counted = target != self.ignore_index
+        label = torch.where(counted, target, 0).long()
+        weight = weight[label] if sample_weight is None else weight[label] * sample_weight
+        return self._weighted_by_sample(logits, label, weight, counted)
+
+    def _weighted_by_sample(self, logits, label, weight, counted):
+        return weighted(self.loss_per_sample(logits, label), weight, counted)
 
     def _weighted_sum(self, logits, target, weight, sample_weight):
         return self._weighted(logits, target, weight, sample_weight).sum()

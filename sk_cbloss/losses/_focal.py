@@ -54,10 +54,13 @@ class ClassBalancedFocalLoss(OneVsRestLoss):
         self.gamma = check_non_negative(gamma, "gamma")
 
     def loss_per_sample(self, logits, target):
-        return _fused.sigmoid_focal(logits, target, self.gamma)
+        return _functional.sigmoid_focal(logits, target, self.gamma)
 
     def loss_per_class(self, logits):
         return _functional.sigmoid_focal_of_each_class(logits, self.gamma)
+
+    def _weighted_by_sample(self, logits, label, weight, counted):
+        return _fused.sigmoid_focal(logits, label, weight, counted, self.gamma)
 
     def weighted_log_posterior(self, logits):
         log_p, log_not_p = F.logsigmoid(logits), F.logsigmoid(-logits)

@@ -40,8 +40,8 @@ def ldam(logits, target, class_prior, max_margin, scale):
     """Cross entropy of ``scale * z``, the label's ``z`` first lowered by its class's margin."""
     needed = ldam_margin(class_prior, max_margin).to(logits.dtype)[target].unsqueeze(1)
     # Shifted first, scaled then: the difference of large logits is exact, their products are not.
-    lowered = _shifted(logits).scatter_add(1, target.unsqueeze(1), -needed)
-    return softmax(scale * lowered, target)
+    lowered = _shifted(logits).scatter_add_(1, target.unsqueeze(1), -needed)
+    return softmax(lowered.mul_(scale), target)
 
 
 def ldam_margin(class_prior, max_margin):
@@ -56,14 +56,14 @@ def ldam_margin(class_prior, max_margin):
 
 def logit_adjusted(logits, class_prior, tau):
     """Logits ``z + tau log(pi)``, but for a shift that all share."""
-    logits = _shifted(masked(logits, class_prior))
     log_prior = torch.where(class_prior > 0, class_prior, 1).log()  # not 0 * log(0)
-    return logits + by_class(tau * log_prior, logits)
+    return _shifted(logits).add_(by_class(tau * log_prior + _mask(class_prior), logits))
 
 
 def class_dependent_temperature(logits, class_prior, gamma):
     """Logits ``z / a`` with ``a = (max(pi) / pi)**gamma``."""
-    return masked(logits, class_prior) * by_class(_damping(class_prior, gamma), logits)
+    scaled = logits * by_class(_damping(class_prior, gamma), logits)
+    return scaled.add_(by_class(_mask(class_prior), logits))
 
 
 def vector_scaling(logits, class_prior, tau, gamma):
@@ -77,13 +77,23 @@ def masked(logits, class_prior):
     return torch.where(by_class(class_prior > 0, logits), logits, MASKED)
 
 
+def _mask(class_prior):
+    """Return what to add to logits to the same end, in place."""
+    return torch.where(class_prior > 0, 0.0, MASKED)
+
+
 def _damping(class_prior, gamma):
     return torch.where(class_prior > 0, class_prior / class_prior.amax(), 1) ** gamma
 
 
 def _shifted(logits):
-    """Logits, the largest 0: beside a logit of 1e4, a prior or margin drowns in rounding."""
+    """Logits in new memory, the largest 0: beside 1e4, a prior or margin drowns in rounding."""
     return logits - logits.detach().amax(dim=1, keepdim=True)
+
+
+def weighted(loss, weight, counted):
+    """Losses of samples times their weights; 0 where not counted, whatever the loss."""
+    return torch.where(counted, loss, 0) * weight
 
 
 def by_class(vector, logits):

@@ -1,10 +1,13 @@
-"""The one-vs-rest losses at full speed: the same as in `_functional`, in fewer passes.
+"""The weighted one-vs-rest losses at full speed: the same as in `_functional`, in fewer steps.
 
 The plain forms make a tensor as large as the logits at every step, and automatic differentiation
 keeps them until the gradient is computed. Making memory costs more than the arithmetic. Here a
 block of logits goes through all steps in the same scratch memory, and at most the gradient is
 kept.
 """
+
+from functools import partial
+from itertools import repeat
 
 import torch
 from torch.autograd import Function
@@ -16,111 +19,153 @@ BLOCK = 2**17
 """Elements that a CPU takes at a time: few enough for its cache, enough for its threads."""
 
 SMALL = 2**14
-"""Elements up to which the plain forms are faster: they are fewer calls."""
+"""Elements up to which the plain sigmoid loss, which is fewer calls, is faster."""
 
 
-def sigmoid(logits, target):
-    """Binary cross entropies, one class against the rest, summed over the classes."""
-    if logits.numel() <= SMALL or _is_traced():
-        return _functional.sigmoid(logits, target)
-    return _Sigmoid.apply(logits, target)
+def sigmoid(logits, target, weight, counted):
+    """Weighted binary cross entropies, one class against the rest, summed over the classes."""
+    if logits.numel() <= SMALL or _must_be_plain(weight):
+        return _functional.weighted(_functional.sigmoid(logits, target), weight, counted)
+    return _Sigmoid.apply(logits, target, weight, counted)
 
 
-def sigmoid_focal(logits, target, gamma):
-    """Binary cross entropies times ``(1 - p_t)**gamma``, summed over the classes."""
+def sigmoid_focal(logits, target, weight, counted, gamma):
+    """Weighted binary cross entropies times ``(1 - p_t)**gamma``, summed over the classes."""
     if gamma == 0:
-        return sigmoid(logits, target)
-    if logits.numel() <= SMALL or _is_traced():
-        return _functional.sigmoid_focal(logits, target, gamma)
-    return _SigmoidFocal.apply(logits, target, gamma, torch.is_grad_enabled())
+        return sigmoid(logits, target, weight, counted)
+    if _must_be_plain(weight):
+        loss = _functional.sigmoid_focal(logits, target, gamma)
+        return _functional.weighted(loss, weight, counted)
+    return _SigmoidFocal.apply(logits, target, weight, counted, gamma, torch.is_grad_enabled())
 
 
-def _is_traced():
-    """Whether a compiler or a transform such as vmap must see every step."""
-    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+def _must_be_plain(weight):
+    """Whether a compiler, a transform such as vmap, or the weight must see every step."""
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or weight.requires_grad
+    )
 
 
 class _Sigmoid(Function):
     """The sigmoid loss, whose gradient is so cheap that nothing need be kept for it."""
 
     @staticmethod
-    def forward(ctx, logits, target):
-        ctx.save_for_backward(logits, target)
-        loss = logits.new_empty(target.shape)
-        for z, label, out, _, (scratch,) in _blocks(logits, target, loss, None, n_scratch=1):
-            softplus(z, out=scratch).scatter_(1, label, softplus(-z.gather(1, label)))
-            torch.sum(scratch, 1, keepdim=True, out=out)
-        return loss
+    def forward(ctx, logits, target, weight, counted):
+        ctx.save_for_backward(logits, target, weight, counted)
+        label = target.unsqueeze(1)
+        if _is_one_block(logits):
+            loss = _sigmoid_step(logits, label)
+        else:
+            loss = logits.new_empty(label.shape)
+            for z, y, out, *scratch in _blocks(logits, label, loss, n_scratch=1):
+                _sigmoid_step(z, y, out, *scratch)
+        return _functional.weighted(loss.squeeze(1), weight, counted)
 
     @staticmethod
     def backward(ctx, grad_loss):
-        logits, target = ctx.saved_tensors
+        logits, target, weight, counted = ctx.saved_tensors
         if torch.is_grad_enabled():  # a second derivative is wanted
-            return _gradient(_functional.sigmoid(logits, target), logits, grad_loss), None
+            gradient = _plain_gradient(_functional.sigmoid, grad_loss, *ctx.saved_tensors)
+            return gradient, *[None] * 3
         label = target.unsqueeze(1)
         gradient = logits.sigmoid()
         gradient.scatter_(1, label, -torch.sigmoid(-logits.gather(1, label)))
-        return gradient.mul_(grad_loss.unsqueeze(1)), None
+        slope = _functional.weighted(grad_loss, weight, counted)
+        return gradient.mul_(slope.unsqueeze(1)), *[None] * 3
+
+
+def _sigmoid_step(z, label, loss=None, cross_entropy=None):
+    """Return the loss of a block; what is None is made."""
+    cross_entropy = softplus(z, out=cross_entropy)
+    cross_entropy.scatter_(1, label, softplus(-z.gather(1, label)))
+    return torch.sum(cross_entropy, 1, keepdim=True, out=loss)
 
 
 class _SigmoidFocal(Function):
     """The focal loss, which computes its gradient along the way."""
 
     @staticmethod
-    def forward(ctx, logits, target, gamma, keeps_gradient):
+    def forward(ctx, logits, target, weight, counted, gamma, keeps_gradient):
         keeps_gradient = keeps_gradient and ctx.needs_input_grad[0]
-        loss = logits.new_empty(target.shape)
-        gradient = logits.new_empty(logits.shape) if keeps_gradient else None
-        for z, label, out, slope, scratch in _blocks(logits, target, loss, gradient, n_scratch=3):
-            # The log-odds, then the probability, that each one-vs-rest decision is wrong.
-            miss, cross_entropy, modulator = scratch
-            miss.copy_(z).scatter_(1, label, -z.gather(1, label))
-            softplus(miss, out=cross_entropy)
-            torch.pow(miss.sigmoid_(), gamma, out=modulator)
-            focal = cross_entropy.mul_(modulator)
-            torch.sum(focal, 1, keepdim=True, out=out)
-            if slope is not None:
-                # modulator * miss + gamma * (1 - miss) * focal; downwards for the label
-                torch.mul(modulator, miss, out=slope)
-                slope.add_(torch.addcmul(focal, focal, miss, value=-1, out=modulator), alpha=gamma)
-                slope.scatter_(1, label, -slope.gather(1, label))
+        loss, ctx.gradient = _focal(logits, target, weight, gamma, keeps_gradient)
         ctx.gamma = gamma
-        ctx.save_for_backward(logits, target, gradient)
-        return loss
+        ctx.save_for_backward(logits, target, weight, counted)
+        return _functional.weighted(loss, weight, counted)
 
     @staticmethod
     def backward(ctx, grad_loss):
-        logits, target, gradient = ctx.saved_tensors
+        logits, target, weight, counted = ctx.saved_tensors
         if torch.is_grad_enabled():  # a second derivative is wanted
-            loss = _functional.sigmoid_focal(logits, target, ctx.gamma)
-            return _gradient(loss, logits, grad_loss), None, None, None
-        return gradient * grad_loss.unsqueeze(1), None, None, None
+            form = partial(_functional.sigmoid_focal, gamma=ctx.gamma)
+            return _plain_gradient(form, grad_loss, *ctx.saved_tensors), *[None] * 5
+        # To copy it would take half as long as all the rest, so it can be given away only once.
+        gradient, ctx.gradient = ctx.gradient, None
+        if gradient is None:
+            gradient = _focal(logits, target, weight, ctx.gamma, True)[1]
+        slope = torch.where(counted, grad_loss, 0)
+        return gradient.mul_(slope.unsqueeze(1)), *[None] * 5
 
 
-def _gradient(loss, logits, grad_loss):
-    return torch.autograd.grad(loss, logits, grad_loss, create_graph=True)[0]
+def _focal(logits, target, weight, gamma, keeps_gradient):
+    """Return the loss, and the gradient of the weighted loss or None."""
+    label, weight = target.unsqueeze(1), weight.unsqueeze(1)
+    if _is_one_block(logits):
+        loss, gradient = _focal_step(logits, label, weight, gamma, keeps_gradient)
+    else:
+        loss = logits.new_empty(label.shape)
+        gradient = logits.new_empty(logits.shape) if keeps_gradient else None
+        for z, y, w, *out in _blocks(logits, label, weight, loss, gradient, n_scratch=3):
+            _focal_step(z, y, w, gamma, keeps_gradient, *out)
+    return loss.squeeze(1), gradient
 
 
-def _blocks(logits, target, loss, gradient, *, n_scratch):
-    """Yield logits, label, loss, gradient and scratch memory, one block after another."""
-    target, loss = target.unsqueeze(1), loss.unsqueeze(1)
-    # A GPU wants all at once.
-    if logits.numel() <= BLOCK or logits.device.type != "cpu":
-        scratch = logits.new_empty(n_scratch, *logits.shape)
-        yield logits, target, loss, gradient, scratch
-        return
+def _focal_step(
+    z, label, weight, gamma, keeps_gradient, loss=None, slope=None, sign=None, miss=None, ce=None
+):
+    """Do it for a block; what is None is made."""
+    sign = torch.full(z.shape, 1, out=sign, dtype=z.dtype, device=z.device)
+    sign.scatter_(1, label, -1)
+    # The log-odds, then the probability, that each one-vs-rest decision is wrong.
+    miss = torch.mul(z, sign, out=miss)
+    ce = softplus(miss, out=ce)
+    modulator = torch.pow(miss.sigmoid_(), gamma, out=slope)
+    focal = ce.mul_(modulator)
+    loss = torch.sum(focal, 1, keepdim=True, out=loss)
+    if not keeps_gradient:
+        return loss, None
+    # modulator * miss + gamma * (1 - miss) * focal; downwards for the label
+    slope = modulator.mul_(miss)
+    slope.add_(torch.addcmul(focal, focal, miss, value=-1, out=focal), alpha=gamma)
+    return loss, slope.mul_(sign.mul_(weight))
+
+
+def _plain_gradient(form, grad_loss, logits, target, weight, counted):
+    create_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        loss = _functional.weighted(form(logits, target), weight, counted)
+        return torch.autograd.grad(loss, logits, grad_loss, create_graph=create_graph)[0]
+
+
+def _is_one_block(logits):
+    return logits.numel() <= BLOCK or logits.device.type != "cpu"  # a GPU wants all at once
+
+
+def _blocks(logits, *others, n_scratch):
+    """Yield blocks of the tensors, None for None, and scratch memory as large as the logits'."""
     n, n_classes = logits.shape[:2]
-    whole = [
-        None if tensor is None else tensor.reshape(n, tensor.shape[1], -1)
-        for tensor in (logits, target, loss, gradient)
-    ]
-    n_places = whole[0].shape[2]
+    n_places = logits[0, 0].numel()
     columns = max(1, min(n_places, BLOCK // n_classes))
-    rows = max(1, BLOCK // (n_classes * columns))
-    scratch = logits.new_empty(n_scratch, min(n, rows), n_classes, columns)
-    for i in range(0, n, rows):
-        for j in range(0, n_places, columns):
-            block = slice(i, i + rows), slice(None), slice(j, j + columns)
-            parts = [None if tensor is None else tensor[block] for tensor in whole]
-            n_rows, _, n_columns = parts[0].shape
-            yield *parts, scratch[:, :n_rows, :, :n_columns]
+    rows = max(1, min(n, BLOCK // (n_classes * columns)))
+    scratch = logits.new_empty(n_scratch, rows, n_classes, columns)
+
+    def blocks(tensor):
+        if tensor is None:
+            return repeat(None)
+        tensor = tensor.reshape(n, tensor.shape[1], n_places)
+        return [block for part in tensor.split(rows) for block in part.split(columns, dim=2)]
+
+    for parts in zip(*map(blocks, (logits, *others)), strict=False):
+        n_rows, _, n_columns = parts[0].shape
+        yield *parts, *scratch[:, :n_rows, :, :n_columns]

@@ -40,7 +40,10 @@ class ClassBalancedSigmoidLoss(OneVsRestLoss):
     """
 
     def loss_per_sample(self, logits, target):
-        return _fused.sigmoid(logits, target)
+        return _functional.sigmoid(logits, target)
 
     def loss_per_class(self, logits):
         return _functional.sigmoid_focal_of_each_class(logits, 0)
+
+    def _weighted_by_sample(self, logits, label, weight, counted):
+        return _fused.sigmoid(logits, label, weight, counted)

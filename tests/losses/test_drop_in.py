@@ -8,7 +8,7 @@ import torch
 from _loss_cases import SOFTMAX, batch, build, cases, each_loss, each_softmax_loss, unweighted
 from torch import nn
 
-from sk_cbloss.losses import ClassBalancedCrossEntropyLoss, _fused
+from sk_cbloss.losses import ClassBalancedCrossEntropyLoss
 
 # ---------------------------------------------------------------------- shapes and targets
 
@@ -171,14 +171,10 @@ def test_autocast_and_gradient_scaling(name, parameters):
 
 # ---------------------------------------------------------------------- compilers and transforms
 
-# Batches on both sides of where the fused forms begin.
-SMALL, LARGE = 20, _fused.SMALL // 4 + 10
-
 
 @each_loss
-@pytest.mark.parametrize("n", [SMALL, LARGE])
-def test_compiled_in_one_graph(name, parameters, n):
-    logits, target = batch(n=n)
+def test_compiled_in_one_graph(name, parameters):
+    logits, target = batch()
     target[0] = -100
     loss = build(name, parameters)
     torch.compiler.reset()
@@ -204,17 +200,16 @@ def test_compiled_by_the_default_compiler(name):
 
 @each_loss
 def test_exported(name, parameters):
-    logits, target = batch(n=LARGE)
+    logits, target = batch()
     loss = build(name, parameters)
     program = torch.export.export(loss, (logits, target))
     torch.testing.assert_close(program.module()(logits, target), loss(logits, target))
 
 
 @each_loss
-@pytest.mark.parametrize("n", [SMALL, LARGE])
-def test_vmap_over_nets(name, parameters, n):
-    logits = torch.stack([batch(n=n, seed=seed)[0] for seed in range(3)])
-    targets = torch.stack([batch(n=n, seed=seed)[1] for seed in range(3)])
+def test_vmap_over_nets(name, parameters):
+    logits = torch.stack([batch(seed=seed)[0] for seed in range(3)])
+    targets = torch.stack([batch(seed=seed)[1] for seed in range(3)])
     loss = build(name, parameters)
     one_by_one = torch.stack([loss(z, y) for z, y in zip(logits, targets, strict=True)])
     torch.testing.assert_close(torch.func.vmap(loss)(logits, targets), one_by_one)
@@ -229,12 +224,11 @@ def test_vmap_over_nets(name, parameters, n):
 # Torch's own forward mode still does.
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 @each_loss
-@pytest.mark.parametrize("n", [SMALL, LARGE])
-def test_second_derivatives_are_right(name, parameters, n):
+def test_second_derivatives_are_right(name, parameters):
     """Along one direction, against differences of the gradient."""
-    logits, target = batch(n=n, spread=1)
+    logits, target = batch(spread=1)
     loss = build(name, parameters, reduction="sum")
-    direction = torch.randn(n, 4, generator=torch.Generator().manual_seed(5)).double()
+    direction = torch.randn(logits.shape, generator=torch.Generator().manual_seed(5)).double()
 
     def gradient(z):
         z = z.detach().requires_grad_()
@@ -257,7 +251,7 @@ def test_second_derivatives_are_right(name, parameters, n):
 
 @each_loss
 def test_gradients_can_be_asked_for_twice(name, parameters):
-    logits, target = batch(n=LARGE)
+    logits, target = batch()
     logits.requires_grad_()
     value = build(name, parameters)(logits, target)
     value.backward(retain_graph=True)
@@ -268,7 +262,7 @@ def test_gradients_can_be_asked_for_twice(name, parameters):
 
 @each_loss
 def test_without_gradients(name, parameters):
-    logits, target = batch(n=LARGE)
+    logits, target = batch()
     loss = build(name, parameters)
     with torch.no_grad():
         value = loss(logits.clone().requires_grad_(), target)

@@ -3,15 +3,27 @@
 import pytest
 import torch
 
-from sk_cbloss.losses import _functional, _fused
+from sk_cbloss.losses import (
+    ClassBalancedFocalLoss,
+    ClassBalancedSigmoidLoss,
+    _functional,
+    _fused,
+)
 
 SHAPES = [(70, 40), (5, 3, 200), (3, 4, 20, 30), (1, 7, 900), (2, 3000)]
 
 
 def fused_and_plain(logits, target, gamma):
-    for form in (_fused.sigmoid_focal, _functional.sigmoid_focal):
+    generator = torch.Generator().manual_seed(1)
+    weight = torch.rand(target.shape, generator=generator, dtype=logits.dtype)
+    counted = torch.rand(target.shape, generator=generator) > 0.2
+    for form in ("fused", "plain"):
         z = logits.detach().clone().requires_grad_()
-        loss = form(z, target, gamma)
+        if form == "fused":
+            loss = _fused.sigmoid_focal(z, target, weight, counted, gamma)
+        else:
+            loss = _functional.sigmoid_focal(z, target, gamma)
+            loss = _functional.weighted(loss, weight, counted)
         upstream = torch.linspace(-1, 2, loss.numel(), dtype=loss.dtype).reshape(loss.shape)
         loss.backward(upstream)
         yield loss.detach(), z.grad
@@ -21,8 +33,8 @@ def fused_and_plain(logits, target, gamma):
 @pytest.mark.parametrize("gamma", [0, 0.5, 1, 2, 3.7])
 @pytest.mark.parametrize("block", [1, 1000, 2**17])
 def test_fused_is_plain(shape, gamma, block, monkeypatch):
-    monkeypatch.setattr(_fused, "SMALL", 0)
     monkeypatch.setattr(_fused, "BLOCK", block)
+    monkeypatch.setattr(_fused, "SMALL", 0)
     generator = torch.Generator().manual_seed(0)
     logits = 10 * torch.randn(shape, generator=generator, dtype=torch.float64)
     target = torch.randint(shape[1], (shape[0], *shape[2:]), generator=generator)
@@ -33,8 +45,8 @@ def test_fused_is_plain(shape, gamma, block, monkeypatch):
 
 @pytest.mark.parametrize("gamma", [0, 2])
 def test_logits_that_are_not_contiguous(gamma, monkeypatch):
-    monkeypatch.setattr(_fused, "SMALL", 0)
     monkeypatch.setattr(_fused, "BLOCK", 100)
+    monkeypatch.setattr(_fused, "SMALL", 0)
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(3, 5, 6, 4, generator=generator, dtype=torch.float64)
     for logits in (images.movedim(-1, 1), images.transpose(0, 1), images[:, ::2]):
@@ -44,16 +56,24 @@ def test_logits_that_are_not_contiguous(gamma, monkeypatch):
         torch.testing.assert_close(gradient, plain_gradient)
 
 
-def test_large_batches_are_fused_and_small_ones_are_not():
-    for n, name in [(_fused.SMALL // 4, "Sum"), (_fused.SMALL // 4 + 1, "_Sigmoid")]:
-        logits = torch.zeros(n, 4, requires_grad=True)
-        target = torch.zeros(n, dtype=torch.int64)
-        assert name in type(_fused.sigmoid(logits, target).grad_fn).__name__
+def test_a_weight_with_a_gradient_gets_one():
+    """As when weights of samples are learned."""
+    for loss in (ClassBalancedSigmoidLoss([1.0, 2.0]), ClassBalancedFocalLoss([1.0, 2.0])):
+        logits = torch.tensor([[0.3, -1.0], [2.0, 0.5]], requires_grad=True)
+        own = torch.tensor([0.5, 3.0], requires_grad=True)
+        target = torch.tensor([0, 1])
+        loss(logits, target, own).backward()
+        constant = logits.detach().clone().requires_grad_()
+        loss(constant, target, own.detach()).backward()
+        torch.testing.assert_close(logits.grad, constant.grad)
+        per_sample = loss.weight[target] * loss.loss_per_sample(logits, target).detach()
+        torch.testing.assert_close(own.grad, per_sample / 2)
 
 
-def test_no_gradient_is_made_where_none_is_wanted(monkeypatch):
-    monkeypatch.setattr(_fused, "SMALL", 0)
+def test_no_gradient_is_made_where_none_is_wanted():
     logits, target = torch.zeros(50, 4), torch.zeros(50, dtype=torch.int64)
-    assert not _fused.sigmoid_focal(logits, target, 2).requires_grad
+    of_samples = torch.ones(50), torch.ones(50, dtype=torch.bool)
+    assert not _fused.sigmoid_focal(logits, target, *of_samples, 2).requires_grad
     with torch.no_grad():
-        assert not _fused.sigmoid_focal(logits.requires_grad_(), target, 2).requires_grad
+        logits.requires_grad_()
+        assert not _fused.sigmoid_focal(logits, target, *of_samples, 2).requires_grad

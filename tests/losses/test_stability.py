@@ -7,8 +7,6 @@ import torch.nn.functional as F
 from _loss_cases import PRIOR, cases, each_loss, unweighted
 from _reference import exact_gradient, exact_loss
 
-from sk_cbloss.losses import _fused
-
 COUNTS = [500, 100, 20]
 EXTREME = [0.0, 15.0, -15.0, 100.0, -100.0, 1e4, -1e4]
 HALF = [0.0, 15.0, -15.0, 6e4, -6e4]
@@ -22,34 +20,27 @@ def exact(z, label, name, parameters):
     return float(value), [float(s) for s in exact_gradient(z, label, name, **parameters)]
 
 
-def ours(z, label, name, parameters, dtype):
-    """Return loss and gradient of one sample."""
+def ours(z, label, name, parameters, dtype, *, plain=False):
+    """Return loss and gradient of one sample, as the module computes them or as defined."""
     logits = torch.tensor([z], dtype=dtype, requires_grad=True)
-    value = unweighted(name, parameters, counts=COUNTS)(logits, torch.tensor([label]))
+    loss = unweighted(name, parameters, counts=COUNTS)
+    form = loss.loss_per_sample if plain else loss
+    value = form(logits, torch.tensor([label])).sum()
     value.backward()
     return value.item(), logits.grad[0].tolist()
 
 
-@pytest.fixture(params=["plain", "fused"])
-def form(request, monkeypatch):
-    """Whether a batch of one sample goes the way of small batches or that of large ones."""
-    if request.param == "fused":
-        monkeypatch.setattr(_fused, "SMALL", 0)
-    return request.param
-
-
 @each_loss
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_extreme_logits(name, parameters, dtype, form):
-    if form == "fused" and name not in ("sigmoid", "focal"):
-        return  # these have one form
+@pytest.mark.parametrize("plain", [True, False])
+def test_extreme_logits(name, parameters, dtype, plain):
     relative = 1e-5 if dtype == torch.float32 else 1e-11
     # Below, a softmax's loss is the rounding of 1 - p, as torch's own is.
     least = 1e-30 if name in ("sigmoid", "focal") else torch.finfo(dtype).eps
     for right in EXTREME:
         for wrong in EXTREME:
             z = [wrong, right, 0.5]
-            value, gradient = ours(z, 1, name, parameters, dtype)
+            value, gradient = ours(z, 1, name, parameters, dtype, plain=plain)
             exact_value, exact_slopes = exact(z, 1, name, parameters)
             for one, other in [(value, exact_value), (gradient, exact_slopes)]:
                 np.testing.assert_allclose(
@@ -58,7 +49,7 @@ def test_extreme_logits(name, parameters, dtype, form):
 
 
 @each_loss
-def test_half_precision(name, parameters, form):
+def test_half_precision(name, parameters):
     for right in HALF:
         for wrong in HALF:
             z = torch.tensor([wrong, right, 0.5], dtype=torch.float16).tolist()
@@ -89,7 +80,7 @@ def test_ties_of_scaled_logits_are_known_to_their_rounding(name):
 
 
 @pytest.mark.parametrize("z", [-100.0, -1000.0])
-def test_where_the_usual_focal_loss_is_no_number(z, form):
+def test_where_the_usual_focal_loss_is_no_number(z):
     """The published modulator, and powers of a rounded probability, give NaN gradients or 0."""
 
     def published(logits):
@@ -105,7 +96,7 @@ def test_where_the_usual_focal_loss_is_no_number(z, form):
     np.testing.assert_allclose(gradient, exact_slopes, rtol=1e-6)
 
 
-def test_where_a_power_has_no_finite_slope(form):
+def test_where_a_power_has_no_finite_slope():
     """(1 - p)**gamma at p = 1 and gamma < 1."""
     for name in ("focal", "softmax_focal"):
         value, gradient = ours([-200.0, 200.0, -200.0], 1, name, {"gamma": 0.5}, torch.float32)
