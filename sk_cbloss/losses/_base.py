@@ -158,8 +158,7 @@ class ClassBalancedLoss(nn.Module):
         """
         weight = self.weight
         _check_input(logits, target, sample_weight, per_class=self._per_class())
-        if logits.dtype in (torch.float16, torch.bfloat16):
-            logits = logits.float()
+        logits = _widened(logits)
         weight = logits.new_ones(logits.shape[1]) if weight is None else weight.to(logits.dtype)
         if self.reduction == "none":
             return self._weighted(logits, target, weight, sample_weight)
@@ -237,7 +236,7 @@ class ClassBalancedLoss(nn.Module):
         tensor of shape (n_samples, n_classes, ...)
             Probabilities that sum to 1 over the classes.
         """
-        return self.predict_log_proba(logits).exp()
+        return self.predict_log_proba(_widened(logits)).exp()
 
     def weighted_log_posterior(self, logits):
         """Return what the logits say of the classes as frequent as their weighted counts.
@@ -269,6 +268,7 @@ class ClassBalancedLoss(nn.Module):
             Logarithms of probabilities that sum to 1 over the classes; -inf
             for a class of weight 0.
         """
+        logits = _widened(logits)
         log_posterior = self.weighted_log_posterior(logits)
         if self.weight is not None:
             log_posterior = log_posterior - by_class(self.weight.log(), logits)
@@ -309,6 +309,10 @@ class ClassBalancedLoss(nn.Module):
         if self.ignore_index != -100:
             shown += f", ignore_index={self.ignore_index}"
         return shown
+
+
+def _widened(logits):
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
 def check_class_vector(vector, name):

@@ -147,6 +147,19 @@ def test_half_precision_gives_a_float32_loss(name, parameters, dtype):
 
 
 @each_loss
+def test_probabilities_of_half_precision_logits(name, parameters):
+    logits = torch.tensor([[6e4, -6e4, 0, 1], [3, 1, -2, 0.5]], dtype=torch.float16)
+    loss = build(name, parameters)
+    ways = [loss.predict_proba] if name == "ldam" else [loss.predict_proba, loss.natural_proba]
+    for way in ways:
+        p = way(logits)
+        torch.testing.assert_close(
+            p, way(logits.double()), rtol=1e-4, atol=1e-7, check_dtype=False
+        )
+        torch.testing.assert_close(p.sum(dim=1), torch.ones(2))
+
+
+@each_loss
 def test_autocast_and_gradient_scaling(name, parameters):
     torch.manual_seed(0)
     features, target = torch.randn(50, 6), batch(n=50)[1]

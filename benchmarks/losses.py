@@ -1,0 +1,400 @@
+"""Time the losses, forward and backward, beside packages and torch calls that compute the same.
+
+Run as `python benchmarks/losses.py`; `--check` exits 1 if a target is missed, `--loss focal` takes
+one loss alone. Needs `pip install balanced-loss==0.1.1 cbloss==0.2.0 imbalanced-losses==0.6.0`.
+
+Before a pair is timed, its values and gradients are compared; a peer that computes something else
+is timed too, but has no target. Then both sides are called in turn. A ratio is our median over the
+peer's: below 1, ours is faster. `--device cuda` instead prints microseconds on a GPU, and how near
+they come to copying the least that a loss must read and write.
+"""
+
+import argparse
+import gc
+import json
+import math
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import version
+from itertools import pairwise, product
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from sk_cbloss import class_balanced_weight
+from sk_cbloss.losses import LOSSES
+
+try:
+    import balanced_loss
+    import cbloss.loss
+    import imbalanced_losses
+except ImportError:
+    pins = "balanced-loss==0.1.1 cbloss==0.2.0 imbalanced-losses==0.6.0"
+    sys.exit(f"The losses that ours are timed against are not all here: pip install {pins}")
+
+SHAPES = (128, 10), (128, 100), (512, 1000), (128, 8142), (4096, 1000)
+CUDA_SHAPES = (1024, 8142), (8192, 1000)
+BETA = 0.99
+LARGE = 512 * 1000
+N_WARMUP = 3
+
+
+def target(loss, peer, shape):
+    """Return the largest ratio to a peer that is good enough, or None."""
+    n_elements = math.prod(shape)
+    match loss, peer:
+        case "focal", _:
+            return 0.40 if n_elements >= LARGE else 0.70 if shape == (128, 10) else None
+        case "sigmoid", "balanced-loss":
+            return 0.60
+        case "softmax", "balanced-loss":
+            return 0.55
+        case "softmax", "torch":
+            return 1.15 if n_elements >= LARGE else None
+
+
+MEMORY_TARGET = {"focal": 2.5}
+
+# ---------------------------------------------------------------------- both sides
+
+
+class Batch(NamedTuple):
+    logits: torch.Tensor
+    label: torch.Tensor
+    count: np.ndarray
+    weight: torch.Tensor
+
+    @property
+    def n_classes(self):
+        return self.logits.shape[1]
+
+
+def make_batch(shape, device="cpu", dtype=torch.float32):
+    generator = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(shape, generator=generator)
+    label = torch.randint(shape[1], shape[:1], generator=generator).to(device)
+    count = np.geomspace(5000, 5, shape[1]).astype(int)
+    weight = torch.from_numpy(class_balanced_weight(count, beta=BETA)).float().to(device)
+    return Batch(logits.to(device, dtype).requires_grad_(), label, count, weight)
+
+
+def ours(loss, batch):
+    parameters = {"gamma": 2} if loss.endswith("focal") else {}
+    module = LOSSES[loss].from_class_count(batch.count, beta=BETA, **parameters)
+    return module.float().to(batch.logits.device)
+
+
+def of_balanced_loss(kind):
+    return lambda batch: balanced_loss.Loss(
+        kind, beta=BETA, fl_gamma=2, samples_per_class=batch.count, class_balanced=True
+    )
+
+
+def of_cbloss(make):
+    def build(batch):
+        n_classes = batch.n_classes
+        module = cbloss.loss.ClassBalancedLoss(batch.count, BETA, n_classes, make(n_classes))
+        module.weights = module.weights.to(batch.logits.device)
+        return module
+
+    return build
+
+
+def imbalanced_sigmoid_focal(batch):
+    module = imbalanced_losses.SigmoidFocalLoss(alpha=-1, gamma=2, reduction="sum")
+
+    def call(logits, label):
+        weight = batch.weight[label].unsqueeze(1)
+        one_hot = F.one_hot(label, batch.n_classes).float()
+        return module(logits, one_hot, sample_weight=weight) / len(label)
+
+    return call
+
+
+def imbalanced_softmax_focal(batch):
+    module = imbalanced_losses.SoftmaxFocalLoss(alpha=batch.weight, gamma=2, reduction="sum")
+    return lambda logits, label: module(logits, label) / len(label)
+
+
+def torch_sigmoid(batch):
+    def call(logits, label):
+        weight = batch.weight[label].unsqueeze(1)
+        one_hot = F.one_hot(label, batch.n_classes).float()
+        total = F.binary_cross_entropy_with_logits(logits, one_hot, weight, reduction="sum")
+        return total / len(label)
+
+    return call
+
+
+def torch_softmax(batch):
+    return lambda logits, label: F.cross_entropy(logits, label, batch.weight)
+
+
+class Peer(NamedTuple):
+    build: Callable  # from a batch: the function of logits and label
+    note: str = ""
+    scale: Callable = lambda batch: 1  # what to multiply with to get our value
+
+
+REFERENCE = {"torch": Peer(torch_softmax, "another function, beside ours as a known cost", None)}
+PEERS = {
+    "focal": {
+        "balanced-loss": Peer(of_balanced_loss("focal_loss")),
+        "imbalanced-losses": Peer(imbalanced_sigmoid_focal),
+    },
+    "sigmoid": {
+        "balanced-loss": Peer(
+            of_balanced_loss("binary_cross_entropy"),
+            "divides by N * C: compared times C",
+            lambda batch: batch.n_classes,
+        ),
+        "torch": Peer(
+            torch_sigmoid,
+            "binary_cross_entropy_with_logits of a one-hot target, beside ours as a known cost",
+        ),
+    },
+    "softmax": {
+        "balanced-loss": Peer(of_balanced_loss("cross_entropy")),
+        "torch": Peer(
+            torch_softmax,
+            "cross_entropy divides by the batch's sum of weights: compared times that over N",
+            lambda batch: batch.weight[batch.label].mean(),
+        ),
+        "cbloss": Peer(of_cbloss(lambda n: torch.nn.CrossEntropyLoss(reduction="none"))),
+    },
+    "softmax_focal": {
+        "cbloss": Peer(of_cbloss(lambda n: cbloss.loss.FocalLoss(n, gamma=2, reduction="none"))),
+        "imbalanced-losses": Peer(imbalanced_softmax_focal),
+    },
+} | dict.fromkeys(("logit_adjusted", "ldam", "cdt", "vs"), REFERENCE)
+
+
+def value_and_gradient(function, batch, scale=1):
+    value = function(batch.logits, batch.label) * scale
+    return value.detach(), torch.autograd.grad(value, batch.logits)[0]
+
+
+def difference(own, other, batch, peer):
+    """Return in words how a peer's function differs from ours, "" if it does not."""
+    if peer.scale is None:
+        return peer.note
+    rtol = 1e-4 if batch.logits.dtype == torch.float32 else 1e-2
+    expected = value_and_gradient(own, batch)
+    found = value_and_gradient(other, batch, peer.scale(batch))
+    for name, x, y in zip(("value", "gradient"), expected, found, strict=True):
+        if not y.isfinite().all():
+            return f"computes something else: its {name} is not finite"
+        # Beside the largest one: small gradients have fewer digits, on either side.
+        error = float((x - y).abs().max() / x.abs().max())
+        if error > rtol:
+            return f"computes something else: its {name} differs from ours by {error:.0e}"
+    return ""
+
+
+def in_float32(function):
+    return lambda logits, label: function(logits.float(), label)
+
+
+def both_sides(loss, batch):
+    """Return our function, the peers', and how those differ."""
+    own, others, differs = ours(loss, batch), {}, {}
+    for name, peer in PEERS[loss].items():
+        others[name] = peer.build(batch)
+        if batch.logits.dtype != torch.float32:  # give it what ours makes of half precision
+            others[name] = in_float32(others[name])
+        differs[name] = difference(own, others[name], batch, peer)
+    return own, others, differs
+
+
+# ---------------------------------------------------------------------- measurements
+
+
+def step(function, batch):
+    """Make one forward and backward pass."""
+    batch.logits.grad = None
+    function(batch.logits, batch.label).backward()
+
+
+def seconds(function, batch):
+    batch.logits.grad = None  # freed before the clock runs
+    start = time.perf_counter()
+    step(function, batch)
+    return time.perf_counter() - start
+
+
+def ratio(own, other, batch, duration):
+    """Return our median time over the other's; both are called in turn, at least 7 times."""
+    for _ in range(N_WARMUP):
+        seconds(own, batch), seconds(other, batch)
+    times = []
+    gc.collect()
+    gc.disable()
+    end = time.perf_counter() + duration
+    while len(times) < 7 or time.perf_counter() < end:
+        times.append((seconds(own, batch), seconds(other, batch)))
+    gc.enable()
+    own_times, other_times = zip(*times, strict=True)
+    return statistics.median(own_times) / statistics.median(other_times)
+
+
+def peak_memory(function, logits):
+    """Return the peak of memory that torch allocates in a call, in units of the logits' size."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "9")  # or the profiler writes to stderr
+    logits.grad = None
+    cpu = torch.profiler.ProfilerActivity.CPU
+    with torch.profiler.profile(activities=[cpu], profile_memory=True) as profile:
+        function()
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder) / "trace.json"
+        profile.export_chrome_trace(str(trace))
+        events = json.loads(trace.read_text())["traceEvents"]
+    events = sorted((e for e in events if e["name"] == "[memory]"), key=lambda e: e["ts"])
+    held = np.cumsum([e["args"]["Bytes"] for e in events])  # below 0: what is freed
+    return held.max() / (logits.numel() * logits.element_size())
+
+
+def check_peak_memory():
+    """Exit unless peak_memory agrees with what is counted by hand."""
+    x = torch.randn(1000, 1000, requires_grad=True)
+    kept = peak_memory(lambda: x.exp().sum().backward(), x)  # the exponential and the gradient
+    freed = peak_memory(lambda: x.detach().exp().exp().exp(), x)  # three, of which two at a time
+    if round(kept, 2) != 2 or round(freed, 2) != 2:
+        sys.exit(f"Peak memory must be measured as 2 twice, got {kept:.2f} and {freed:.2f}.")
+
+
+def microseconds(functions, repeats=30):
+    """Return the median time of each function on a GPU; all are called in turn."""
+    times = []
+    for _ in range(N_WARMUP + repeats):
+        marks = [torch.cuda.Event(enable_timing=True) for _ in range(len(functions) + 1)]
+        marks[0].record()
+        for function, mark in zip(functions, marks[1:], strict=True):
+            function()
+            mark.record()
+        torch.cuda.synchronize()
+        times.append([1000 * start.elapsed_time(end) for start, end in pairwise(marks)])
+    return [statistics.median(column) for column in zip(*times[N_WARMUP:], strict=True)]
+
+
+# ---------------------------------------------------------------------- tables
+
+
+class Verdicts:
+    """Formats ratios and remembers those that miss their target."""
+
+    def __init__(self):
+        self.missed = []
+
+    def __call__(self, value, target, *where):
+        if target is not None and value > target:
+            self.missed.append(f"{value:.2f} > {target:.2f}  {', '.join(where)}")
+        return f"{value:.2f}"
+
+
+def row(label, cells):
+    print(f"{label:<30}" + "".join(f"{cell:<19}" for cell in cells).rstrip(), flush=True)
+
+
+def print_notes(loss, differs):
+    notes = {(name, peer.note) for name, peer in PEERS[loss].items()} | differs
+    for name, note in sorted(notes):
+        if note:
+            print(f"  {name}: {note}")
+
+
+def time_table(loss, verdict, duration):
+    print()
+    row(f"{loss}, ours / peer", PEERS[loss])
+    all_differs = set()
+    for shape in SHAPES:
+        batch = make_batch(shape)
+        own, others, differs = both_sides(loss, batch)
+        all_differs |= set(differs.items())
+        for n_threads in (1, 2):
+            torch.set_num_threads(n_threads)
+            case = f"{shape[0]} x {shape[1]}, threads: {n_threads}"
+            cells = []
+            for name, other in others.items():
+                limit = None if differs[name] else target(loss, name, shape)
+                found = ratio(own, other, batch, duration)
+                cells.append(verdict(found, limit, loss, case, name))
+            row(f"  {case}", cells)
+    print_notes(loss, all_differs)
+
+
+def memory_table(losses, verdict):
+    batch = make_batch(SHAPES[-1])
+    z, label = batch.logits, batch.label
+    print("\npeak memory beyond the logits, in their size, gradient included")
+    for loss in losses:
+        functions = {"ours": ours(loss, batch)}
+        functions |= {name: peer.build(batch) for name, peer in PEERS[loss].items()}
+        for name, function in functions.items():
+            peak = peak_memory(lambda f=function: f(z, label).backward(), z)
+            limit = MEMORY_TARGET.get(loss) if name == "ours" else None
+            row(f"  {loss}, {name}", [verdict(peak, limit, loss, "peak memory")])
+
+
+def cuda_table(losses):
+    print(
+        f"{torch.cuda.get_device_name()}: microseconds, and the time of copying what a loss must"
+    )
+    print("at least read (the logits, twice) and write (the gradient) over ours")
+    for loss in losses:
+        print()
+        row(loss, ["ours", "copy / ours", *PEERS[loss]])
+        all_differs = set()
+        for dtype, shape in product((torch.bfloat16, torch.float32), CUDA_SHAPES):
+            batch = make_batch(shape, "cuda", dtype)
+            own, others, differs = both_sides(loss, batch)
+            all_differs |= set(differs.items())
+            source = torch.zeros(math.prod(shape) * 3 // 2, dtype=dtype, device="cuda")
+            copy = partial(torch.empty_like(source).copy_, source)
+            functions = [partial(step, f, batch) for f in (own, *others.values())]
+            copying, took, *rest = microseconds([copy, *functions])
+            cells = f"{took:.0f}", f"{copying / took:.2f}", *(f"{other:.0f}" for other in rest)
+            row(f"  {shape[0]} x {shape[1]}, {str(dtype).removeprefix('torch.')}", cells)
+        print_notes(loss, all_differs)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true", help="exit 1 if a target is missed")
+    parser.add_argument("--loss", choices=PEERS, action="append", help="only this; repeatable")
+    parser.add_argument("--seconds", type=float, default=0.8, help="that a pair is timed for")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    arguments = parser.parse_args()
+    losses = arguments.loss or list(PEERS)
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        sys.exit("--device cuda needs a GPU that torch can use, and there is none.")
+    names = "torch", "balanced-loss", "cbloss", "imbalanced-losses"
+    packages = ", ".join(f"{name} {version(name)}" for name in names)
+    print(f"Python {platform.python_version()}, {packages}")
+    if arguments.device == "cuda":
+        cuda_table(losses)
+        return
+    verdict = Verdicts()
+    for loss in losses:
+        time_table(loss, verdict, arguments.seconds)
+    check_peak_memory()
+    memory_table([loss for loss in losses if loss in ("focal", "sigmoid", "softmax")], verdict)
+    print("\ntargets missed:" if verdict.missed else "\nevery target met")
+    for line in verdict.missed:
+        print(f"  {line}")
+    if arguments.check and verdict.missed:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
