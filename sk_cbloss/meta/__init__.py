@@ -7,5 +7,8 @@ ClassBalancedClassifier(beta=0.99, estimator=RandomForestClassifier())
 """
 
 from sk_cbloss.meta._class_balanced import ClassBalancedClassifier
+from sk_cbloss.meta._fit_weighted import check_takes_sample_weight as check_takes_sample_weight
+from sk_cbloss.meta._fit_weighted import check_weighs_not_yet as check_weighs_not_yet
+from sk_cbloss.meta._fit_weighted import sample_weight_name as sample_weight_name
 
 __all__ = ["ClassBalancedClassifier"]

@@ -57,7 +57,6 @@ def _not_reached(estimator, *, inside=False):
 
 def check_weighs_not_yet(estimator):
     """Raise a ValueError if a classifier that the weights reach weighs classes by itself."""
-    estimator = final_estimator(estimator)
     if not hasattr(estimator, "get_params"):
         return
     parameters = estimator.get_params(deep=False)
@@ -73,6 +72,8 @@ def check_weighs_not_yet(estimator):
             f"{type(estimator).__name__} must not weigh classes itself, or they are weighed "
             f"twice: set {name}={off!r}, got {value!r}."
         )
+    if isinstance(estimator, Pipeline):
+        return check_weighs_not_yet(estimator.steps[-1][1])
     inner = _inner(estimator)
     for one in inner:
         check_weighs_not_yet(one)
@@ -115,12 +116,17 @@ def _inner(estimator):
     return [e for e in inner if hasattr(e, "fit")]
 
 
+def sample_weight_name(estimator):
+    """Return the name by which fit takes sample weights, a Pipeline for its last step."""
+    path = []
+    while isinstance(estimator, Pipeline):
+        name, estimator = estimator.steps[-1]
+        path.append(name)
+    return "__".join([*path, "sample_weight"])
+
+
 def fit_weighted(estimator, X, y, sample_weight):
     """Fit the estimator, a Pipeline's last step included, with sample weights."""
-    path, last = [], estimator
-    while isinstance(last, Pipeline):
-        name, last = last.steps[-1]
-        path.append(name)
     # These weights are ours to hand over: nobody has to request them.
     with config_context(enable_metadata_routing=False):
-        return estimator.fit(X, y, **{"__".join([*path, "sample_weight"]): sample_weight})
+        return estimator.fit(X, y, **{sample_weight_name(estimator): sample_weight})

@@ -19,6 +19,7 @@ from sk_cbloss.weights._class_weight import class_balanced_weight
 from sk_cbloss.weights._effective_number import effective_number
 from sk_cbloss.weights._sample_weight import class_balanced_sample_weight
 from sk_cbloss.weights._weigher import ClassBalancedWeigher, UnusedWeightsWarning
+from sk_cbloss.weights._weigher import weights_used as weights_used
 
 __all__ = [
     "ClassBalancedWeigher",

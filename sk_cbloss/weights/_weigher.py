@@ -1,6 +1,8 @@
 """ClassBalancedWeigher, a transformer that learns class weights."""
 
 import warnings
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
@@ -15,6 +17,19 @@ from sk_cbloss._validation import (
 from sk_cbloss.weights._class_weight import class_balanced_weight
 from sk_cbloss.weights._effective_number import effective_number
 from sk_cbloss.weights._labels import read_labels
+
+# A variable of the context, since attributes are lost when a Pipeline clones its steps.
+_WEIGHTS_ARE_USED = ContextVar("whether somebody fetches the weights", default=False)
+
+
+@contextmanager
+def weights_used():
+    """Let no weigher warn: whoever fits it hands its weights on."""
+    token = _WEIGHTS_ARE_USED.set(True)
+    try:
+        yield
+    finally:
+        _WEIGHTS_ARE_USED.reset(token)
 
 
 class UnusedWeightsWarning(UserWarning):
@@ -57,8 +72,9 @@ class ClassBalancedWeigher(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
 
     Notes
     -----
+    In :class:`sk_cbloss.pipeline.Pipeline` it weighs the last step.
     scikit-learn's Pipeline cannot hand weights from one step to the next, so a
-    weigher there would have no effect. ``fit_transform`` says so with an
+    weigher there would have no effect; ``fit_transform`` says so with an
     :class:`UnusedWeightsWarning`.
 
     References
@@ -214,15 +230,18 @@ class ClassBalancedWeigher(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         Warns
         -----
         UnusedWeightsWarning
-            Always: features alone cannot carry weights to a later step.
+            Outside :class:`sk_cbloss.pipeline.Pipeline`: features alone cannot
+            carry weights to a later step.
         """
-        warnings.warn(
-            "The weights of ClassBalancedWeigher reach no other step of a Pipeline. Wrap the "
-            "last step in ClassBalancedClassifier(estimator, beta=...), or pass "
-            "weigher.fit(X, y).sample_weight(y) to the estimator's fit.",
-            UnusedWeightsWarning,
-            stacklevel=3,  # past scikit-learn's wrapper
-        )
+        if not _WEIGHTS_ARE_USED.get():
+            warnings.warn(
+                "The weights of ClassBalancedWeigher reach no other step of this Pipeline. Use "
+                "sk_cbloss.pipeline.Pipeline, wrap the last step in "
+                "ClassBalancedClassifier(estimator, beta=...), or pass "
+                "weigher.fit(X, y).sample_weight(y) to the estimator's fit.",
+                UnusedWeightsWarning,
+                stacklevel=3,  # past scikit-learn's wrapper
+            )
         return self.fit(X, y, **fit_params).transform(X)
 
     def transform(self, X):
