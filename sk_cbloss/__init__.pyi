@@ -13,6 +13,7 @@ from .losses import VSLoss as VSLoss
 from .meta import ClassBalancedClassifier as ClassBalancedClassifier
 from .metrics import shot_recall_score as shot_recall_score
 from .neural_net import CBNeuralNetClassifier as CBNeuralNetClassifier
+from .sampling import ClassBalancedSampler as ClassBalancedSampler
 from .weights import ClassBalancedWeigher as ClassBalancedWeigher
 from .weights import UnusedWeightsWarning as UnusedWeightsWarning
 from .weights import beta_grid as beta_grid

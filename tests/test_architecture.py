@@ -13,6 +13,7 @@ FLOORS = {
     "losses": {"weights", "datasets", "metrics"},
     "pipeline": {"meta", "weights"},
     "meta": {"weights", "datasets", "metrics"},
+    "sampling": {"weights"},
     "weights": set(),
     "datasets": set(),
     "metrics": set(),
@@ -23,7 +24,7 @@ FLOORS = {
 HEAVY = {
     "torch": {"losses", "neural_net"},
     "skorch": {"neural_net"},
-    "imblearn": set(),
+    "imblearn": {"sampling"},
     "matplotlib": set(),
     "pandas": set(),
     "polars": set(),

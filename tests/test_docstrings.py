@@ -10,7 +10,7 @@ from numpydoc.validate import validate
 
 import sk_cbloss
 
-ROOMS = ["datasets", "losses", "meta", "metrics", "neural_net", "pipeline", "weights"]
+ROOMS = ["datasets", "losses", "meta", "metrics", "neural_net", "pipeline", "sampling", "weights"]
 
 IGNORED = {
     "EX01": "methods are shown at work in their class's example",

@@ -33,7 +33,8 @@ def check_takes_sample_weight(estimator):
         raise TypeError(
             f"{type(refuses).__name__} takes no sample_weight in fit, so its classes cannot be "
             "weighed. Put ClassBalancedClassifier inside, directly around an estimator whose "
-            f"fit takes sample_weight; got {estimator!r}."
+            "fit takes sample_weight, or ClassBalancedSampler in imbalanced-learn's Pipeline; "
+            f"got {estimator!r}."
         )
     if not is_classifier(estimator):
         raise TypeError(f"estimator must be a classifier, got {estimator!r}.")

@@ -1,0 +1,148 @@
+"""ClassBalancedSampler, which draws samples by their weights."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from imblearn.base import BaseSampler
+from imblearn.utils import check_target_type
+from sklearn.utils import _safe_indexing, check_array, check_random_state
+from sklearn.utils.validation import validate_data
+
+from sk_cbloss._validation import check_beta
+from sk_cbloss.weights import class_balanced_sample_weight
+
+
+class ClassBalancedSampler(BaseSampler):
+    """Draw samples with probability proportional to their class-balanced weight.
+
+    For classifiers whose ``fit`` takes no ``sample_weight``, in
+    imbalanced-learn's Pipeline. Samples are drawn with replacement: common
+    classes lose some, rare ones are repeated.
+
+    Parameters
+    ----------
+    beta : float in [0, 1], default=0.999
+        See :func:`effective_number`. 0 draws all samples alike, 1 draws all
+        classes alike.
+    sampling_strategy : "auto", int or float, default="auto"
+        How many samples to draw: "auto" as many as there are, an int this
+        many, a float this multiple of what there is.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the draws.
+
+    Attributes
+    ----------
+    sampling_strategy_ : dict
+        How many samples of each class were drawn.
+    sample_indices_ : ndarray of shape (n_drawn,)
+        Positions of the samples drawn.
+    n_features_in_ : int
+        Number of features seen.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, if they are strings.
+
+    See Also
+    --------
+    ClassBalancedClassifier : Weighs samples, which is exact and draws nothing.
+    imblearn.over_sampling.RandomOverSampler : Draws a given number of each class.
+
+    References
+    ----------
+    Cui, Jia, Lin, Song and Belongie, "Class-Balanced Loss Based on Effective
+    Number of Samples", CVPR 2019, section 4 (the weights).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_cbloss import ClassBalancedSampler
+    >>> X, y = np.arange(1000).reshape(-1, 1), np.repeat(["common", "rare"], [950, 50])
+    >>> for beta in (0, 0.99, 1):
+    ...     _, drawn = ClassBalancedSampler(beta, random_state=0).fit_resample(X, y)
+    ...     print(beta, np.unique(drawn, return_counts=True)[1])
+    0 [943  57]
+    0.99 [876 124]
+    1 [517 483]
+    """
+
+    _sampling_type = "bypass"
+    _parameter_constraints = dict.fromkeys(  # checked here, in our words
+        ("beta", "sampling_strategy", "random_state"), "no_validation"
+    )
+
+    def __init__(self, beta=0.999, *, sampling_strategy="auto", random_state=None):
+        super().__init__(sampling_strategy=sampling_strategy)
+        self.beta = beta
+        self.random_state = random_state
+
+    def fit_resample(self, X, y, **params):
+        """Draw samples.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
+            Features.
+        y : array-like of shape (n_samples,)
+            Class labels.
+        **params : dict
+            Must be empty.
+
+        Returns
+        -------
+        X : same type as X
+            The features of the samples drawn.
+        y : same type as y
+            Their labels.
+
+        Raises
+        ------
+        TypeError
+            If there are further arguments, such as ``sample_weight``.
+        ValueError
+            If a parameter or the data is invalid.
+        """
+        if params:
+            raise TypeError(
+                f"fit_resample takes X and y alone, got {', '.join(params)}: what belongs to a "
+                "sample cannot follow it through a sampler. Use ClassBalancedClassifier, which "
+                "takes sample_weight."
+            )
+        check_beta(self.beta)
+        self._n_drawn(0)
+        return super().fit_resample(X, y)
+
+    def _n_drawn(self, n_samples):
+        strategy = self.sampling_strategy
+        if isinstance(strategy, str) and strategy == "auto":
+            return n_samples
+        is_number = isinstance(strategy, Real) and not isinstance(strategy, bool)
+        if not is_number or not 0 < strategy < np.inf:
+            raise ValueError(
+                "sampling_strategy must be 'auto', a number of samples as an int, or a multiple "
+                f"as a float, above 0, got {strategy!r}. (For a given number of each class use "
+                "imbalanced-learn's RandomOverSampler or RandomUnderSampler.)"
+            )
+        return int(strategy) if isinstance(strategy, Integral) else round(strategy * n_samples)
+
+    def _check_X_y(self, X, y):
+        y, binarize_y = check_target_type(y, indicate_one_vs_all=True)
+        if not hasattr(X, "shape"):
+            X = check_array(X, dtype=None, ensure_all_finite=False, allow_nd=True)
+        return *validate_data(self, X, y, skip_check_array=True), binarize_y
+
+    def _fit_resample(self, X, y):
+        weight = class_balanced_sample_weight(y, beta=self.beta)
+        rng = check_random_state(self.random_state)
+        drawn = rng.choice(len(y), size=self._n_drawn(len(y)), p=weight / weight.sum())
+        self.sample_indices_ = drawn
+        y = _safe_indexing(y, drawn)
+        names, count = np.unique(y, return_counts=True)
+        self.sampling_strategy_ = dict(zip(names.tolist(), count.tolist(), strict=True))
+        return _safe_indexing(X, drawn), y
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.sparse = True
+        tags.sampler_tags.sample_indices = True
+        return tags
