@@ -1,10 +1,11 @@
 """What every class-balanced loss shares: loss per sample x weight, then reduce."""
 
+import numpy as np
 import torch
 from torch import nn
 
 from sk_cbloss._validation import check_beta, check_integer
-from sk_cbloss.losses._functional import by_class, weighted
+from sk_cbloss.losses._functional import apply_weight, by_class
 from sk_cbloss.weights import class_balanced_weight
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -139,7 +140,7 @@ class ClassBalancedLoss(nn.Module):
         logits : tensor of shape (n_samples, n_classes, ...)
             Unnormalised scores. Those in half precision are taken as float32.
         target : tensor of shape (n_samples, ...) or of the logits' shape
-            Class positions from 0 to n_classes - 1, as int64. Or, in
+            Class positions from 0 to n_classes - 1, as integers. Or, in
             floating point and of the logits' shape, the probability of each
             class: the loss is then the weighted loss that is expected of a
             label so drawn.
@@ -153,18 +154,26 @@ class ClassBalancedLoss(nn.Module):
 
         Raises
         ------
+        TypeError
+            If an argument is no tensor.
         ValueError
             If shapes do not fit together, or target holds neither.
         """
+        logits = _check_logits(logits, self._per_class())
+        target = _check_target(target, logits)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, logits)
         weight = self.weight
-        _check_input(logits, target, sample_weight, per_class=self._per_class())
-        logits = _widened(logits)
         weight = logits.new_ones(logits.shape[1]) if weight is None else weight.to(logits.dtype)
-        if self.reduction == "none":
-            return self._weighted(logits, target, weight, sample_weight)
         if self.reduction == "mean":  # no gradient flows into weights: divide them, not the loss
             weight = weight / self._n_counted(target)
-        return self._weighted_sum(logits, target, weight, sample_weight)
+        losses = self._losses if self.reduction == "none" else self._total
+        try:
+            return losses(logits, target, weight, sample_weight)
+        except (IndexError, RuntimeError):  # torch's own, of which each operation has another
+            if not target.is_floating_point():
+                _check_positions(target, logits.shape[1], self.ignore_index)
+            raise
 
     def _per_class(self):
         """Return a tensor with an entry for each class, or None if there is none."""
@@ -175,21 +184,25 @@ class ClassBalancedLoss(nn.Module):
             return max(1, target[:, 0].numel())
         return (target != self.ignore_index).sum().clamp(min=1)
 
-    def _weighted(self, logits, target, weight, sample_weight):
+    def _losses(self, logits, target, weight, sample_weight):
+        """Return the weighted loss of each sample."""
         if target.is_floating_point():
             drawn = target.to(logits.dtype) * by_class(weight, logits)
             loss = (drawn * self.loss_per_class(logits)).sum(dim=1)
             return loss if sample_weight is None else loss * sample_weight
         counted = target != self.ignore_index
-        label = torch.where(counted, target, 0).long()
+        if torch.compiler.is_compiling():  # compiled code would take -1 for the last class
+            valid = ~counted | ((target >= 0) & (target < logits.shape[1]))
+            torch._assert_async(valid.all(), "target must hold class positions, got one outside.")
+        label = torch.where(counted, target, 0)
         weight = weight[label] if sample_weight is None else weight[label] * sample_weight
-        return self._weighted_by_sample(logits, label, weight, counted)
+        return self._losses_of_labels(logits, label, weight, counted)
 
-    def _weighted_by_sample(self, logits, label, weight, counted):
-        return weighted(self.loss_per_sample(logits, label), weight, counted)
+    def _losses_of_labels(self, logits, label, weight, counted):
+        return apply_weight(self.loss_per_sample(logits, label), weight, counted)
 
-    def _weighted_sum(self, logits, target, weight, sample_weight):
-        return self._weighted(logits, target, weight, sample_weight).sum()
+    def _total(self, logits, target, weight, sample_weight):
+        return self._losses(logits, target, weight, sample_weight).sum()
 
     # ------------------------------------------------------------------ what logits mean
 
@@ -221,6 +234,9 @@ class ClassBalancedLoss(nn.Module):
         tensor of shape (n_samples, n_classes, ...)
             Logarithms of probabilities that sum to 1 over the classes.
         """
+        return self._log_proba(_check_logits(logits, self._per_class()))
+
+    def _log_proba(self, logits):
         raise NotImplementedError
 
     def predict_proba(self, logits):
@@ -236,7 +252,7 @@ class ClassBalancedLoss(nn.Module):
         tensor of shape (n_samples, n_classes, ...)
             Probabilities that sum to 1 over the classes.
         """
-        return self.predict_log_proba(_widened(logits)).exp()
+        return self.predict_log_proba(logits).exp()
 
     def weighted_log_posterior(self, logits):
         """Return what the logits say of the classes as frequent as their weighted counts.
@@ -252,7 +268,7 @@ class ClassBalancedLoss(nn.Module):
             Logarithms of probabilities, up to a number that all classes
             share: exact where the logits make the expected loss least.
         """
-        return self.predict_log_proba(logits)
+        return self._log_proba(logits)
 
     def natural_log_proba(self, logits):
         """Return the logarithm of the probabilities for classes as frequent as in training.
@@ -268,13 +284,16 @@ class ClassBalancedLoss(nn.Module):
             Logarithms of probabilities that sum to 1 over the classes; -inf
             for a class of weight 0.
         """
-        logits = _widened(logits)
-        log_posterior = self.weighted_log_posterior(logits)
+        logits = _check_logits(logits, self._per_class())
+        log_posterior = self._unsmoothed(self.weighted_log_posterior(logits))
         if self.weight is not None:
             log_posterior = log_posterior - by_class(self.weight.log(), logits)
             unseen = by_class(self.weight, logits) == 0
             log_posterior = torch.where(unseen, -torch.inf, log_posterior)
         return log_posterior.log_softmax(dim=1)
+
+    def _unsmoothed(self, log_posterior):
+        return log_posterior
 
     def natural_proba(self, logits):
         """Return probabilities for classes as frequent as in training: the weights undone.
@@ -311,15 +330,18 @@ class ClassBalancedLoss(nn.Module):
         return shown
 
 
-def _widened(logits):
-    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-
-
 def check_class_vector(vector, name):
     """Return a 1-dimensional floating-point tensor of finite numbers >= 0."""
-    vector = torch.as_tensor(vector)
-    if vector.ndim != 1:
-        raise ValueError(f"{name} must be 1-dimensional, got shape {tuple(vector.shape)}.")
+    if not isinstance(vector, torch.Tensor):
+        try:
+            vector = torch.tensor(np.asarray(vector, dtype=np.float64))
+        except (TypeError, ValueError):
+            raise ValueError(f"{name} must be a vector of numbers, got {vector!r}.") from None
+        vector = vector.to(torch.get_default_dtype())
+    if vector.ndim != 1 or not len(vector):
+        raise ValueError(
+            f"{name} must be a vector, a number for each class, got shape {tuple(vector.shape)}."
+        )
     if not vector.is_floating_point():
         vector = vector.to(torch.get_default_dtype())
     valid = vector.isfinite() & (vector >= 0)
@@ -330,13 +352,27 @@ def check_class_vector(vector, name):
     return vector
 
 
-def _check_input(logits, target, sample_weight, *, per_class):
+def _check_logits(logits, per_class):
+    """Return the logits, in single precision at least."""
+    if not isinstance(logits, torch.Tensor):
+        raise TypeError(f"logits must be a tensor, got {type(logits).__name__}.")
     if not logits.is_floating_point() or logits.ndim < 2:
         raise ValueError(
             "logits must be floating-point, of shape (n_samples, n_classes, ...), "
             f"got {logits.dtype} of shape {tuple(logits.shape)}."
         )
-    of_samples = (logits.shape[0], *logits.shape[2:])
+    if per_class is not None and len(per_class) != logits.shape[1]:
+        raise ValueError(
+            f"logits must have a column for each of the {len(per_class)} classes, "
+            f"got {logits.shape[1]} columns."
+        )
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+
+
+def _check_target(target, logits):
+    """Return the target, class positions as int64."""
+    if not isinstance(target, torch.Tensor):
+        raise TypeError(f"target must be a tensor, got {type(target).__name__}.")
     if target.is_floating_point():
         if target.shape != logits.shape:
             raise ValueError(
@@ -344,20 +380,35 @@ def _check_input(logits, target, sample_weight, *, per_class):
                 f"got {target.dtype} of shape {tuple(target.shape)} for logits of shape "
                 f"{tuple(logits.shape)}."
             )
-    elif target.shape != of_samples:
+        return target
+    if target.shape != (logits.shape[0], *logits.shape[2:]):
         raise ValueError(
             "logits must have shape (n_samples, n_classes, ...) and target shape "
             f"(n_samples, ...), got {tuple(logits.shape)} and {tuple(target.shape)}."
         )
-    elif target.dtype not in (torch.int64, torch.int32):  # torch takes 8-bit ones for a mask
+    if target.dtype == torch.bool or target.is_complex():
         raise ValueError(f"target must hold class positions as int64, got {target.dtype}.")
-    if sample_weight is not None and sample_weight.shape != of_samples:
+    return target.long()
+
+
+def _check_sample_weight(sample_weight, logits):
+    """Return the weights in the logits' type."""
+    if not isinstance(sample_weight, torch.Tensor):
+        raise TypeError(f"sample_weight must be a tensor, got {type(sample_weight).__name__}.")
+    of_samples = (logits.shape[0], *logits.shape[2:])
+    if sample_weight.shape != of_samples:
         raise ValueError(
-            f"sample_weight must have one weight a sample, shape {tuple(of_samples)}, "
+            f"sample_weight must have one weight a sample, shape {of_samples}, "
             f"got {tuple(sample_weight.shape)}."
         )
-    if per_class is not None and len(per_class) != logits.shape[1]:
+    return sample_weight.to(logits.dtype)
+
+
+def _check_positions(target, n_classes, ignore_index):
+    """Raise a ValueError if a class position is out of range."""
+    outside = ((target < 0) | (target >= n_classes)) & (target != ignore_index)
+    if outside.any():
         raise ValueError(
-            f"logits must have a column for each of the {len(per_class)} classes, "
-            f"got {logits.shape[1]} columns."
-        )
+            f"target must hold class positions from 0 to {n_classes - 1}, or ignore_index="
+            f"{ignore_index}, got {target[outside][0].item()}."
+        ) from None

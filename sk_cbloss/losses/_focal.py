@@ -59,10 +59,11 @@ class ClassBalancedFocalLoss(OneVsRestLoss):
     def loss_per_class(self, logits):
         return _functional.sigmoid_focal_of_each_class(logits, self.gamma)
 
-    def _weighted_by_sample(self, logits, label, weight, counted):
+    def _losses_of_labels(self, logits, label, weight, counted):
         return _fused.sigmoid_focal(logits, label, weight, counted, self.gamma)
 
     def weighted_log_posterior(self, logits):
+        logits = logits.clamp(-1e30, 1e30)  # what is infinite cannot be told apart
         log_p, log_not_p = F.logsigmoid(logits), F.logsigmoid(-logits)
         upwards = _functional.log_slope(log_p, log_not_p, self.gamma)
         downwards = _functional.log_slope(log_not_p, log_p, self.gamma)

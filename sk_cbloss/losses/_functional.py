@@ -8,6 +8,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from torch.autograd import forward_ad
 
 NO_TARGET = torch.iinfo(torch.int64).min
 
@@ -40,8 +41,8 @@ def ldam(logits, target, class_prior, max_margin, scale):
     """Cross entropy of ``scale * z``, the label's ``z`` first lowered by its class's margin."""
     needed = ldam_margin(class_prior, max_margin).to(logits.dtype)[target].unsqueeze(1)
     # Shifted first, scaled then: the difference of large logits is exact, their products are not.
-    lowered = _shifted(logits).scatter_add_(1, target.unsqueeze(1), -needed)
-    return softmax(lowered.mul_(scale), target)
+    lowered = _in_place("scatter_add", _shifted(logits), 1, target.unsqueeze(1), -needed)
+    return softmax(_in_place("mul", lowered, scale), target)
 
 
 def ldam_margin(class_prior, max_margin):
@@ -57,13 +58,14 @@ def ldam_margin(class_prior, max_margin):
 def logit_adjusted(logits, class_prior, tau):
     """Logits ``z + tau log(pi)``, but for a shift that all share."""
     log_prior = torch.where(class_prior > 0, class_prior, 1).log()  # not 0 * log(0)
-    return _shifted(logits).add_(by_class(tau * log_prior + _mask(class_prior), logits))
+    added = by_class(tau * log_prior + _mask(class_prior), logits)
+    return _in_place("add", _shifted(logits), added)
 
 
 def class_dependent_temperature(logits, class_prior, gamma):
     """Logits ``z / a`` with ``a = (max(pi) / pi)**gamma``."""
     scaled = logits * by_class(_damping(class_prior, gamma), logits)
-    return scaled.add_(by_class(_mask(class_prior), logits))
+    return _in_place("add", scaled, by_class(_mask(class_prior), logits))
 
 
 def vector_scaling(logits, class_prior, tau, gamma):
@@ -78,7 +80,7 @@ def masked(logits, class_prior):
 
 
 def _mask(class_prior):
-    """Return what to add to logits to the same end, in place."""
+    """Return what to add to logits to the same end."""
     return torch.where(class_prior > 0, 0.0, MASKED)
 
 
@@ -87,19 +89,34 @@ def _damping(class_prior, gamma):
 
 
 def _shifted(logits):
-    """Logits in new memory, the largest 0: beside 1e4, a prior or margin drowns in rounding."""
+    """Logits, the largest 0: beside a logit of 1e4, a prior or margin drowns in rounding."""
     return logits - logits.detach().amax(dim=1, keepdim=True)
 
 
-def weighted(loss, weight, counted):
+def apply_weight(loss, weight, counted):
     """Losses of samples times their weights; 0 where not counted, whatever the loss."""
     return torch.where(counted, loss, 0) * weight
 
 
+def is_traced():
+    """Whether a compiler, a transform such as vmap or forward mode must see every step."""
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0
+    )
+
+
+def _in_place(operation, tensor, *others):
+    """Do it in the tensor's memory, where possible: new memory costs more than the arithmetic."""
+    # Under vmap, the others may have a dimension that the tensor has not.
+    return getattr(tensor, operation if is_traced() else f"{operation}_")(*others)
+
+
 def by_class(vector, logits):
-    """Lay a vector of shape (C,) along the classes of the logits, in their dtype unless bool."""
-    vector = vector if vector.dtype == torch.bool else vector.to(logits.dtype)
-    return vector.reshape(-1, *[1] * (logits.ndim - 2))
+    """Lay a vector of shape (C,) along the classes of the logits, where and as these are."""
+    dtype = torch.bool if vector.dtype == torch.bool else logits.dtype
+    return vector.to(logits.device, dtype).reshape(-1, *[1] * (logits.ndim - 2))
 
 
 # --------------------------------------------------------------------- each class against the rest

@@ -24,8 +24,8 @@ SMALL = 2**14
 
 def sigmoid(logits, target, weight, counted):
     """Weighted binary cross entropies, one class against the rest, summed over the classes."""
-    if logits.numel() <= SMALL or _must_be_plain(weight):
-        return _functional.weighted(_functional.sigmoid(logits, target), weight, counted)
+    if _must_be_plain(weight) or logits.numel() <= SMALL:  # a size is not asked when traced
+        return _functional.apply_weight(_functional.sigmoid(logits, target), weight, counted)
     return _Sigmoid.apply(logits, target, weight, counted)
 
 
@@ -35,17 +35,12 @@ def sigmoid_focal(logits, target, weight, counted, gamma):
         return sigmoid(logits, target, weight, counted)
     if _must_be_plain(weight):
         loss = _functional.sigmoid_focal(logits, target, gamma)
-        return _functional.weighted(loss, weight, counted)
+        return _functional.apply_weight(loss, weight, counted)
     return _SigmoidFocal.apply(logits, target, weight, counted, gamma, torch.is_grad_enabled())
 
 
 def _must_be_plain(weight):
-    """Whether a compiler, a transform such as vmap, or the weight must see every step."""
-    return (
-        torch.compiler.is_compiling()
-        or torch._C._are_functorch_transforms_active()
-        or weight.requires_grad
-    )
+    return _functional.is_traced() or weight.requires_grad
 
 
 class _Sigmoid(Function):
@@ -61,7 +56,7 @@ class _Sigmoid(Function):
             loss = logits.new_empty(label.shape)
             for z, y, out, *scratch in _blocks(logits, label, loss, n_scratch=1):
                 _sigmoid_step(z, y, out, *scratch)
-        return _functional.weighted(loss.squeeze(1), weight, counted)
+        return _functional.apply_weight(loss.squeeze(1), weight, counted)
 
     @staticmethod
     def backward(ctx, grad_loss):
@@ -72,8 +67,8 @@ class _Sigmoid(Function):
         label = target.unsqueeze(1)
         gradient = logits.sigmoid()
         gradient.scatter_(1, label, -torch.sigmoid(-logits.gather(1, label)))
-        slope = _functional.weighted(grad_loss, weight, counted)
-        return gradient.mul_(slope.unsqueeze(1)), *[None] * 3
+        slope = _functional.apply_weight(grad_loss, weight, counted)
+        return _scaled(gradient, slope), *[None] * 3
 
 
 def _sigmoid_step(z, label, loss=None, cross_entropy=None):
@@ -92,7 +87,7 @@ class _SigmoidFocal(Function):
         loss, ctx.gradient = _focal(logits, target, weight, gamma, keeps_gradient)
         ctx.gamma = gamma
         ctx.save_for_backward(logits, target, weight, counted)
-        return _functional.weighted(loss, weight, counted)
+        return _functional.apply_weight(loss, weight, counted)
 
     @staticmethod
     def backward(ctx, grad_loss):
@@ -100,12 +95,12 @@ class _SigmoidFocal(Function):
         if torch.is_grad_enabled():  # a second derivative is wanted
             form = partial(_functional.sigmoid_focal, gamma=ctx.gamma)
             return _plain_gradient(form, grad_loss, *ctx.saved_tensors), *[None] * 5
-        # To copy it would take half as long as all the rest, so it can be given away only once.
+        # To copy it would take half as long as all the rest, so it is given away, once.
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
             gradient = _focal(logits, target, weight, ctx.gamma, True)[1]
         slope = torch.where(counted, grad_loss, 0)
-        return gradient.mul_(slope.unsqueeze(1)), *[None] * 5
+        return _scaled(gradient, slope), *[None] * 5
 
 
 def _focal(logits, target, weight, gamma, keeps_gradient):
@@ -141,11 +136,17 @@ def _focal_step(
     return loss, slope.mul_(sign.mul_(weight))
 
 
+def _scaled(gradient, slope):
+    slope = slope.unsqueeze(1)
+    try:
+        return gradient.mul_(slope)
+    except RuntimeError:  # a batch of slopes (is_grads_batched) has one dimension more
+        return gradient * slope
+
+
 def _plain_gradient(form, grad_loss, logits, target, weight, counted):
-    create_graph = torch.is_grad_enabled()
-    with torch.enable_grad():
-        loss = _functional.weighted(form(logits, target), weight, counted)
-        return torch.autograd.grad(loss, logits, grad_loss, create_graph=create_graph)[0]
+    loss = _functional.apply_weight(form(logits, target), weight, counted)
+    return torch.autograd.grad(loss, logits, grad_loss, create_graph=True)[0]
 
 
 def _is_one_block(logits):

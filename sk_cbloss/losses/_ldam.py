@@ -59,6 +59,8 @@ class LDAMLoss(PriorLoss):
     tensor(0.0255)
     """
 
+    weighs_prior = False  # margins answer to samples, whatever these weigh
+
     def __init__(
         self,
         class_prior,
@@ -72,24 +74,6 @@ class LDAMLoss(PriorLoss):
         super().__init__(class_prior, weight, reduction=reduction, ignore_index=ignore_index)
         self.max_margin = check_non_negative(max_margin, "max_margin")
         self.scale = check_non_negative(scale, "scale")
-
-    @staticmethod
-    def prior_in_training(effective_number, weight):
-        """Return the effective numbers: margins answer to samples, whatever their weight.
-
-        Parameters
-        ----------
-        effective_number : ndarray of shape (n_classes,)
-            Effective number of samples of each class.
-        weight : ndarray of shape (n_classes,)
-            Weight of each class.
-
-        Returns
-        -------
-        ndarray of shape (n_classes,)
-            Frequencies, up to a factor that all classes share.
-        """
-        return effective_number
 
     @staticmethod
     def prepare_head(head):
@@ -111,7 +95,7 @@ class LDAMLoss(PriorLoss):
     def loss_per_sample(self, logits, target):
         return _functional.ldam(logits, target, self.class_prior, self.max_margin, self.scale)
 
-    def predict_log_proba(self, logits):
+    def _log_proba(self, logits):
         return (self.scale * logits).log_softmax(dim=1)
 
     def weighted_log_posterior(self, logits):
@@ -175,7 +159,10 @@ class NormalizedLinear(nn.Module):
         tensor of shape (..., out_features)
             Cosines, from -1 to 1.
         """
-        return linear(normalize(x, dim=-1), normalize(self.weight, dim=1))
+        # The squares of numbers in half precision go beyond it, at both ends.
+        wide = torch.promote_types(x.dtype, torch.float32)
+        directions = normalize(self.weight.to(wide), dim=1)
+        return linear(normalize(x.to(wide), dim=-1), directions).to(x.dtype)
 
     def extra_repr(self):
         """Return what stands between the parentheses of the module's repr.

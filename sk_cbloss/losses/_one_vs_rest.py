@@ -39,9 +39,9 @@ class OneVsRestLoss(ClassBalancedLoss):
             The same, its bias at the log-odds of 1 / n_classes.
         """
         if head.bias is not None:
-            nn.init.constant_(head.bias, -math.log(max(1, head.out_features - 1)))
+            nn.init.constant_(head.bias, -math.log(max(1, len(head.bias) - 1)))
         return head
 
-    def predict_log_proba(self, logits):
+    def _log_proba(self, logits):
         # In log space: sigmoids of very negative logits are all 0, and 0 / 0 is no probability.
         return nn.functional.logsigmoid(logits).log_softmax(dim=1)

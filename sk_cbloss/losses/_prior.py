@@ -24,17 +24,22 @@ class PriorLoss(ClassBalancedLoss):
 
     default_beta = 0.0
 
+    weighs_prior = True
+    """Whether classes are as frequent as by weight: a prior without the weights corrects twice."""
+
     def __init__(self, class_prior, weight=None, **parameters):
         super().__init__(weight, **parameters)
         class_prior = check_class_vector(class_prior, "class_prior")
-        if not class_prior.any():
-            raise ValueError("class_prior must be above 0 for some class, got only zeros.")
         if weight is not None and len(class_prior) != len(self.weight):
             raise ValueError(
                 "class_prior and weight must have the same length, "
                 f"got {len(class_prior)} and {len(self.weight)}."
             )
-        self.register_buffer("class_prior", class_prior / class_prior.sum())
+        wide = class_prior.double()  # the sum of counts is beyond half precision
+        class_prior = (wide / wide.sum()).to(class_prior.dtype)
+        if not class_prior.isfinite().all():  # 0 / 0
+            raise ValueError("class_prior must be above 0 for some class, got only zeros.")
+        self.register_buffer("class_prior", class_prior)
 
     def _per_class(self):
         return self.class_prior
@@ -75,29 +80,8 @@ class PriorLoss(ClassBalancedLoss):
         prior_beta = check_fraction(prior_beta, "prior_beta")
         weight = class_balanced_weight(class_count, beta=beta, normalize=normalize)
         number = effective_number(class_count, beta=prior_beta)
-        prior = cls.prior_in_training(number, weight)
+        prior = number * weight if cls.weighs_prior else number
         return cls(torch.from_numpy(prior), torch.from_numpy(weight), **parameters)
-
-    @staticmethod
-    def prior_in_training(effective_number, weight):
-        """Return how frequent the classes are as training sees them.
-
-        That is by weight: a prior that leaves the weights out corrects a
-        second time what they have corrected.
-
-        Parameters
-        ----------
-        effective_number : ndarray of shape (n_classes,)
-            Effective number of samples of each class.
-        weight : ndarray of shape (n_classes,)
-            Weight of each class.
-
-        Returns
-        -------
-        ndarray of shape (n_classes,)
-            Frequencies, up to a factor that all classes share.
-        """
-        return effective_number * weight
 
 
 class PriorSoftmaxLoss(PriorLoss, SoftmaxLoss):
@@ -140,7 +124,10 @@ class PriorSoftmaxLoss(PriorLoss, SoftmaxLoss):
     def loss_per_class(self, logits):
         takes_part = _functional.by_class(self.class_prior > 0, logits)
         cross_entropy = _functional.softmax_of_each_class(self.training_logits(logits))
-        return takes_part * self.smoothed(takes_part * cross_entropy, takes_part.sum())
+        return takes_part * self._smoothed(takes_part * self.from_cross_entropy(cross_entropy))
+
+    def _n_candidates(self, n_classes):
+        return (self.class_prior > 0).sum()
 
     def decision_function(self, logits):
         return _functional.masked(logits, self.class_prior)

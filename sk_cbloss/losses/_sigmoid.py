@@ -45,5 +45,5 @@ class ClassBalancedSigmoidLoss(OneVsRestLoss):
     def loss_per_class(self, logits):
         return _functional.sigmoid_focal_of_each_class(logits, 0)
 
-    def _weighted_by_sample(self, logits, label, weight, counted):
+    def _losses_of_labels(self, logits, label, weight, counted):
         return _fused.sigmoid(logits, label, weight, counted)

@@ -43,9 +43,9 @@ class ClassBalancedCrossEntropyLoss(SoftmaxLoss):
     tensor(1.4536)
     """
 
-    def _weighted_sum(self, logits, target, weight, sample_weight):
+    def _total(self, logits, target, weight, sample_weight):
         if self.label_smoothing or target.is_floating_point() or sample_weight is not None:
-            return super()._weighted_sum(logits, target, weight, sample_weight)
+            return super()._total(logits, target, weight, sample_weight)
         # The same, fused by torch.
         return F.cross_entropy(
             logits, target.long(), weight, ignore_index=self.ignore_index, reduction="sum"

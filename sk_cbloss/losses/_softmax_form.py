@@ -1,5 +1,7 @@
 """What the losses share that are built on the softmax's cross entropy."""
 
+import torch
+
 from sk_cbloss._validation import check_fraction
 from sk_cbloss.losses import _functional
 from sk_cbloss.losses._base import ClassBalancedLoss
@@ -64,29 +66,28 @@ class SoftmaxLoss(ClassBalancedLoss):
 
     def loss_per_class(self, logits):
         cross_entropy = _functional.softmax_of_each_class(self.training_logits(logits))
-        return self.smoothed(self.from_cross_entropy(cross_entropy), logits.shape[1])
+        return self._smoothed(self.from_cross_entropy(cross_entropy))
 
-    def smoothed(self, loss_per_class, n_classes):
-        """Mix each class's loss with that of a label drawn evenly from the classes.
-
-        Parameters
-        ----------
-        loss_per_class : tensor of shape (n_samples, n_classes, ...)
-            The loss that each class would have as the label.
-        n_classes : int
-            How many of the classes can be drawn; the others have a loss of 0.
-
-        Returns
-        -------
-        tensor of shape (n_samples, n_classes, ...)
-            The losses of the smoothed labels.
-        """
+    def _smoothed(self, loss_per_class):
+        """Mix each class's loss with that of a label drawn evenly from the classes."""
         if not self.label_smoothing:
             return loss_per_class
-        even = loss_per_class.sum(dim=1, keepdim=True) / n_classes
+        n_candidates = self._n_candidates(loss_per_class.shape[1])
+        even = loss_per_class.sum(dim=1, keepdim=True) / n_candidates
         return (1 - self.label_smoothing) * loss_per_class + self.label_smoothing * even
 
-    def predict_log_proba(self, logits):
+    def _n_candidates(self, n_classes):
+        """Return how many classes a smoothed label may be drawn from."""
+        return n_classes
+
+    def _unsmoothed(self, log_posterior):
+        if not self.label_smoothing:
+            return log_posterior
+        p = log_posterior.softmax(dim=1)
+        even = self.label_smoothing / self._n_candidates(p.shape[1])
+        return (p - even).clamp(min=torch.finfo(p.dtype).tiny).log()
+
+    def _log_proba(self, logits):
         return self.decision_function(logits).log_softmax(dim=1)
 
     def weighted_log_posterior(self, logits):

@@ -362,8 +362,8 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
             inspect.signature(loss).parameters
             | inspect.signature(loss.from_class_count).parameters
         )
-        learned = {"class_count", "class_prior", "weight", "beta", "normalize", "parameters"}
-        names = sorted(known.keys() - learned)
+        own = {"class_count", "class_prior", "weight", "beta", "normalize", "parameters"}
+        names = sorted(known.keys() - own - {"ignore_index"})
         for name in self.get_params_for("criterion"):
             if name not in names:
                 raise ValueError(
@@ -745,6 +745,7 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
             target = to_tensor(y_true, device=self.device)
             if training:
                 return self.criterion_(logits, target, sample_weight).mean()
+            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
             return self.criterion_.loss_per_sample(logits, target).mean()
         loss = super().get_loss(y_pred, y_true, X=X, training=training)
         if sample_weight is None:
@@ -824,7 +825,7 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         return self.classes_[positions]
 
     def predict_proba(self, X):
-        """Predict probabilities, as the weighted loss sees them.
+        """Predict the probabilities that the loss decides by.
 
         Parameters
         ----------
@@ -834,8 +835,9 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Probabilities for classes as frequent as their weighted counts,
-            not as in the training data.
+            Probabilities for classes as frequent as their weighted counts, or
+            all alike where the loss knows their frequencies. For those of the
+            training data, see ``criterion_.natural_proba``.
         """
         check_is_fitted(self)
         if self._loss_owns_probabilities:

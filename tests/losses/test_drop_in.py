@@ -7,6 +7,7 @@ import pytest
 import torch
 from _loss_cases import SOFTMAX, batch, build, cases, each_loss, each_softmax_loss, unweighted
 from torch import nn
+from torch.autograd import forward_ad
 
 from sk_cbloss.losses import ClassBalancedCrossEntropyLoss
 
@@ -38,7 +39,7 @@ def test_ignored_samples_are_left_out(name, parameters, ignore_index, reduction)
     logits, target = batch(n=50)
     left = target != 2
     target[~left] = ignore_index
-    logits[~left] = torch.nan  # whatever stands there
+    logits[~left] = torch.nan  # the loss is finite all the same; the gradient is as torch's own
     own = torch.rand(50, generator=torch.Generator().manual_seed(1)).double()
     loss = build(name, parameters, reduction=reduction, ignore_index=ignore_index)
     expected = loss(logits[left], target[left], own[left])
@@ -157,6 +158,7 @@ def test_probabilities_of_half_precision_logits(name, parameters):
             p, way(logits.double()), rtol=1e-4, atol=1e-7, check_dtype=False
         )
         torch.testing.assert_close(p.sum(dim=1), torch.ones(2))
+    assert loss.predict_log_proba(logits).isfinite().all()
 
 
 @each_loss
@@ -220,6 +222,65 @@ def test_exported(name, parameters):
 
 
 @each_loss
+def test_exported_for_any_batch(name, parameters):
+    logits, target = batch()
+    loss, n = build(name, parameters), torch.export.Dim("n")
+    shapes = {"logits": {0: n}, "target": {0: n}}
+    program = torch.export.export(loss, (logits, target), dynamic_shapes=shapes)
+    logits, target = batch(n=5000)
+    torch.testing.assert_close(program.module()(logits, target), loss(logits, target))
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "focal"])
+def test_compiled_code_refuses_labels_outside_the_classes(name):
+    """Where nothing else would: it takes -1 for the last class."""
+    logits, target = batch()
+    target[3] = -1
+    torch.compiler.reset()
+    with pytest.raises(RuntimeError, match="target must hold class positions"):
+        torch.compile(build(name, {}), fullgraph=True, backend="aot_eager")(logits, target)
+
+
+@each_loss
+def test_vmap_over_targets_and_priors(name, parameters):
+    logits, target = batch()
+    targets = torch.stack([target, target.roll(1), target.flip(0)])
+    loss = build(name, parameters)
+    one_by_one = torch.stack([loss(logits, y) for y in targets])
+    over_targets = torch.func.vmap(loss, in_dims=(None, 0))
+    torch.testing.assert_close(over_targets(logits, targets), one_by_one)
+    others = [build(name, parameters, counts=counts) for counts in ([9, 9, 2, 1], [1, 2, 3, 4])]
+    _, buffers = torch.func.stack_module_state(others)
+    over_losses = torch.func.vmap(lambda b: torch.func.functional_call(loss, b, (logits, target)))
+    expected = torch.stack([other(logits, target) for other in others])
+    torch.testing.assert_close(over_losses(buffers), expected)
+
+
+@each_loss
+def test_jacobians_in_one_go(name, parameters):
+    logits, target = batch(n=6)
+    loss = build(name, parameters, reduction="none")
+
+    def jacobian(**how):
+        return torch.autograd.functional.jacobian(lambda z: loss(z, target), logits, **how)
+
+    torch.testing.assert_close(jacobian(vectorize=True), jacobian())
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+@each_loss
+def test_forward_mode(name, parameters):
+    logits, target = batch(n=6)
+    loss = build(name, parameters)
+    direction = torch.ones_like(logits).cumsum(dim=1)
+    with forward_ad.dual_level():
+        tangent = forward_ad.unpack_dual(loss(forward_ad.make_dual(logits, direction), target))[1]
+    logits.requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(logits, target), logits)
+    torch.testing.assert_close(tangent, (gradient * direction).sum())
+
+
+@each_loss
 def test_vmap_over_nets(name, parameters):
     logits = torch.stack([batch(seed=seed)[0] for seed in range(3)])
     targets = torch.stack([batch(seed=seed)[1] for seed in range(3)])
@@ -267,10 +328,10 @@ def test_gradients_can_be_asked_for_twice(name, parameters):
     logits, target = batch()
     logits.requires_grad_()
     value = build(name, parameters)(logits, target)
-    value.backward(retain_graph=True)
-    once = logits.grad.clone()
-    value.backward()
-    torch.testing.assert_close(logits.grad, 2 * once)
+    # Three times the loss: a gradient that is scaled in place must not be scaled again.
+    first = torch.autograd.grad(3 * value, logits, retain_graph=True)[0].clone()
+    second = torch.autograd.grad(3 * value, logits)[0]
+    torch.testing.assert_close(second, first)
 
 
 @each_loss

@@ -23,7 +23,7 @@ def fused_and_plain(logits, target, gamma):
             loss = _fused.sigmoid_focal(z, target, weight, counted, gamma)
         else:
             loss = _functional.sigmoid_focal(z, target, gamma)
-            loss = _functional.weighted(loss, weight, counted)
+            loss = _functional.apply_weight(loss, weight, counted)
         upstream = torch.linspace(-1, 2, loss.numel(), dtype=loss.dtype).reshape(loss.shape)
         loss.backward(upstream)
         yield loss.detach(), z.grad
@@ -70,10 +70,26 @@ def test_a_weight_with_a_gradient_gets_one():
         torch.testing.assert_close(own.grad, per_sample / 2)
 
 
-def test_no_gradient_is_made_where_none_is_wanted():
+def test_no_gradient_is_made_where_none_is_wanted(monkeypatch):
     logits, target = torch.zeros(50, 4), torch.zeros(50, dtype=torch.int64)
     of_samples = torch.ones(50), torch.ones(50, dtype=torch.bool)
-    assert not _fused.sigmoid_focal(logits, target, *of_samples, 2).requires_grad
+    original, made = _fused._focal, []
+
+    def focal(*args):
+        made.append(args[-1])
+        return original(*args)
+
+    monkeypatch.setattr(_fused, "_focal", focal)
+    _fused.sigmoid_focal(logits, target, *of_samples, 2)
+    logits.requires_grad_()
     with torch.no_grad():
-        logits.requires_grad_()
-        assert not _fused.sigmoid_focal(logits, target, *of_samples, 2).requires_grad
+        _fused.sigmoid_focal(logits, target, *of_samples, 2)
+    _fused.sigmoid_focal(logits, target, *of_samples, 2)
+    assert made == [False, False, True]
+
+
+def test_the_modules_are_fused():
+    target = torch.zeros(5000, dtype=torch.int64)
+    for loss in (ClassBalancedSigmoidLoss, ClassBalancedFocalLoss):
+        logits = torch.zeros(5000, 4, requires_grad=True)
+        assert "Sigmoid" in loss(reduction="none")(logits, target).grad_fn.name()

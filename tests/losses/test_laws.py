@@ -5,6 +5,7 @@ import io
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from _loss_cases import COUNTS, PRIOR, batch, build, each_loss, for_reference, unweighted
@@ -16,7 +17,7 @@ from sk_cbloss import (
     LogitAdjustedLoss,
     class_balanced_weight,
 )
-from sk_cbloss.losses import LOSSES
+from sk_cbloss.losses import LOSSES, PriorSoftmaxLoss, SoftmaxLoss
 
 
 @each_loss
@@ -187,19 +188,6 @@ def test_an_empty_class_costs_nothing_and_makes_no_nan(name, parameters):
     assert (logits.grad[~seen] == 0).all()
 
 
-def test_every_name_builds_its_loss():
-    assert {name: cls.__name__ for name, cls in LOSSES.items()} == {
-        "softmax": "ClassBalancedCrossEntropyLoss",
-        "sigmoid": "ClassBalancedSigmoidLoss",
-        "focal": "ClassBalancedFocalLoss",
-        "softmax_focal": "ClassBalancedSoftmaxFocalLoss",
-        "logit_adjusted": "LogitAdjustedLoss",
-        "ldam": "LDAMLoss",
-        "cdt": "CDTLoss",
-        "vs": "VSLoss",
-    }
-
-
 @each_loss
 def test_the_repr_shows_the_parameters(name, parameters):
     shown = repr(build(name, parameters, reduction="sum", ignore_index=3))
@@ -227,7 +215,7 @@ def test_bad_parameters(name, parameters, given, message):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ClassBalancedSigmoidLoss(torch.ones(2, 2)), r"weight must be 1-dim.*\(2, 2\)"),
+        (lambda: ClassBalancedSigmoidLoss(torch.ones(2, 2)), r"weight must be a vector.*\(2, 2\)"),
         (lambda: ClassBalancedSigmoidLoss([1.0, -1.0]), "weight must hold .*, got -1.0"),
         (lambda: ClassBalancedSigmoidLoss([1.0, float("nan")]), "weight must hold .*, got nan"),
         (lambda: ClassBalancedFocalLoss(gamma=-1), "gamma must be a finite number >= 0, got -1"),
@@ -258,7 +246,6 @@ def test_bad_values(make, message):
         (torch.zeros(3, 2), torch.zeros(2, dtype=int), "logits must have shape"),
         (torch.zeros(3, 2, 5), torch.zeros(3, dtype=int), "logits must have shape"),
         (torch.zeros(3, 2), torch.zeros(3), "target must hold class positions"),
-        (torch.zeros(3, 2), torch.zeros(3, dtype=torch.uint8), "target must hold .*uint8"),
         (torch.zeros(3, 2), torch.zeros(3, dtype=torch.bool), "target must hold .*bool"),
         (torch.zeros(3, 5), torch.zeros(3, dtype=int), "logits must have a column for each of"),
     ],
@@ -277,11 +264,34 @@ def test_sample_weights_of_another_shape_do_not_broadcast(name, parameters):
         build(name, parameters)(logits, target, torch.ones(3, 1))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (([[1.0, 2.0]], torch.tensor([0])), "logits"),
+        ((np.zeros((1, 2)), torch.tensor([0])), "logits"),
+        ((torch.zeros(1, 2), [0]), "target"),
+        ((torch.zeros(1, 2), None), "target"),
+        ((torch.zeros(1, 2), torch.tensor([0]), [1.0]), "sample_weight"),
+    ],
+)
+def test_what_is_no_tensor(arguments, name):
+    with pytest.raises(TypeError, match=f"^{name} must be a tensor, got "):
+        ClassBalancedFocalLoss()(*arguments)
+
+
 @each_loss
-def test_int32_targets_are_int64_ones(name, parameters):
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int8, torch.uint8])
+def test_targets_of_any_integers_are_int64_ones(name, parameters, dtype):
     logits, target = batch()
     loss = build(name, parameters)
-    assert loss(logits, target.int()) == loss(logits, target)
+    assert loss(logits, target.to(dtype)) == loss(logits, target)
+
+
+def test_weights_are_taken_in_the_type_of_the_logits():
+    logits, target = batch(dtype=torch.float32)
+    own = torch.ones(len(target), dtype=torch.float64)
+    for name in LOSSES:
+        assert build(name, {})(logits, target, own).dtype == torch.float32
 
 
 @each_loss
@@ -290,5 +300,84 @@ def test_targets_outside_the_classes_are_an_error(name, parameters, outside):
     logits, target = batch()
     target[7] = outside
     for loss in (unweighted(name, parameters), build(name, parameters)):
-        with pytest.raises((IndexError, RuntimeError), match="out of (bounds|range)"):
-            loss(logits, target)
+        for reduction in ("mean", "none"):
+            loss.reduction = reduction
+            message = rf"^target must hold class positions from 0 to 3, .*=-100, got {outside}\."
+            with pytest.raises(ValueError, match=message):
+                loss(logits, target)
+
+
+def test_other_errors_of_torch_are_left_alone():
+    class Broken(ClassBalancedFocalLoss):
+        def _losses_of_labels(self, *args):
+            raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="^out of memory"):
+        Broken()(*batch())
+
+
+def test_a_target_of_100_below_0_is_no_way_out():
+    """Where another number is to be ignored, torch's own -100 is a mistake."""
+    logits, target = batch()
+    target[0] = -100
+    for name in LOSSES:
+        with pytest.raises(ValueError, match=r"ignore_index=255, got -100"):
+            build(name, {}, ignore_index=255)(logits, target)
+
+
+@pytest.mark.parametrize("base", [SoftmaxLoss, PriorSoftmaxLoss])
+def test_a_leaf_that_changes_the_cross_entropy(base):
+    """Labels, probabilities and smoothed labels go through the same hook."""
+
+    class Squared(base):
+        def from_cross_entropy(self, cross_entropy):
+            return cross_entropy**2
+
+    logits, target = batch()
+    prior = [torch.tensor([0.5, 0.3, 0.2, 0.0]).double()] if base is PriorSoftmaxLoss else []
+    target[target == 3] = 0
+    one_hot = torch.nn.functional.one_hot(target, 4).double()
+    loss = Squared(*prior)
+    expected = loss(logits, target)
+    torch.testing.assert_close(loss(logits, one_hot), expected)
+    almost = Squared(*prior, label_smoothing=1e-12)
+    torch.testing.assert_close(almost(logits, target), expected)
+    assert expected != SoftmaxLoss()(logits, target)
+
+
+@pytest.mark.parametrize("name", ["logit_adjusted", "cdt", "vs"])
+def test_a_class_with_a_prior_of_0_takes_no_part(name):
+    """Whoever builds the loss from a prior, without weights that would hide it."""
+    generator = torch.Generator().manual_seed(0)
+    logits = 10 * torch.randn(50, 4, generator=generator).double()
+    logits[::2] -= 2e3
+    logits[:, 3] = 0
+    target = torch.arange(50) % 4
+    prior = torch.tensor([0.5, 0.3, 0.2, 0.0]).double()
+    for smoothing in (0, 0.2):
+        more = {"reduction": "none", "label_smoothing": smoothing}
+        four, three = LOSSES[name](prior, **more), LOSSES[name](prior[:3], **more)
+        loss = four(logits, target)
+        assert (loss[target == 3] == 0).all()
+        seen = target < 3
+        torch.testing.assert_close(loss[seen], three(logits[seen, :3], target[seen]))
+        p = torch.nn.functional.one_hot(target, 4).double()
+        torch.testing.assert_close(four(logits, p), loss)
+        assert (four.predict_proba(logits)[:, 3] == 0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_a_prior_of_large_counts(dtype):
+    """Their sum is beyond the type."""
+    largest = torch.finfo(dtype).max
+    loss = LogitAdjustedLoss(torch.tensor([largest, largest, 1.0], dtype=dtype))
+    assert loss.class_prior.dtype == dtype
+    torch.testing.assert_close(loss.class_prior[:2], torch.full((2,), 0.5, dtype=dtype))
+
+
+def test_vectors_of_any_kind():
+    series = pd.Series([1.0, 2.0], index=[7, 8])
+    for given in ([1, 2], (1.0, 2.0), np.array([1, 2]), series, torch.tensor([1, 2])):
+        torch.testing.assert_close(
+            ClassBalancedFocalLoss(given).weight, torch.tensor([1.0, 2.0]), check_dtype=False
+        )

@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from _loss_cases import COUNTS, build, cases, unweighted
-
-from sk_cbloss.losses import LOSSES
+from _loss_cases import COUNTS, SOFTMAX, build, cases
 
 WITH_A_WAY_BACK = [case for case in cases() if case.values[0] != "ldam"]
 POSTERIORS = torch.tensor(
@@ -88,14 +86,43 @@ def test_extreme_logits_have_a_posterior(name, parameters, dtype):
 
 @pytest.mark.parametrize(("name", "parameters"), WITH_A_WAY_BACK)
 def test_float32_agrees(name, parameters):
-    logits = torch.tensor([[20.0, 3, -5, 0], [12, 9, 2, 1], [-30, -3, -25, -30], [0.1, 0, 0, 0]])
+    logits = torch.tensor(
+        [[20.0, 3, -5, 0], [12, 9, 2, 1], [-30, -3, -25, -30], [0.1, 0, 0, 0], [150, -150, 20, 0]]
+    )
     loss = build(name, parameters)
     torch.testing.assert_close(
-        loss.natural_proba(logits).double(),
-        loss.natural_proba(logits.double()),
+        loss.natural_log_proba(logits).double(),
+        loss.natural_log_proba(logits.double()),
         rtol=2e-4,
-        atol=1e-9,
+        atol=1e-5,
     )
+
+
+@pytest.mark.parametrize("name", sorted(SOFTMAX))
+@pytest.mark.parametrize("counts", [COUNTS, [500, 100, 20, 0]])
+def test_smoothed_labels_are_undone(name, counts):
+    loss = build(name, {}, counts=counts, beta=0.9, label_smoothing=0.2)
+    posterior = torch.tensor([0.1, 0.2, 0.7, 0], dtype=torch.float64)
+    logits = minimiser(loss, posterior).unsqueeze(0)
+    torch.testing.assert_close(loss.natural_proba(logits)[0], posterior, rtol=1e-5, atol=1e-6)
+
+
+def test_a_logit_of_minus_infinity():
+    logits = torch.tensor([[1.0, 0.0, 2.0, -torch.inf]])
+    for case in WITH_A_WAY_BACK:
+        p = build(*case.values).natural_proba(logits)
+        assert p.isfinite().all()
+        assert p[0, 3] == pytest.approx(0, abs=1e-6)
+
+
+def test_columns_are_counted():
+    for case in WITH_A_WAY_BACK:
+        loss = build(*case.values)
+        for ask in (loss.predict_proba, loss.predict_log_proba, loss.natural_proba):
+            with pytest.raises(ValueError, match="^logits must have a column for each of the 4"):
+                ask(torch.zeros(3, 1))
+            with pytest.raises(TypeError, match="^logits must be a tensor, got ndarray"):
+                ask(np.zeros((3, 4)))
 
 
 @pytest.mark.parametrize(("name", "parameters"), WITH_A_WAY_BACK)
@@ -131,13 +158,3 @@ def test_ldam_has_no_way_back():
     for ask in (loss.natural_proba, loss.natural_log_proba):
         with pytest.raises(ValueError, match=r"^natural_proba must .* got LDAMLoss"):
             ask(torch.zeros(1, 4))
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_without_weights_and_focus_softmax_is_natural(name):
-    if name in ("ldam", "focal", "softmax_focal"):
-        return
-    loss = unweighted(name, {})
-    logits = torch.randn(5, 4, generator=torch.Generator().manual_seed(0)).double()
-    weighted = loss.weighted_log_posterior(logits).softmax(dim=1)
-    np.testing.assert_allclose(loss.natural_proba(logits), weighted)
