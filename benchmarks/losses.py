@@ -3,10 +3,11 @@
 Run as `python benchmarks/losses.py`; `--check` exits 1 if a target is missed, `--loss focal` takes
 one loss alone. Needs `pip install balanced-loss==0.1.1 cbloss==0.2.0 imbalanced-losses==0.6.0`.
 
-Before a pair is timed, its values and gradients are compared; a peer that computes something else
-is timed too, but has no target. Then both sides are called in turn. A ratio is our median over the
-peer's: below 1, ours is faster. `--device cuda` instead prints microseconds on a GPU, and how near
-they come to copying the least that a loss must read and write.
+Focal losses have gamma=2. Before a pair is timed, its values and gradients are compared; a peer
+that computes something else is timed too, but has no target. Then both sides are called in turn,
+each first every other time. A ratio is our median over the peer's: below 1, ours is faster.
+`--device cuda` instead prints microseconds on a GPU, and how near they come to copying the least
+that a loss must read and write.
 """
 
 import argparse
@@ -232,15 +233,18 @@ def seconds(function, batch):
 
 
 def ratio(own, other, batch, duration):
-    """Return our median time over the other's; both are called in turn, at least 7 times."""
+    """Return our median time over the other's; both are called in turn, at least 8 times."""
     for _ in range(N_WARMUP):
         seconds(own, batch), seconds(other, batch)
     times = []
     gc.collect()
     gc.disable()
     end = time.perf_counter() + duration
-    while len(times) < 7 or time.perf_counter() < end:
-        times.append((seconds(own, batch), seconds(other, batch)))
+    while len(times) < 8 or time.perf_counter() < end:
+        if len(times) % 2:
+            times.append((seconds(own, batch), seconds(other, batch)))
+        else:
+            times.append((seconds(other, batch), seconds(own, batch))[::-1])
     gc.enable()
     own_times, other_times = zip(*times, strict=True)
     return statistics.median(own_times) / statistics.median(other_times)

@@ -32,6 +32,9 @@ class ClassBalancedLoss(nn.Module):
     default_beta = 0.999
     """The beta that the net takes for ``beta=None``."""
 
+    head_type = None
+    """The type of last layer that a net must have somewhere; None if any will do."""
+
     decays_head_bias = True
     """Whether weight decay may act on the bias of the last layer."""
 

@@ -1,7 +1,8 @@
 """The losses as pure functions: logits (N, C, ...) and target (N, ...) in, one loss a sample out.
 
-The plain log-space forms below are the definition of every loss. Classes lie along dimension 1,
-as everywhere in torch; what is known of each class is a vector of shape (C,).
+The plain log-space forms below are the definition of every loss. Some are given in parts: the
+logits that the softmax is trained on, or what is made of its cross entropy. Classes lie along
+dimension 1, as everywhere in torch; what is known of each class is a vector of shape (C,).
 """
 
 import math
@@ -93,32 +94,6 @@ def _shifted(logits):
     return logits - logits.detach().amax(dim=1, keepdim=True)
 
 
-def apply_weight(loss, weight, counted):
-    """Losses of samples times their weights; 0 where not counted, whatever the loss."""
-    return torch.where(counted, loss, 0) * weight
-
-
-def is_traced():
-    """Whether a compiler, a transform such as vmap or forward mode must see every step."""
-    return (
-        torch.compiler.is_compiling()
-        or torch._C._are_functorch_transforms_active()
-        or forward_ad._current_level >= 0
-    )
-
-
-def _in_place(operation, tensor, *others):
-    """Do it in the tensor's memory, where possible: new memory costs more than the arithmetic."""
-    # Under vmap, the others may have a dimension that the tensor has not.
-    return getattr(tensor, operation if is_traced() else f"{operation}_")(*others)
-
-
-def by_class(vector, logits):
-    """Lay a vector of shape (C,) along the classes of the logits, where and as these are."""
-    dtype = torch.bool if vector.dtype == torch.bool else logits.dtype
-    return vector.to(logits.device, dtype).reshape(-1, *[1] * (logits.ndim - 2))
-
-
 # --------------------------------------------------------------------- each class against the rest
 
 
@@ -176,3 +151,32 @@ def log_slope(log_p, log_not_p, gamma):
     return gamma * log_not_p + torch.logaddexp(
         -log_p, math.log(gamma) + log_minus_log_p - log_not_p
     )
+
+
+# ---------------------------------------------------------------------- tools
+
+
+def apply_weight(loss, weight, counted):
+    """Losses of samples times their weights; 0 where not counted, whatever the loss."""
+    return torch.where(counted, loss, 0) * weight
+
+
+def is_traced():
+    """Whether a compiler, a transform such as vmap or forward mode must see every step."""
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0
+    )
+
+
+def _in_place(operation, tensor, *others):
+    """Do it in the tensor's memory, where possible: new memory costs more than the arithmetic."""
+    # Under vmap, the others may have a dimension that the tensor has not.
+    return getattr(tensor, operation if is_traced() else f"{operation}_")(*others)
+
+
+def by_class(vector, logits):
+    """Lay a vector of shape (C,) along the classes of the logits, where and as these are."""
+    dtype = torch.bool if vector.dtype == torch.bool else logits.dtype
+    return vector.to(logits.device, dtype).reshape(-1, *[1] * (logits.ndim - 2))

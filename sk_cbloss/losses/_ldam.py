@@ -9,112 +9,6 @@ from sk_cbloss.losses import _functional
 from sk_cbloss.losses._prior import PriorLoss
 
 
-class LDAMLoss(PriorLoss):
-    r"""Softmax cross entropy with a margin for each class, the wider the rarer.
-
-    .. math::
-
-        L = \frac{1}{N} \sum_i w_{y_i} \left(-\log
-            \frac{e^{s (z_{iy} - m_y)}}{e^{s (z_{iy} - m_y)} + \sum_{c \ne y} e^{s z_{ic}}}
-            \right),
-        \qquad m_c = m_{\max} \, (\pi_{\min} / \pi_c)^{1/4}
-
-    with :math:`y = y_i`. A margin needs logits of a bounded size: the last
-    layer must be a :class:`~sk_cbloss.losses.NormalizedLinear`, whose logits
-    are cosines (``prepare_head`` makes one).
-
-    Parameters
-    ----------
-    class_prior : tensor of shape (n_classes,)
-        Frequency of each class in training, kept as a buffer that sums to 1.
-        Not the weighted frequency: a margin answers to the number of samples,
-        and the published recipe uses it along with weights.
-    weight : tensor of shape (n_classes,), default=None
-        Weight of each class, kept as a buffer; None weighs all alike.
-    max_margin : float, default=0.5
-        The margin of the rarest class, at least 0.
-    scale : float, default=30.0
-        What logits are multiplied with, at least 0.
-    reduction : {"mean", "sum", "none"}, default="mean"
-        "mean" divides by the number of samples.
-    ignore_index : int, default=-100
-        Samples with this target cost nothing and are not counted.
-
-    See Also
-    --------
-    LogitAdjustedLoss : Moves the decision by frequency, without a head of its own.
-
-    References
-    ----------
-    Cao, Wei, Gaidon, Arechiga and Ma, "Learning Imbalanced Datasets with
-    Label-Distribution-Aware Margin Loss", NeurIPS 2019, section 3.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sk_cbloss import LDAMLoss
-    >>> loss = LDAMLoss.from_class_count([900, 90, 9])
-    >>> cosines = torch.tensor([[0.9, 0.1, 0.0], [0.2, 0.1, 0.8]])
-    >>> loss(cosines, torch.tensor([0, 2])).round(decimals=4)
-    tensor(0.0255)
-    """
-
-    weighs_prior = False  # margins answer to samples, whatever these weigh
-
-    def __init__(
-        self,
-        class_prior,
-        weight=None,
-        *,
-        max_margin=0.5,
-        scale=30.0,
-        reduction="mean",
-        ignore_index=-100,
-    ):
-        super().__init__(class_prior, weight, reduction=reduction, ignore_index=ignore_index)
-        self.max_margin = check_non_negative(max_margin, "max_margin")
-        self.scale = check_non_negative(scale, "scale")
-
-    @staticmethod
-    def prepare_head(head):
-        """Make a normalised layer of the same sizes.
-
-        Parameters
-        ----------
-        head : torch.nn.Linear
-            The last layer, from features to logits.
-
-        Returns
-        -------
-        NormalizedLinear
-            A new layer.
-        """
-        new = NormalizedLinear(head.in_features, head.out_features)
-        return new.to(head.weight.device, head.weight.dtype)
-
-    def loss_per_sample(self, logits, target):
-        return _functional.ldam(logits, target, self.class_prior, self.max_margin, self.scale)
-
-    def _log_proba(self, logits):
-        return (self.scale * logits).log_softmax(dim=1)
-
-    def weighted_log_posterior(self, logits):
-        """Raise a ValueError: a margin has no way back to the posterior.
-
-        Parameters
-        ----------
-        logits : tensor of shape (n_samples, n_classes, ...)
-            Unnormalised scores.
-        """
-        raise ValueError(
-            "natural_proba must be asked of a loss that has one, got LDAMLoss: its margins have "
-            "no closed form. Calibrate on held-out data, or use LogitAdjustedLoss."
-        )
-
-    def extra_repr(self):
-        return f"max_margin={self.max_margin:g}, scale={self.scale:g}, {super().extra_repr()}"
-
-
 class NormalizedLinear(nn.Module):
     """A last layer whose logits are cosines, between features and a vector of each class.
 
@@ -173,3 +67,110 @@ class NormalizedLinear(nn.Module):
             Sizes.
         """
         return f"in_features={self.in_features}, out_features={self.out_features}"
+
+
+class LDAMLoss(PriorLoss):
+    r"""Softmax cross entropy with a margin for each class, the wider the rarer.
+
+    .. math::
+
+        L = \frac{1}{N} \sum_i w_{y_i} \left(-\log
+            \frac{e^{s (z_{iy} - m_y)}}{e^{s (z_{iy} - m_y)} + \sum_{c \ne y} e^{s z_{ic}}}
+            \right),
+        \qquad m_c = m_{\max} \, (\pi_{\min} / \pi_c)^{1/4}
+
+    with :math:`y = y_i`. A margin needs logits of a bounded size: the last
+    layer must be a :class:`~sk_cbloss.losses.NormalizedLinear`, whose logits
+    are cosines (``prepare_head`` makes one).
+
+    Parameters
+    ----------
+    class_prior : tensor of shape (n_classes,)
+        Frequency of each class in training, kept as a buffer that sums to 1.
+        Not the weighted frequency: a margin answers to the number of samples,
+        and the published recipe uses it along with weights.
+    weight : tensor of shape (n_classes,), default=None
+        Weight of each class, kept as a buffer; None weighs all alike.
+    max_margin : float, default=0.5
+        The margin of the rarest class, at least 0.
+    scale : float, default=30.0
+        What logits are multiplied with, at least 0.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        "mean" divides by the number of samples.
+    ignore_index : int, default=-100
+        Samples with this target cost nothing and are not counted.
+
+    See Also
+    --------
+    LogitAdjustedLoss : Moves the decision by frequency, without a head of its own.
+
+    References
+    ----------
+    Cao, Wei, Gaidon, Arechiga and Ma, "Learning Imbalanced Datasets with
+    Label-Distribution-Aware Margin Loss", NeurIPS 2019, section 3.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_cbloss import LDAMLoss
+    >>> loss = LDAMLoss.from_class_count([900, 90, 9])
+    >>> cosines = torch.tensor([[0.9, 0.1, 0.0], [0.2, 0.1, 0.8]])
+    >>> loss(cosines, torch.tensor([0, 2])).round(decimals=4)
+    tensor(0.0255)
+    """
+
+    weighs_prior = False  # margins answer to samples, whatever these weigh
+    head_type = NormalizedLinear
+
+    def __init__(
+        self,
+        class_prior,
+        weight=None,
+        *,
+        max_margin=0.5,
+        scale=30.0,
+        reduction="mean",
+        ignore_index=-100,
+    ):
+        super().__init__(class_prior, weight, reduction=reduction, ignore_index=ignore_index)
+        self.max_margin = check_non_negative(max_margin, "max_margin")
+        self.scale = check_non_negative(scale, "scale")
+
+    @staticmethod
+    def prepare_head(head):
+        """Make a normalised layer of the same sizes.
+
+        Parameters
+        ----------
+        head : torch.nn.Linear
+            The last layer, from features to logits.
+
+        Returns
+        -------
+        NormalizedLinear
+            A new layer.
+        """
+        new = NormalizedLinear(head.in_features, head.out_features)
+        return new.to(head.weight.device, head.weight.dtype)
+
+    def loss_per_sample(self, logits, target):
+        return _functional.ldam(logits, target, self.class_prior, self.max_margin, self.scale)
+
+    def _log_proba(self, logits):
+        return (self.scale * logits).log_softmax(dim=1)
+
+    def weighted_log_posterior(self, logits):
+        """Raise a ValueError: a margin has no way back to the posterior.
+
+        Parameters
+        ----------
+        logits : tensor of shape (n_samples, n_classes, ...)
+            Unnormalised scores.
+        """
+        raise ValueError(
+            "natural_proba must be asked of a loss that has one, got LDAMLoss: its margins have "
+            "no closed form. Calibrate on held-out data, or use LogitAdjustedLoss."
+        )
+
+    def extra_repr(self):
+        return f"max_margin={self.max_margin:g}, scale={self.scale:g}, {super().extra_repr()}"

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import warnings
 
 import numpy as np
 import torch
@@ -688,8 +689,19 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
             elif self.criterion is None:  # other counts, and perhaps another loss
                 loss = to_device(self._build_loss(), self.device)
                 self.criterion_ = self.torch_compile(loss, name="criterion")
+            self._check_head()
             super().partial_fit(data, positions, _routing_method=method, **fit_params)
         return self
+
+    def _check_head(self):
+        wanted = getattr(self.criterion_, "head_type", None)
+        if wanted and not any(isinstance(part, wanted) for part in self.module_.modules()):
+            warnings.warn(
+                f"The module should have a last layer of type {wanted.__name__} for "
+                f"{type(self.criterion_).__name__}, got none: logits of any size make its margins "
+                "meaningless.",
+                stacklevel=4,
+            )
 
     def _next_seed(self, build):
         if self.random_state is None:

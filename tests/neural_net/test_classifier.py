@@ -305,7 +305,25 @@ def test_a_module_instance_keeps_its_head_under_ldam():
     module = MLP(5, 3)
     net = make_net(module=module, module__hidden_units=None, loss="ldam", lr=0.0)
     del net.module__hidden_units
-    assert isinstance(net.fit(X, Y).module_.head, nn.Linear)
+    with pytest.warns(UserWarning, match="last layer of type NormalizedLinear for LDAMLoss"):
+        assert isinstance(net.fit(X, Y).module_.head, nn.Linear)
+    module.head = NormalizedLinear(module.head.in_features, 3)
+    net.fit(X, Y)  # without a warning
+
+
+def test_a_warm_start_with_another_head_is_warned():
+    net = make_net(warm_start=True).fit(X, Y)
+    with pytest.warns(UserWarning, match="last layer of type NormalizedLinear"):
+        net.set_params(loss="ldam").fit(X, Y)
+
+
+def test_validation_takes_half_precision_as_training_does():
+    net = make_net(max_epochs=1).fit(X, Y)
+    logits = torch.tensor([[6e4, -6e4, 0.0]], dtype=torch.float16)
+    for training in (True, False):
+        loss = net.get_loss(logits, torch.tensor([1]), training=training)
+        assert loss.dtype == torch.float32
+        assert loss.isfinite()
 
 
 def test_the_prior_follows_the_data():
