@@ -1,7 +1,10 @@
 # The public names, written once: for lazy_loader at run time, and for type checkers.
 from .datasets import load_digits_lt as load_digits_lt
 from .datasets import long_tailed_counts as long_tailed_counts
+from .datasets import long_tailed_strategy as long_tailed_strategy
+from .datasets import long_tailed_train_test_split as long_tailed_train_test_split
 from .datasets import make_long_tailed as make_long_tailed
+from .datasets import make_long_tailed_classification as make_long_tailed_classification
 from .losses import CDTLoss as CDTLoss
 from .losses import ClassBalancedCrossEntropyLoss as ClassBalancedCrossEntropyLoss
 from .losses import ClassBalancedFocalLoss as ClassBalancedFocalLoss

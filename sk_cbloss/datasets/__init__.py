@@ -5,7 +5,20 @@
 array([1000, 1000,  100,  100])
 """
 
+from sk_cbloss.datasets._classification import make_long_tailed_classification
 from sk_cbloss.datasets._digits import load_digits_lt
-from sk_cbloss.datasets._long_tail import long_tailed_counts, make_long_tailed
+from sk_cbloss.datasets._long_tail import (
+    long_tailed_counts,
+    long_tailed_strategy,
+    long_tailed_train_test_split,
+    make_long_tailed,
+)
 
-__all__ = ["load_digits_lt", "long_tailed_counts", "make_long_tailed"]
+__all__ = [
+    "load_digits_lt",
+    "long_tailed_counts",
+    "long_tailed_strategy",
+    "long_tailed_train_test_split",
+    "make_long_tailed",
+    "make_long_tailed_classification",
+]

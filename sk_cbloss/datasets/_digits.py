@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.datasets import load_digits
 
-from sk_cbloss.datasets._long_tail import make_long_tailed
+from sk_cbloss.datasets._long_tail import long_tailed_train_test_split, take_rows
 
 TEST_SAMPLES_PER_CLASS = 50
 
@@ -67,30 +67,20 @@ def load_digits_lt(
     if subset not in ("train", "test"):
         raise ValueError(f"subset must be 'train' or 'test', got {subset!r}.")
     digits = load_digits(as_frame=as_frame)
-    # Without replacement and with imbalance factor 1, this is a balanced draw.
-    rows = np.arange(len(digits.target))
-    labels = np.asarray(digits.target)
-    test, _ = make_long_tailed(
-        rows,
-        labels,
-        imbalance_factor=1,
-        n_max=TEST_SAMPLES_PER_CLASS,
+    _, _, train_labels, _, train, test = long_tailed_train_test_split(
+        np.arange(len(digits.target)),
+        np.asarray(digits.target),
+        imbalance_factor=imbalance_factor,
+        test_size=10 * TEST_SAMPLES_PER_CLASS,
         random_state=random_state,
-    )
-    train = np.setdiff1d(rows, test)
-    train, train_labels = make_long_tailed(
-        train, labels[train], imbalance_factor=imbalance_factor, random_state=random_state
+        return_indices=True,
     )
     rows = train if subset == "train" else test
     names, count = np.unique(train_labels, return_counts=True)
     digits.class_count = dict(zip(names.tolist(), count.tolist(), strict=True))
     for part in ("data", "target", "images"):
-        digits[part] = _rows(digits[part], rows)
+        digits[part] = take_rows(digits[part], rows)
     if as_frame:
-        digits.frame = _rows(digits.frame, rows)
+        digits.frame = take_rows(digits.frame, rows)
     digits.DESCR = DESCR
     return (digits.data, digits.target) if return_X_y else digits
-
-
-def _rows(values, rows):
-    return values.iloc[rows] if hasattr(values, "iloc") else values[rows]

@@ -1,16 +1,12 @@
 """Long-tailed class counts, and data sets cut down to them."""
 
-from numbers import Real
+from numbers import Integral, Real
+from typing import NamedTuple
 
 import numpy as np
-from sklearn.utils import (
-    _safe_indexing,
-    assert_all_finite,
-    check_consistent_length,
-    check_random_state,
-    column_or_1d,
-)
+from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
 
+from sk_cbloss._labels import read_labels
 from sk_cbloss._validation import check_integer
 
 
@@ -39,7 +35,8 @@ def check_imbalance_factor(imbalance_factor):
     return float(imbalance_factor)
 
 
-def _relative_count(n_classes, imbalance_factor, profile):
+def relative_count(n_classes, imbalance_factor, profile):
+    """Return the classes' counts, head first, in units of the head's."""
     if not isinstance(profile, str) or profile not in PROFILES:
         raise ValueError(f"profile must be 'exponential' or 'step', got {profile!r}.")
     return PROFILES[profile](n_classes, imbalance_factor)
@@ -94,7 +91,7 @@ def long_tailed_counts(n_classes, n_max, *, imbalance_factor, profile="exponenti
             "imbalance_factor must not exceed n_max, or the smallest class is empty, "
             f"got imbalance_factor={imbalance_factor:g} and n_max={n_max}."
         )
-    relative = _relative_count(n_classes, imbalance_factor, profile)
+    relative = relative_count(n_classes, imbalance_factor, profile)
     return _floor(n_max * relative)
 
 
@@ -165,14 +162,216 @@ def make_long_tailed(
     array([178, 115,  74,  48,  31,  20,  13,   8,   5,   3])
     """
     check_consistent_length(X, y)
-    imbalance_factor = check_imbalance_factor(imbalance_factor)
     rng = check_random_state(random_state)
-    labels = column_or_1d(y)
-    assert_all_finite(labels, input_name="y")
-    if not len(labels):
+    plan = _plan(y, imbalance_factor, profile=profile, n_max=n_max, order=order, rng=rng)
+    by_class = np.argsort(plan.position, kind="stable")
+    rows_of_class = np.split(by_class, np.cumsum(plan.available)[:-1])
+    indices = np.concatenate(
+        [
+            rng.choice(rows_of_class[c], n, replace=False)
+            for c, n in zip(plan.order, plan.count, strict=True)
+        ]
+    )
+    if shuffle:
+        rng.shuffle(indices)
+    taken = take_rows(X, indices), take_rows(y, indices)
+    return (*taken, indices) if return_indices else taken
+
+
+def long_tailed_strategy(
+    y, *, imbalance_factor=100, profile="exponential", n_max=None, order=None, random_state=None
+):
+    """Say how many samples of each class make a long tail.
+
+    It is a ``sampling_strategy`` for imbalanced-learn's under-samplers and its
+    :func:`~imblearn.datasets.make_imbalance`.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Class labels.
+    imbalance_factor : float, default=100
+        Largest over smallest class count, at least 1.
+    profile : {"exponential", "step"}, default="exponential"
+        See :func:`long_tailed_counts`.
+    n_max : int, default=None
+        Number of samples of the head class; None takes as many as the data
+        has for every class of the profile.
+    order : None, "frequency", "random" or array-like of shape (n_classes,), default=None
+        Which class is the head, and so on; see :func:`make_long_tailed`.
+    random_state : int, RandomState instance or None, default=None
+        Seed of a random order.
+
+    Returns
+    -------
+    dict
+        From each label to a number of samples.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is invalid, or a class has fewer samples than n_max asks.
+
+    See Also
+    --------
+    make_long_tailed : Draws the samples, too, and several times as fast.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imblearn.datasets import make_imbalance
+    >>> from sklearn.datasets import load_digits
+    >>> from sk_cbloss import long_tailed_strategy
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X, y = make_imbalance(
+    ...     X, y, sampling_strategy=long_tailed_strategy, imbalance_factor=50, random_state=0
+    ... )
+    >>> np.bincount(y)
+    array([178, 115,  74,  48,  31,  20,  13,   8,   5,   3])
+    """
+    rng = check_random_state(random_state)
+    plan = _plan(y, imbalance_factor, profile=profile, n_max=n_max, order=order, rng=rng)
+    return dict(zip(plan.classes[plan.order].tolist(), plan.count.tolist(), strict=True))
+
+
+def long_tailed_train_test_split(
+    X,
+    y,
+    *,
+    imbalance_factor=100,
+    test_size=0.25,
+    profile="exponential",
+    n_max=None,
+    order=None,
+    random_state=None,
+    return_indices=False,
+):
+    """Split a data set into a long-tailed training part and a balanced test part.
+
+    The test part is drawn first, and is the same for every imbalance_factor.
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
+        Features, or images of any shape.
+    y : array-like of shape (n_samples,)
+        Class labels.
+    imbalance_factor : float, default=100
+        Largest over smallest class count of the training part, at least 1.
+    test_size : float or int, default=0.25
+        Size of the test part: a float is a share of all samples, an int a
+        number of samples. It is rounded down to as many for each class.
+    profile : {"exponential", "step"}, default="exponential"
+        See :func:`long_tailed_counts`.
+    n_max : int, default=None
+        Number of training samples of the head class; None takes as many as
+        are left for every class of the profile.
+    order : None, "frequency", "random" or array-like of shape (n_classes,), default=None
+        Which class is the head, and so on; see :func:`make_long_tailed`.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the draws.
+    return_indices : bool, default=False
+        Whether to return the rows' positions as well.
+
+    Returns
+    -------
+    X_train, X_test : same type as X
+        The rows of either part.
+    y_train, y_test : same type as y
+        Their labels.
+    train_indices, test_indices : ndarray
+        Their positions in the input. Only with return_indices.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is invalid, or a class has too few samples.
+
+    See Also
+    --------
+    sklearn.model_selection.train_test_split : Leaves the classes as they are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from sk_cbloss import long_tailed_train_test_split
+    >>> X_train, X_test, y_train, y_test = long_tailed_train_test_split(
+    ...     *load_digits(return_X_y=True), imbalance_factor=20, test_size=500, random_state=0
+    ... )
+    >>> np.bincount(y_train)
+    array([128,  91,  65,  47,  33,  24,  17,  12,   8,   6])
+    >>> np.bincount(y_test)
+    array([50, 50, 50, 50, 50, 50, 50, 50, 50, 50])
+    """
+    check_consistent_length(X, y)
+    classes, position, available = _encoded(y)
+    n_test = _n_test(test_size, classes, available)
+    rows = np.arange(len(position))
+    _, _, test = make_long_tailed(
+        rows,
+        position,
+        imbalance_factor=1,
+        n_max=n_test,
+        random_state=random_state,
+        return_indices=True,
+    )
+    left = np.setdiff1d(rows, test)
+    train, _ = make_long_tailed(
+        left,
+        take_rows(y, left),
+        imbalance_factor=imbalance_factor,
+        profile=profile,
+        n_max=n_max,
+        order=order,
+        random_state=random_state,
+    )
+    parts = tuple(take_rows(values, part) for values in (X, y) for part in (train, test))
+    return (*parts, train, test) if return_indices else parts
+
+
+def _n_test(test_size, classes, available):
+    """Return the number of test samples of each class."""
+    is_number = isinstance(test_size, Real) and not isinstance(test_size, bool)
+    is_share = is_number and not isinstance(test_size, Integral)
+    if not is_number or test_size <= 0 or (is_share and not test_size < 1):
+        raise ValueError(
+            "test_size must be a number of samples as an int above 0, or a share of them as a "
+            f"float between 0 and 1, got {test_size!r}."
+        )
+    total = int(test_size * available.sum()) if is_share else test_size
+    n_test = total // len(classes)
+    rarest = available.argmin()
+    if not 0 < n_test < available[rarest]:
+        raise ValueError(
+            f"test_size must leave each of the {len(classes)} classes a sample in both parts, got "
+            f"{test_size!r}, {n_test} a class; class {classes[rarest]!s} has "
+            f"{available[rarest]} in all."
+        )
+    return n_test
+
+
+class _Plan(NamedTuple):
+    """Which class gives how many samples."""
+
+    classes: np.ndarray
+    position: np.ndarray  # of each label, among the classes
+    available: np.ndarray  # samples of each class
+    order: np.ndarray  # positions among the classes, head first
+    count: np.ndarray  # samples to take, in that order
+
+
+def _encoded(y):
+    classes, position, available = read_labels(y).encode()
+    if not len(classes):
         raise ValueError("y must hold at least one label, got none.")
-    classes, position, available = np.unique(labels, return_inverse=True, return_counts=True)
-    relative = _relative_count(len(classes), imbalance_factor, profile)
+    return classes, position, available
+
+
+def _plan(y, imbalance_factor, *, profile, n_max, order, rng):
+    imbalance_factor = check_imbalance_factor(imbalance_factor)
+    classes, position, available = _encoded(y)
+    relative = relative_count(len(classes), imbalance_factor, profile)
     order = _class_order(order, classes, available, rng)
     if n_max is None:
         n_max = int(_floor(available[order] / relative).min())
@@ -186,14 +385,14 @@ def make_long_tailed(
             f"n_max={n_max} asks for {count[c]} samples of class {classes[order][c]!s}, "
             f"got only {available[order][c]}."
         )
-    rows_of_class = np.split(np.argsort(position, kind="stable"), np.cumsum(available)[:-1])
-    indices = np.concatenate(
-        [rng.choice(rows_of_class[c], n, replace=False) for c, n in zip(order, count, strict=True)]
-    )
-    if shuffle:
-        rng.shuffle(indices)
-    taken = _safe_indexing(X, indices), _safe_indexing(y, indices)
-    return (*taken, indices) if return_indices else taken
+    return _Plan(classes, position, available, order, count)
+
+
+def take_rows(values, indices):
+    """Return rows of an array, list, sparse matrix or DataFrame."""
+    if isinstance(values, np.ndarray):
+        return values.take(indices, axis=0)  # several times faster than indexing
+    return _safe_indexing(values, indices)
 
 
 def _class_order(order, classes, available, rng):

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from sk_cbloss._labels import read_labels
 from sk_cbloss._validation import check_beta, check_normalize, check_sample_weight
 from sk_cbloss.weights._class_weight import class_balanced_weight
-from sk_cbloss.weights._labels import read_labels
 
 
 def class_balanced_sample_weight(y, *, beta, normalize="samples", sample_weight=None):

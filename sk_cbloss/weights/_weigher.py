@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sk_cbloss._labels import read_labels
 from sk_cbloss._validation import (
     check_beta,
     check_normalize,
@@ -16,7 +17,6 @@ from sk_cbloss._validation import (
 )
 from sk_cbloss.weights._class_weight import class_balanced_weight
 from sk_cbloss.weights._effective_number import effective_number
-from sk_cbloss.weights._labels import read_labels
 
 # A variable of the context, since attributes are lost when a Pipeline clones its steps.
 _WEIGHTS_ARE_USED = ContextVar("whether somebody fetches the weights", default=False)

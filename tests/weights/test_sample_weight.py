@@ -102,7 +102,7 @@ def test_more_samples_than_a_chunk(n_classes):
 
 
 def test_strings_whose_hashes_collide(monkeypatch):
-    from sk_cbloss.weights import _labels
+    from sk_cbloss import _labels
 
     class Zeros:
         def integers(self, *args, size, dtype, **kwargs):

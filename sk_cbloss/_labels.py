@@ -51,6 +51,21 @@ class Labels:
             class_weight.take(self.positions(self.values[rows]), out=weight[rows], mode="clip")
         return weight
 
+    def encode(self):
+        """Return the sorted classes, each label's position among them, and their counts.
+
+        Positions are of the smallest integer type, which sorts fastest.
+        """
+        count = self.count()
+        present = np.flatnonzero(count)
+        present = present[np.argsort(self.classes[present], kind="stable")]
+        rank = np.zeros(len(self.classes), dtype=np.min_scalar_type(len(present)))
+        rank[present] = np.arange(len(present))
+        position = np.empty(len(self.values), dtype=rank.dtype)
+        for rows in chunks(self.values):
+            rank.take(self.positions(self.values[rows]), out=position[rows], mode="clip")
+        return self.classes[present], position, count[present].astype(np.int64)
+
 
 def chunks(values):
     """Return the slices that cover values."""
