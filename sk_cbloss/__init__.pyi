@@ -1,4 +1,6 @@
 # The public names, written once: for lazy_loader at run time, and for type checkers.
+from .datasets import fetch_cifar10_lt as fetch_cifar10_lt
+from .datasets import fetch_cifar100_lt as fetch_cifar100_lt
 from .datasets import load_digits_lt as load_digits_lt
 from .datasets import long_tailed_counts as long_tailed_counts
 from .datasets import long_tailed_strategy as long_tailed_strategy

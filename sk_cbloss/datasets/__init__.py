@@ -5,6 +5,7 @@
 array([1000, 1000,  100,  100])
 """
 
+from sk_cbloss.datasets._cifar import fetch_cifar10_lt, fetch_cifar100_lt
 from sk_cbloss.datasets._classification import make_long_tailed_classification
 from sk_cbloss.datasets._digits import load_digits_lt
 from sk_cbloss.datasets._long_tail import (
@@ -15,6 +16,8 @@ from sk_cbloss.datasets._long_tail import (
 )
 
 __all__ = [
+    "fetch_cifar10_lt",
+    "fetch_cifar100_lt",
     "load_digits_lt",
     "long_tailed_counts",
     "long_tailed_strategy",

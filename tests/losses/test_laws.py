@@ -323,6 +323,8 @@ def test_a_target_of_100_below_0_is_no_way_out():
     for name in LOSSES:
         with pytest.raises(ValueError, match=r"ignore_index=255, got -100"):
             build(name, {}, ignore_index=255)(logits, target)
+        with pytest.raises((IndexError, RuntimeError), match="out of (bounds|range)"):
+            build(name, {}).loss_per_sample(logits, target)
 
 
 @pytest.mark.parametrize("base", [SoftmaxLoss, PriorSoftmaxLoss])

@@ -72,3 +72,18 @@ def test_the_head_takes_the_place_of_a_linear_one():
 def test_bad_sizes(sizes):
     with pytest.raises(ValueError, match="features must be an integer >= 1"):
         NormalizedLinear(*sizes)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_cosines_in_half_precision(dtype):
+    """The squares of its numbers are beyond it, and a length of 0 is nothing to divide by."""
+    layer = NormalizedLinear(512, 3)
+    features = torch.stack(
+        [torch.full((512,), 3000.0), torch.full((512,), 1e-4), torch.zeros(512)]
+    )
+    expected = layer(features.to(dtype).float())
+    cosines = layer.to(dtype)(features.to(dtype))
+    assert cosines.dtype == dtype
+    torch.testing.assert_close(cosines.float(), expected, rtol=0, atol=2e-3)
+    assert expected[0].abs().min() > 1e-3
+    assert (cosines[2] == 0).all()

@@ -1,0 +1,414 @@
+"""CIFAR-10 and CIFAR-100, long-tailed, from a copy of one's own or from OpenML."""
+
+import io
+import pickletools
+import tarfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import fetch_openml, get_data_home
+from sklearn.utils import Bunch
+
+from sk_cbloss.datasets._long_tail import make_long_tailed
+
+PIXELS = 3 * 32 * 32
+IMAGES = ".jpg", ".jpeg", ".png", ".webp"
+
+DESCR = """Long-tailed {name}
+{line}
+32x32 colour images of {n_classes} classes. The training part is cut down to an imbalance
+factor of {imbalance_factor:g}, class 0 the head; the test part is the official, balanced one.
+
+Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009 (the images). Cui, Jia,
+Lin, Song and Belongie, "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019,
+section 5.1 (the long tail).
+"""
+
+
+@dataclass(frozen=True)
+class _Cifar:
+    """What the two data sets differ in."""
+
+    name: str
+    n_classes: int
+    n_train: int  # of OpenML's rows, the first ones
+    openml_id: int
+    labels: tuple  # of a record, in the order of the binary version
+    folders: dict  # that an archive unpacks to
+    files: dict  # of either part; .bin is added in the binary version
+
+    @property
+    def stem(self):
+        return self.name.lower()
+
+
+CIFAR10 = _Cifar(
+    "CIFAR-10",
+    10,
+    50_000,
+    40927,
+    ("labels",),
+    {"binary": "cifar-10-batches-bin", "python": "cifar-10-batches-py"},
+    {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]},
+)
+CIFAR100 = _Cifar(
+    "CIFAR-100",
+    100,
+    50_000,
+    41983,
+    ("coarse_labels", "fine_labels"),
+    {"binary": "cifar-100-binary", "python": "cifar-100-python"},
+    {"train": ["train"], "test": ["test"]},
+)
+
+
+def fetch_cifar10_lt(
+    subset="train",
+    *,
+    imbalance_factor=100,
+    random_state=0,
+    data_home=None,
+    download_if_missing=True,
+    return_X_y=False,
+    n_retries=3,
+    delay=1.0,
+):
+    """Load CIFAR-10, with a long-tailed training part and the balanced test part.
+
+    ======================  ===========
+    Classes                          10
+    Features                    3x32x32
+    Training samples, head         5000
+    Test samples a class           1000
+    ======================  ===========
+
+    Parameters
+    ----------
+    subset : {"train", "test"}, default="train"
+        Which part.
+    imbalance_factor : float, default=100
+        Largest over smallest class count of the training part, at least 1.
+    random_state : int, RandomState instance or None, default=0
+        Seed of the draws.
+    data_home : str or path, default=None
+        A folder with a copy of the data, or for one; None takes scikit-learn's,
+        see :func:`sklearn.datasets.get_data_home`. A copy is the original
+        archive, ``cifar-10-binary.tar.gz`` or ``cifar-10-python.tar.gz`` (which
+        is read without running what is pickled), the folder that either
+        unpacks to, or images in ``train/CLASS/`` and ``test/CLASS/``.
+    download_if_missing : bool, default=True
+        Whether to download the data from OpenML if there is no copy: about
+        650 MB, once.
+    return_X_y : bool, default=False
+        Whether to return ``(data, target)`` in place of a Bunch.
+    n_retries : int, default=3
+        How often to try again when the server fails.
+    delay : float, default=1.0
+        Seconds between tries.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        With the fields ``data`` (ndarray of shape (n_samples, 3, 32, 32), dtype
+        uint8), ``target`` (ndarray of shape (n_samples,)), ``target_names`` (of
+        a folder of images only, else None), ``class_count`` (a dict from label
+        to number of training samples) and ``DESCR``.
+    (data, target) : tuple
+        With ``return_X_y=True``.
+
+    Raises
+    ------
+    OSError
+        If there is no copy, and none is to be or can be downloaded.
+    ValueError
+        If a parameter is invalid, or a file is not what its name says.
+
+    See Also
+    --------
+    make_long_tailed : Does the same with any data.
+
+    References
+    ----------
+    Cui, Jia, Lin, Song and Belongie, "Class-Balanced Loss Based on Effective
+    Number of Samples", CVPR 2019, section 5.1.
+
+    Examples
+    --------
+    >>> from sk_cbloss import fetch_cifar10_lt
+    >>> X, y = fetch_cifar10_lt(return_X_y=True)  # doctest: +SKIP
+    >>> X.shape  # doctest: +SKIP
+    (12406, 3, 32, 32)
+    """
+    return _fetch(
+        CIFAR10,
+        subset,
+        imbalance_factor=imbalance_factor,
+        random_state=random_state,
+        data_home=data_home,
+        download_if_missing=download_if_missing,
+        return_X_y=return_X_y,
+        server={"n_retries": n_retries, "delay": delay},
+    )
+
+
+def fetch_cifar100_lt(
+    subset="train",
+    *,
+    imbalance_factor=100,
+    random_state=0,
+    data_home=None,
+    download_if_missing=True,
+    return_X_y=False,
+    n_retries=3,
+    delay=1.0,
+):
+    """Load CIFAR-100, with a long-tailed training part and the balanced test part.
+
+    ======================  ===========
+    Classes                         100
+    Features                    3x32x32
+    Training samples, head          500
+    Test samples a class            100
+    ======================  ===========
+
+    Parameters
+    ----------
+    subset : {"train", "test"}, default="train"
+        Which part.
+    imbalance_factor : float, default=100
+        Largest over smallest class count of the training part, at least 1.
+    random_state : int, RandomState instance or None, default=0
+        Seed of the draws.
+    data_home : str or path, default=None
+        A folder with a copy of the data, or for one; see
+        :func:`fetch_cifar10_lt`. The archives are ``cifar-100-binary.tar.gz``
+        and ``cifar-100-python.tar.gz``.
+    download_if_missing : bool, default=True
+        Whether to download the data from OpenML if there is no copy: about
+        650 MB, once.
+    return_X_y : bool, default=False
+        Whether to return ``(data, target)`` in place of a Bunch.
+    n_retries : int, default=3
+        How often to try again when the server fails.
+    delay : float, default=1.0
+        Seconds between tries.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        With the same fields as from :func:`fetch_cifar10_lt`.
+    (data, target) : tuple
+        With ``return_X_y=True``.
+
+    Raises
+    ------
+    OSError
+        If there is no copy, and none is to be or can be downloaded.
+    ValueError
+        If a parameter is invalid, or a file is not what its name says.
+
+    See Also
+    --------
+    make_long_tailed : Does the same with any data.
+
+    References
+    ----------
+    Cui, Jia, Lin, Song and Belongie, "Class-Balanced Loss Based on Effective
+    Number of Samples", CVPR 2019, section 5.1.
+
+    Examples
+    --------
+    >>> from sk_cbloss import fetch_cifar100_lt
+    >>> X, y = fetch_cifar100_lt(return_X_y=True)  # doctest: +SKIP
+    >>> X.shape  # doctest: +SKIP
+    (10847, 3, 32, 32)
+    """
+    return _fetch(
+        CIFAR100,
+        subset,
+        imbalance_factor=imbalance_factor,
+        random_state=random_state,
+        data_home=data_home,
+        download_if_missing=download_if_missing,
+        return_X_y=return_X_y,
+        server={"n_retries": n_retries, "delay": delay},
+    )
+
+
+def _fetch(
+    cifar,
+    subset,
+    *,
+    imbalance_factor,
+    random_state,
+    data_home,
+    download_if_missing,
+    return_X_y,
+    server,
+):
+    if subset not in ("train", "test"):
+        raise ValueError(f"subset must be 'train' or 'test', got {subset!r}.")
+    home = Path(get_data_home(data_home))
+    copy = _own_copy(cifar, home) or _openml_copy(cifar, home, download_if_missing, server)
+    _, train_labels, names = copy("train")
+    train, train_labels = make_long_tailed(
+        np.arange(len(train_labels)),
+        train_labels,
+        imbalance_factor=imbalance_factor,
+        random_state=random_state,
+    )
+    data, target, _ = copy(subset)
+    if subset == "train":
+        data, target = data[train], target[train]
+    if return_X_y:
+        return data, target
+    classes, count = np.unique(train_labels, return_counts=True)
+    return Bunch(
+        data=data,
+        target=target,
+        target_names=names,
+        class_count=dict(zip(classes.tolist(), count.tolist(), strict=True)),
+        DESCR=DESCR.format(
+            name=cifar.name,
+            line="-" * len(f"Long-tailed {cifar.name}"),
+            n_classes=cifar.n_classes,
+            imbalance_factor=imbalance_factor,
+        ),
+    )
+
+
+# ---------------------------------------------------------------------- copies of one's own
+
+
+def _own_copy(cifar, home):
+    """Return a function from part to images, labels and class names, or None if there is none."""
+    forms = ("binary", _parse_binary, ".bin"), ("python", _parse_pickle, "")
+    for kind, parse, suffix in forms:
+        for place in (home / cifar.folders[kind], home / f"{cifar.stem}-{kind}.tar.gz"):
+            if place.exists():
+                return partial(_read_files, cifar, place, parse, suffix)
+    return (lambda part: _read_images(home / part)) if (home / "train").is_dir() else None
+
+
+def _read_files(cifar, place, parse, suffix, part):
+    names = [f"{name}{suffix}" for name in cifar.files[part]]
+    read = _read_folder if place.is_dir() else _read_archive
+    parts = [parse(cifar, name, payload) for name, payload in read(place, names)]
+    images, labels = map(np.concatenate, zip(*parts, strict=True))
+    return images, labels, None
+
+
+def _read_folder(folder, names):
+    for name in names:
+        yield name, (folder / name).read_bytes()
+
+
+def _read_archive(archive, names):
+    """Yield the files of these names, wherever in the archive, unpacking nothing to the disk."""
+    with tarfile.open(archive) as tar:
+        members = {Path(member.name).name: member for member in tar if member.isfile()}
+        for name in names:
+            if name not in members:
+                raise FileNotFoundError(f"{archive} must hold {name}, got {sorted(members)}.")
+            yield name, tar.extractfile(members[name]).read()
+
+
+def _parse_binary(cifar, name, payload):
+    """Read records of one byte for each kind of label, and the pixels."""
+    n_labels = len(cifar.labels)
+    if not payload or len(payload) % (n_labels + PIXELS):
+        raise ValueError(
+            f"{name} must hold records of {n_labels + PIXELS} bytes, got {len(payload)} bytes."
+        )
+    records = np.frombuffer(payload, dtype=np.uint8).reshape(-1, n_labels + PIXELS)
+    return _checked(cifar, name, records[:, n_labels:], records[:, n_labels - 1])
+
+
+def _parse_pickle(cifar, name, payload):
+    """Read what is pickled as a list of instructions, and follow none of them."""
+    keys = {b"data", b"filenames", b"batch_label", *(key.encode() for key in cifar.labels)}
+    wanted = cifar.labels[-1].encode()
+    key, pixels, labels = None, b"", []
+    try:
+        for instruction, value, _ in pickletools.genops(io.BytesIO(payload)):
+            if isinstance(value, str | bytes | bytearray):
+                text = value.encode("latin-1", "replace") if isinstance(value, str) else value
+                if bytes(text[:20]) in keys:
+                    key = bytes(text)
+                elif key == b"data" and len(text) >= PIXELS:
+                    pixels = text
+            elif key == wanted and "INT" in instruction.name:
+                labels.append(value)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ValueError(f"{name} must be a batch of CIFAR's python version: {error}.") from None
+    if not labels or len(pixels) != len(labels) * PIXELS:
+        raise ValueError(
+            f"{name} must hold {PIXELS} pixels for each of {wanted.decode()!r}, got "
+            f"{len(pixels)} pixels and {len(labels)} labels."
+        )
+    pixels = np.frombuffer(pixels, dtype=np.uint8).reshape(-1, PIXELS)
+    return _checked(cifar, name, pixels, np.array(labels))
+
+
+def _checked(cifar, name, pixels, labels):
+    if labels.min() < 0 or labels.max() >= cifar.n_classes:
+        raise ValueError(
+            f"{name} must hold labels from 0 to {cifar.n_classes - 1}, got {labels.max()}."
+        )
+    return pixels.reshape(-1, 3, 32, 32), labels.astype(np.int64)
+
+
+def _read_images(folder):
+    try:
+        from PIL import Image
+    except ImportError:
+        raise ImportError(f"Reading the images in {folder} needs pillow.") from None
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    images, labels = [], []
+    for label, name in enumerate(names):
+        for path in sorted(folder.joinpath(name).iterdir()):
+            if path.suffix.lower() in IMAGES:
+                with Image.open(path) as image:
+                    images.append(np.asarray(image.convert("RGB")))
+                labels.append(label)
+                if images[-1].shape != (32, 32, 3):
+                    raise ValueError(f"{path} must be of 32x32 pixels, got {image.size}.")
+    if not images:
+        raise FileNotFoundError(f"{folder} must hold a folder of images a class, got none.")
+    return np.stack(images).transpose(0, 3, 1, 2), np.array(labels), names
+
+
+# ---------------------------------------------------------------------- OpenML
+
+
+def _openml_copy(cifar, home, download_if_missing, server):
+    """Return what `_own_copy` does, of a download that is kept as arrays."""
+    kept = home / f"{cifar.stem}-openml.npz"
+    if not kept.exists():
+        if not download_if_missing:
+            raise OSError(
+                f"{cifar.name} must lie in data_home, as {cifar.stem}-binary.tar.gz, "
+                f"{cifar.stem}-python.tar.gz or images in train/CLASS, got {home}."
+            )
+        table = fetch_openml(
+            data_id=cifar.openml_id, data_home=home, as_frame=False, parser="auto", **server
+        )
+        labels = table.target.astype(np.int64)
+        expected = np.full(cifar.n_classes, cifar.n_train // cifar.n_classes)
+        found = np.bincount(labels[: cifar.n_train], minlength=cifar.n_classes)
+        if not np.array_equal(found, expected):
+            raise OSError(
+                f"OpenML's {cifar.name} must begin with the {cifar.n_train} training images, as "
+                f"many of each class, got {found.min()} to {found.max()} a class."
+            )
+        np.savez(kept, images=table.data.astype(np.uint8), labels=labels)
+    parts = {"train": slice(cifar.n_train), "test": slice(cifar.n_train, None)}
+
+    def copy(part):
+        with np.load(kept) as arrays:
+            images, labels = arrays["images"][parts[part]], arrays["labels"][parts[part]]
+        return *_checked(cifar, kept.name, images, labels), None
+
+    return copy
