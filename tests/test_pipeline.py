@@ -8,6 +8,7 @@ from imblearn.over_sampling import RandomOverSampler
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
@@ -146,12 +147,14 @@ def test_with_metadata_routing(data, own):
         model = make_pipeline(
             StandardScaler().set_fit_request(sample_weight=False),
             ClassBalancedWeigher(0.9).set_fit_request(sample_weight=True),
-            Recorder().set_fit_request(sample_weight=True).set_score_request(sample_weight=True),
+            Recorder().set_fit_request(sample_weight=True),
         )
         model.fit(X, y, sample_weight=own)
         expected = class_balanced_sample_weight(y, beta=0.9, sample_weight=own)
         np.testing.assert_allclose(model[-1].sample_weight_, expected, rtol=1e-14)
-        cross_validate(model, X, y, params={"sample_weight": own}, error_score="raise")
+        scorer = make_scorer(accuracy_score).set_score_request(sample_weight=False)
+        given = {"params": {"sample_weight": own}, "error_score": "raise"}
+        cross_validate(model, X, y, scoring=scorer, **given)
 
 
 @pytest.mark.parametrize("make", [make_pipeline, sklearn.pipeline.make_pipeline])
