@@ -78,6 +78,8 @@ def test_bad_sizes(sizes):
 def test_cosines_in_half_precision(dtype):
     """The squares of its numbers are beyond it, and a length of 0 is nothing to divide by."""
     layer = NormalizedLinear(512, 3)
+    generator = torch.Generator().manual_seed(0)
+    layer.weight.data = torch.randn(3, 512, generator=generator) + 0.1
     features = torch.stack(
         [torch.full((512,), 3000.0), torch.full((512,), 1e-4), torch.zeros(512)]
     )
@@ -85,5 +87,5 @@ def test_cosines_in_half_precision(dtype):
     cosines = layer.to(dtype)(features.to(dtype))
     assert cosines.dtype == dtype
     torch.testing.assert_close(cosines.float(), expected, rtol=0, atol=2e-3)
-    assert expected[0].abs().min() > 1e-3
+    assert expected[0].min() > 0.05
     assert (cosines[2] == 0).all()
