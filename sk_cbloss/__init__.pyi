@@ -16,6 +16,10 @@ from .losses import LDAMLoss as LDAMLoss
 from .losses import LogitAdjustedLoss as LogitAdjustedLoss
 from .losses import VSLoss as VSLoss
 from .meta import ClassBalancedClassifier as ClassBalancedClassifier
+from .meta import LogitAdjustedClassifier as LogitAdjustedClassifier
+from .meta import LogitAdjustedClassifierCV as LogitAdjustedClassifierCV
+from .meta import MacroF1Classifier as MacroF1Classifier
+from .meta import PriorCorrectedClassifier as PriorCorrectedClassifier
 from .metrics import shot_recall_score as shot_recall_score
 from .neural_net import CBNeuralNetClassifier as CBNeuralNetClassifier
 from .sampling import ClassBalancedSampler as ClassBalancedSampler

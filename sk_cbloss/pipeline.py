@@ -141,6 +141,14 @@ class Pipeline(pipeline.Pipeline):
                 )
 
     @property
+    def class_weight_(self):
+        """Weight of each class, if a weigher weighs the last step."""
+        weigher = self._weigher()
+        if weigher is None:
+            raise AttributeError("class_weight_ is of a Pipeline with a ClassBalancedWeigher.")
+        return self.named_steps[weigher].class_weight_
+
+    @property
     def _beta_in_use(self):
         """The beta that classes are weighed with here; if not 0, not again from outside."""
         weigher = self._weigher()

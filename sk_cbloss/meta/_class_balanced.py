@@ -1,17 +1,19 @@
 """ClassBalancedClassifier, which weighs any classifier."""
 
+import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sk_cbloss._validation import as_labels, check_beta, check_normalize
+from sk_cbloss._validation import as_labels, check_beta, check_normalize, check_sample_weight
 from sk_cbloss.meta._fit_weighted import (
     check_takes_sample_weight,
     check_weighs_not_yet,
     fit_weighted,
 )
-from sk_cbloss.weights import class_balanced_sample_weight
+from sk_cbloss.meta._natural import proba_with_weights
+from sk_cbloss.weights import ClassBalancedWeigher
 
 
 def _estimator_has(name):
@@ -53,10 +55,15 @@ class ClassBalancedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator
         Number of features seen in fit, if the classifier has it.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen in fit, if the classifier has them.
+    class_count_ : ndarray of shape (n_classes,), dtype float64
+        Number of samples of each class, or the sum of their weights.
+    class_weight_ : ndarray of shape (n_classes,), dtype float64
+        Weight of each class.
 
     See Also
     --------
     ClassBalancedWeigher : The weights alone.
+    PriorCorrectedClassifier : Probabilities for any frequencies of the classes.
     imblearn.ensemble.BalancedBaggingClassifier : Resamples in place of weighing.
 
     Notes
@@ -129,10 +136,15 @@ class ClassBalancedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator
                 "ClassBalancedClassifier requires y to be passed, but the target y is None."
             )
         y = as_labels(y)
-        weight = class_balanced_sample_weight(
-            y, beta=self.beta, normalize=self.normalize, sample_weight=sample_weight
-        )
+        if sample_weight is not None:
+            sample_weight = check_sample_weight(sample_weight, len(y))
+        weigher = ClassBalancedWeigher(self.beta, normalize=self.normalize)
+        weigher.fit(np.empty((len(y), 1)), y, sample_weight)  # of X it wants the length alone
+        weight = weigher.sample_weight(y)
+        if sample_weight is not None:
+            weight *= sample_weight
         self.estimator_ = fit_weighted(clone(self.estimator), X, y, weight)
+        self.class_count_, self.class_weight_ = weigher.class_count_, weigher.class_weight_
         return self
 
     @available_if(_estimator_has("predict"))
@@ -169,6 +181,34 @@ class ClassBalancedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator
         """
         check_is_fitted(self)
         return self.estimator_.predict_proba(X)
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_natural_proba(self, X):
+        """Predict probabilities for classes as frequent as in the training data.
+
+        They are those of ``predict_proba``, divided by the class weights.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Whatever the classifier takes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, for risks and expected counts; see
+            :class:`PriorCorrectedClassifier`.
+        """
+        check_is_fitted(self)
+        # A class whose samples all had weight 0 has none, and was not learned.
+        undo = np.divide(
+            1,
+            self.class_weight_,
+            where=self.class_weight_ > 0,
+            out=np.zeros_like(self.class_weight_),
+        )
+        p = proba_with_weights(self.estimator_, X) * undo
+        return p / p.sum(axis=1, keepdims=True)
 
     @available_if(_estimator_has("predict_log_proba"))
     def predict_log_proba(self, X):

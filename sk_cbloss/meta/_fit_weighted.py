@@ -51,7 +51,7 @@ def _not_reached(estimator, *, inside=False):
         # Only we know the name by which a Pipeline takes its last step's weights.
         return estimator if refuses is None and inside else refuses
     if isinstance(estimator, HAND_ON):
-        refusing = (_not_reached(inner, inside=True) for inner in _inner(estimator))
+        refusing = (_not_reached(inner, inside=True) for inner in inner_classifiers(estimator))
         return next((one for one in refusing if one is not None), None)
     return None if has_fit_parameter(estimator, "sample_weight") else estimator
 
@@ -64,7 +64,7 @@ def check_weighs_not_yet(estimator):
     found = [
         (name, off[0], parameters[name])
         for name, off in WEIGHING_PARAMETERS.items()
-        if name in parameters and not _is_one_of(parameters[name], off)
+        if name in parameters and not is_one_of(parameters[name], off)
     ]
     if beta := getattr(estimator, "_beta_in_use", 0):  # one of ours
         found = [("beta", 0, beta)]
@@ -75,14 +75,14 @@ def check_weighs_not_yet(estimator):
         )
     if isinstance(estimator, Pipeline):
         return check_weighs_not_yet(estimator.steps[-1][1])
-    inner = _inner(estimator)
+    inner = inner_classifiers(estimator)
     for one in inner:
         check_weighs_not_yet(one)
     ours = any(hasattr(final_estimator(one), "_beta_in_use") for one in inner)
     for name, values in _searched(parameters):
         last = name.rpartition("__")[2]
         off = (0,) if ours and last == "beta" else WEIGHING_PARAMETERS.get(last)
-        if off is not None and not all(_is_one_of(value, off) for value in values):
+        if off is not None and not all(is_one_of(value, off) for value in values):
             raise ValueError(
                 f"{type(estimator).__name__} must not search {name!r}, or classes are weighed "
                 f"twice: search beta of ClassBalancedClassifier, got {values!r}."
@@ -105,11 +105,11 @@ def final_estimator(estimator):
     return estimator
 
 
-def _is_one_of(value, values):
+def is_one_of(value, values):
     return isinstance(value, Number | str | None) and value in values
 
 
-def _inner(estimator):
+def inner_classifiers(estimator):
     """Return the classifiers inside a meta-estimator."""
     parameters = estimator.get_params(deep=False)
     inner = [parameters.get("estimator"), parameters.get("final_estimator")]

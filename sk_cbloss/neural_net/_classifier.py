@@ -849,12 +849,40 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         ndarray of shape (n_samples, n_classes)
             Probabilities for classes as frequent as their weighted counts, or
             all alike where the loss knows their frequencies. For those of the
-            training data, see ``criterion_.natural_proba``.
+            training data, see ``predict_natural_proba``.
         """
         check_is_fitted(self)
         if self._loss_owns_probabilities:
             return to_numpy(self.criterion_.predict_proba(self._logits(X)))
         return super().predict_proba(X)
+
+    def predict_natural_proba(self, X):
+        """Predict probabilities for classes as frequent as in the training data.
+
+        Weights, prior and focus are undone, as the loss knows best.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, for risks and expected counts.
+
+        Raises
+        ------
+        ValueError
+            If the loss has no way back, or is none of ours.
+        """
+        check_is_fitted(self)
+        if not self._loss_is_ours:
+            raise ValueError(
+                "predict_natural_proba must be asked of a net with a loss of sk_cbloss, got "
+                f"criterion={self.criterion!r}."
+            )
+        return to_numpy(self.criterion_.natural_proba(self._logits(X)))
 
     def predict_log_proba(self, X):
         """Predict the logarithm of the probabilities.

@@ -202,6 +202,7 @@ def test_compiled_in_one_graph(name, parameters):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")  # the compiler's own
 @pytest.mark.parametrize("name", ["softmax", "sigmoid", "focal", "softmax_focal", "ldam", "vs"])
 def test_compiled_by_the_default_compiler(name):
     logits, target = batch(n=300)

@@ -1,0 +1,192 @@
+"""MacroF1Classifier: the decision that macro-F1 asks for."""
+
+import numpy as np
+
+from sk_cbloss._validation import as_labels
+from sk_cbloss.meta._prior_corrected import PriorCorrectedClassifier
+from sk_cbloss.meta._scaled_proba import ProbaWrapper, fit_folds
+
+N_STEPS, STEP = 100, 0.1
+
+
+class MacroF1Classifier(ProbaWrapper):
+    r"""Decide by a classifier's probabilities so that macro-F1 is large.
+
+    Macro-F1, the mean of the classes' F1, asks that a rare class be found, and
+    also that it be not called in vain. What to decide then depends on how
+    often each class is decided for, and how well:
+
+    .. math:: \arg\max_c \frac{2 p_c - F_c}{r_c + s_c}
+
+    where :math:`F_c` is the class's F1, :math:`r_c` the share of samples for
+    which it is decided and :math:`s_c` the share that it has. These are found
+    from probabilities out of fold, step by step.
+
+    Parameters
+    ----------
+    estimator : classifier
+        A classifier with ``predict_proba``, weighted or not. One that is
+        fitted already goes into a :class:`sklearn.frozen.FrozenEstimator`; then
+        fit to data that it was not fitted to.
+    cv : int, cross-validation generator or iterable, default=5
+        The folds.
+
+    Attributes
+    ----------
+    f1_ : ndarray of shape (n_classes,)
+        F1 of each class out of fold, as in the decision.
+    share_ : ndarray of shape (n_classes,)
+        Sum of the shares that each class has and is decided for.
+    best_score_ : float
+        Macro-F1 out of fold.
+    estimator_ : classifier
+        The classifier, fitted to all data.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    class_count_ : ndarray of shape (n_classes,), dtype float64
+        Number of training samples of each class, or the sum of their weights.
+    class_weight_ : ndarray of shape (n_classes,), dtype float64
+        Weight of each class in the classifier's probabilities.
+    n_features_in_ : int
+        Number of features seen in fit, if the classifier has it.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen in fit, if the classifier has them.
+
+    See Also
+    --------
+    LogitAdjustedClassifier : The decision that balanced accuracy asks for.
+    sklearn.model_selection.TunedThresholdClassifierCV : Of two classes, for any score.
+
+    Notes
+    -----
+    The rule follows from the derivative of F1 by one more decision for a
+    class. There is no ``predict_proba``, whose largest would have to be the
+    decision; ``predict_natural_proba`` gives the probabilities.
+
+    References
+    ----------
+    Narasimhan, Ramaswamy, Saket and Agarwal, "Consistent Multiclass Algorithms
+    for Complex Performance Measures", ICML 2015 (plug-in rules of this kind).
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sk_cbloss import MacroF1Classifier, make_long_tailed_classification
+    >>> X, y = make_long_tailed_classification(2000, n_classes=5, random_state=0)
+    >>> model = MacroF1Classifier(LogisticRegression(max_iter=1000)).fit(X, y)
+    >>> model.f1_.shape
+    (5,)
+    """
+
+    def __init__(self, estimator, *, cv=5):
+        super().__init__(estimator)
+        self.cv = cv
+
+    def fit(self, X, y, sample_weight=None):
+        """Fit the classifier, and learn the decision out of fold.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
+            Whatever the classifier takes.
+        y : array-like of shape (n_samples,)
+            Class labels.
+        sample_weight : array-like of shape (n_samples,) or number, default=None
+            Weights that the samples have already. They reach the classifier;
+            F1 does not weigh.
+
+        Returns
+        -------
+        self : MacroF1Classifier
+            The fitted classifier.
+
+        Raises
+        ------
+        TypeError
+            If the classifier has no ``predict_proba``.
+        ValueError
+            If a parameter is invalid, or its weights cannot be undone.
+        """
+        super().fit(X, y, sample_weight)
+        y = as_labels(y)
+        p = np.zeros((len(y), len(self.classes_)))
+        left_out = []
+        natural = PriorCorrectedClassifier(self.estimator)
+        for model, X_left_out, rows in fit_folds(natural, X, y, sample_weight, self.cv):
+            columns = np.searchsorted(self.classes_, model.classes_)
+            p[np.ix_(rows, columns)] = model.predict_proba(X_left_out)
+            left_out.append(rows)
+        left_out = np.concatenate(left_out)
+        position = np.searchsorted(self.classes_, y[left_out])
+        p = p[left_out]
+        self.best_score_, self.f1_, self.share_ = _plug_in(p, position)
+        return self
+
+    def _factor(self, seen):
+        return 1 / self.class_weight_[seen]
+
+    def predict_natural_proba(self, X):
+        """Predict probabilities for classes as frequent as in the training data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Whatever the classifier takes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, whose largest is not always the decision.
+        """
+        return self._scaled_proba(X)
+
+    def decision_function(self, X):
+        """Return what one more decision for each class would add to its F1.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Whatever the classifier takes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes) or (n_samples,)
+            Scores; with two classes, the second class's minus the first's.
+        """
+        scores = self._scores(X)
+        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+
+    def predict(self, X):
+        """Predict the class that macro-F1 asks for.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Whatever the classifier takes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Predicted labels.
+        """
+        scores = self._scores(X)
+        return self.classes_[scores.argmax(axis=1)]
+
+    def _scores(self, X):
+        return (2 * self._scaled_proba(X) - self.f1_) / self.share_
+
+
+def _plug_in(p, position):
+    """Return macro-F1, and the F1 and shares by which it is decided."""
+    n_samples, n_classes = p.shape
+    true = np.bincount(position, minlength=n_classes) / n_samples
+    f1, decided = np.zeros(n_classes), true  # so it begins with balanced accuracy's decision
+    for _ in range(N_STEPS):
+        decision = ((2 * p - f1) / (decided + true)).argmax(axis=1)
+        hits = np.bincount(position[decision == position], minlength=n_classes) / n_samples
+        reached = np.bincount(decision, minlength=n_classes) / n_samples
+        used, reached_f1 = (f1, decided + true), 2 * hits / (reached + true)
+        # In small steps: a class that is decided for too often would next be left alone.
+        f1 = f1 + STEP * (reached_f1 - f1)
+        decided = decided + STEP * (reached - decided)
+    return reached_f1.mean(), *used

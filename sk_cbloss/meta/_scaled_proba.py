@@ -1,0 +1,195 @@
+"""The base of classifiers that change another one's probabilities, by a factor for each class."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.model_selection import check_cv
+from sklearn.utils import _safe_indexing, get_tags, indexable
+from sklearn.utils.validation import check_is_fitted
+
+from sk_cbloss._validation import as_labels, check_sample_weight
+from sk_cbloss.meta._fit_weighted import check_takes_sample_weight, fit_weighted
+from sk_cbloss.meta._natural import proba_with_weights, weights_within
+from sk_cbloss.weights import ClassBalancedWeigher
+
+
+class ProbaWrapper(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+    """Base of classifiers that decide in their own way by another one's probabilities.
+
+    Parameters
+    ----------
+    estimator : classifier
+        A classifier with ``predict_proba``.
+    """
+
+    def __init__(self, estimator):
+        self.estimator = estimator
+
+    def fit(self, X, y, sample_weight=None):
+        """Fit the classifier, and count the classes.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
+            Whatever the classifier takes.
+        y : array-like of shape (n_samples,)
+            Class labels. For a classifier in a FrozenEstimator, which is not
+            fitted again, those it was fitted to.
+        sample_weight : array-like of shape (n_samples,) or number, default=None
+            Weights that the samples have already.
+
+        Returns
+        -------
+        self : object
+            The fitted classifier.
+
+        Raises
+        ------
+        TypeError
+            If the classifier has no ``predict_proba``.
+        ValueError
+            If a parameter is invalid, or its weights cannot be undone.
+        """
+        self._check_parameters()
+        if not hasattr(self.estimator, "predict_proba"):
+            raise TypeError(f"estimator must have predict_proba, got {self.estimator!r}.")
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
+            )
+        y = as_labels(y)
+        estimator = clone(self.estimator)
+        if sample_weight is None:
+            estimator.fit(X, y)
+        else:
+            sample_weight = check_sample_weight(sample_weight, len(y))
+            check_takes_sample_weight(estimator)
+            fit_weighted(estimator, X, y, sample_weight)
+        self.estimator_ = estimator
+        self._learn(y, sample_weight)
+        return self
+
+    def _learn(self, y, sample_weight=None):
+        counter = ClassBalancedWeigher(0).fit(np.empty((len(y), 1)), y, sample_weight)
+        self.classes_ = self.estimator_.classes_
+        if not np.array_equal(self.classes_, counter.classes_):
+            raise ValueError(
+                f"y must hold the classes of the fitted estimator, {self.classes_.tolist()}, "
+                f"got {counter.classes_.tolist()}."
+            )
+        self.class_count_ = counter.class_count_
+        self.class_weight_ = weights_within(self.estimator_, y)
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self.estimator_, name):
+                setattr(self, name, getattr(self.estimator_, name))
+
+    def _check_parameters(self):
+        """Raise a ValueError if a parameter is invalid."""
+
+    def _factor(self, seen):
+        """Return by what the probability of each class that was seen is multiplied."""
+        raise NotImplementedError
+
+    def _scaled_proba(self, X):
+        check_is_fitted(self)
+        seen = self.class_count_ > 0
+        factor = np.zeros(len(self.classes_))  # without samples of any weight, a class is not
+        factor[seen] = self._factor(seen)
+        p = proba_with_weights(self.estimator_, X) * factor
+        return p / p.sum(axis=1, keepdims=True)
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "class_count_")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.input_tags = inner.input_tags
+        tags.classifier_tags = inner.classifier_tags
+        tags.array_api_support = False
+        tags.non_deterministic = inner.non_deterministic
+        return tags
+
+
+class ScaledProbaClassifier(ProbaWrapper):
+    """Base of classifiers that multiply another one's probabilities, by class.
+
+    Parameters
+    ----------
+    estimator : classifier
+        A classifier with ``predict_proba``.
+    """
+
+    def predict_proba(self, X):
+        """Predict the probabilities, with the classes' factors.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Whatever the classifier takes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities.
+        """
+        return self._scaled_proba(X)
+
+    def predict_log_proba(self, X):
+        """Predict the logarithms of the probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Whatever the classifier takes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Logarithms of what ``predict_proba`` gives.
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def predict(self, X):
+        """Predict the class of the largest probability.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Whatever the classifier takes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Predicted labels.
+        """
+        p = self.predict_proba(X)
+        return self.classes_[p.argmax(axis=1)]
+
+
+def fit_folds(model, X, y, sample_weight, cv):
+    """Yield, for each fold, a copy of the model fitted to the rest, and what was left out.
+
+    Parameters
+    ----------
+    model : ProbaWrapper
+        What to fit.
+    X, y, sample_weight : array-likes of the same length, or sample_weight=None
+        The data; y is an ndarray.
+    cv : int, cross-validation generator or iterable
+        The folds.
+
+    Yields
+    ------
+    model : ProbaWrapper
+        The fitted copy.
+    X : same type as X
+        Features of the samples left out.
+    rows : ndarray
+        Their positions.
+    """
+    X, sample_weight = indexable(X, sample_weight)
+    for train, rows in check_cv(cv, y, classifier=True).split(X, y):
+        weight = None if sample_weight is None else _safe_indexing(sample_weight, train)
+        fitted = clone(model).fit(_safe_indexing(X, train), y[train], weight)
+        yield fitted, _safe_indexing(X, rows), rows

@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score, make_scorer
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.svm import LinearSVC
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sk_cbloss import (
+    ClassBalancedClassifier,
+    LogitAdjustedClassifier,
+    LogitAdjustedClassifierCV,
+    load_digits_lt,
+)
+
+X, Y = load_digits_lt(return_X_y=True)
+X = X / 16
+TAUS = [0, 0.5, 1, 1.5]
+
+
+class Counting(LogisticRegression):
+    """Count the fits of all copies."""
+
+    n_fits = 0
+
+    def fit(self, X, y, sample_weight=None):
+        Counting.n_fits += 1
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.mark.parametrize("scoring", ["balanced_accuracy", "f1_macro", "neg_log_loss"])
+@pytest.mark.parametrize("beta", [0, 0.99])
+def test_it_is_the_grid_search_without_its_fits(scoring, beta):
+    estimator = ClassBalancedClassifier(Counting(max_iter=1000), beta=beta)
+    folds = StratifiedKFold(3)
+    Counting.n_fits = 0
+    model = LogitAdjustedClassifierCV(
+        estimator, taus=TAUS, prior_betas=[0.9, 1], scoring=scoring, cv=folds
+    ).fit(X, Y)
+    assert Counting.n_fits == 4
+    search = GridSearchCV(
+        LogitAdjustedClassifier(estimator),
+        {"prior_beta": [0.9, 1], "tau": TAUS},
+        scoring=scoring,
+        cv=folds,
+    ).fit(X, Y)
+    for key in ("mean_test_score", "std_test_score", "split2_test_score"):
+        np.testing.assert_allclose(model.cv_results_[key], search.cv_results_[key], rtol=1e-9)
+    assert {"tau": model.tau_, "prior_beta": model.prior_beta_} == search.best_params_
+    assert model.best_score_ == pytest.approx(search.best_score_)
+    assert model.cv_results_["rank_test_score"][model.cv_results_["param_tau"] == 0].shape == (2,)
+    np.testing.assert_array_equal(model.predict(X), search.predict(X))
+    np.testing.assert_allclose(model.predict_proba(X), search.predict_proba(X), rtol=1e-9)
+
+
+def test_it_gains_where_the_test_part_is_balanced():
+    X_test, y_test = load_digits_lt("test", return_X_y=True)
+    plain = LogisticRegression(max_iter=1000).fit(X, Y)
+    adjusted = LogitAdjustedClassifierCV(plain).fit(X, Y)
+    scores = [balanced_accuracy_score(y_test, m.predict(X_test / 16)) for m in (adjusted, plain)]
+    assert adjusted.tau_ > 0
+    assert scores[0] > scores[1] + 0.02
+
+
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+def test_a_fold_without_the_rarest_class():
+    y = np.where(np.arange(len(Y)) == 5, "rarest", Y.astype(str))
+    model = LogitAdjustedClassifierCV(LogisticRegression(max_iter=1000), cv=2, taus=[0, 1])
+    with pytest.warns(UserWarning, match="The least populated class"):
+        model.fit(X, y)
+    assert model.predict_proba(X).shape == (len(X), 11)
+
+
+def test_own_weights_and_scorers():
+    own = np.random.default_rng(0).uniform(0.5, 2, len(Y))
+    scorer = make_scorer(balanced_accuracy_score, adjusted=True)
+    model = LogitAdjustedClassifierCV(LogisticRegression(max_iter=1000), scoring=scorer, cv=2)
+    model.fit(X, Y, sample_weight=own.tolist())
+    np.testing.assert_allclose(model.class_count_.sum(), own.sum())
+
+
+def test_a_frozen_classifier_is_not_fitted_again():
+    Counting.n_fits = 0
+    frozen = FrozenEstimator(Counting(max_iter=1000).fit(X, Y))
+    LogitAdjustedClassifierCV(frozen, cv=2).fit(X, Y)
+    assert Counting.n_fits == 1
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"taus": []}, r"taus must list at least one number, got \[\]"),
+        ({"taus": 1}, "taus must list at least one number, got 1"),
+        ({"taus": [-1]}, "taus must be a finite number >= 0, got -1"),
+        ({"prior_betas": [2]}, r"prior_betas must be a number in \[0, 1\], got 2"),
+    ],
+)
+def test_bad_values(parameters, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        LogitAdjustedClassifierCV(LogisticRegression(), **parameters).fit(X, Y)
+
+
+def test_a_classifier_without_probabilities():
+    with pytest.raises(TypeError, match="^estimator must have predict_proba, got LinearSVC"):
+        LogitAdjustedClassifierCV(LinearSVC()).fit(X, Y)
+
+
+def test_clone():
+    model = LogitAdjustedClassifierCV(LogisticRegression(), taus=(1,), cv=2)
+    assert clone(model).get_params()["taus"] == (1,)
+
+
+@parametrize_with_checks(
+    [LogitAdjustedClassifierCV(LogisticRegression(), cv=2)],
+)
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)

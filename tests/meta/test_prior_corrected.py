@@ -1,0 +1,342 @@
+"""Probabilities for other frequencies of the classes, and decisions by them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.pipeline
+import torch
+from imblearn.over_sampling import SMOTE, RandomOverSampler
+from imblearn.pipeline import make_pipeline as make_resampling_pipeline
+from imblearn.under_sampling import RandomUnderSampler
+from sklearn.calibration import CalibratedClassifierCV, CalibrationDisplay
+from sklearn.ensemble import VotingClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.naive_bayes import GaussianNB
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sk_cbloss import (
+    CBNeuralNetClassifier,
+    ClassBalancedClassifier,
+    ClassBalancedSampler,
+    ClassBalancedWeigher,
+    LogitAdjustedClassifier,
+    PriorCorrectedClassifier,
+)
+from sk_cbloss.pipeline import make_pipeline
+
+SHARE = np.array([0.8, 0.15, 0.05])
+
+
+def cells(n=3000, share=SHARE, seed=0):
+    """Return samples in four cells, among which classes are mixed in known ways."""
+    rng = np.random.default_rng(seed)
+    y = rng.choice(3, size=n, p=share)
+    within = np.array([[0.4, 0.3, 0.2, 0.1], [0.1, 0.5, 0.2, 0.2], [0.2, 0.1, 0.1, 0.6]])
+    X = (rng.uniform(size=(n, 1)) > within[y].cumsum(axis=1)).sum(axis=1, keepdims=True)
+    return X.astype(float), np.array(["a", "b", "c"])[y]
+
+
+@pytest.fixture
+def data():
+    return cells()
+
+
+@pytest.fixture
+def shares(data):
+    """Return the natural probabilities of the cells' samples: the classes' shares in them."""
+    return DecisionTreeClassifier().fit(*data).predict_proba(data[0])
+
+
+def tree(**parameters):
+    return DecisionTreeClassifier(random_state=0, **parameters)
+
+
+WEIGHTED = {
+    "plain": tree(),
+    "meta": ClassBalancedClassifier(tree(), beta=0.999),
+    "meta around a pipeline": ClassBalancedClassifier(
+        sklearn.pipeline.make_pipeline(StandardScaler(), tree()), beta=1
+    ),
+    "weigher": make_pipeline(StandardScaler(), ClassBalancedWeigher(0.999), tree()),
+    "pipeline": sklearn.pipeline.make_pipeline(
+        "passthrough", StandardScaler(), ClassBalancedClassifier(tree(), beta=0.999)
+    ),
+    "balanced": tree(class_weight="balanced"),
+    "dict": tree(class_weight={"a": 0.1, "b": 3, "c": 2}),
+    "search": GridSearchCV(ClassBalancedClassifier(tree()), {"beta": [0.999, 1]}, cv=2),
+}
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_natural_probabilities_of_weighted_classifiers(data, shares, name, frozen):
+    """A tree's leaf holds weighted shares; undone, they are the natural ones to the last digit."""
+    X, y = data
+    estimator = WEIGHTED[name]
+    if frozen:
+        estimator = FrozenEstimator(sklearn.clone(estimator).fit(X, y))
+    natural = PriorCorrectedClassifier(estimator).fit(X, y)
+    np.testing.assert_allclose(natural.predict_proba(X), shares, rtol=1e-12)
+    if name != "plain":
+        assert abs(natural.estimator_.predict_proba(X) - shares).max() > 0.1
+    if hasattr(estimator, "predict_natural_proba"):
+        p = natural.estimator_.predict_natural_proba(X)
+        np.testing.assert_allclose(p, shares, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        ClassBalancedSampler(1, sampling_strategy=20.0, random_state=0),
+        RandomOverSampler(random_state=0),
+        RandomUnderSampler(random_state=0),
+    ],
+)
+def test_samplers_are_undone(data, shares, sampler):
+    X, y = data
+    model = make_resampling_pipeline(FunctionTransformer(), sampler, tree())
+    natural = PriorCorrectedClassifier(model).fit(X, y)
+    assert abs(natural.estimator_.predict_proba(X) - shares).max() > 0.3
+    assert abs(natural.predict_proba(X) - shares).max() < 0.1
+
+
+def test_own_weights_are_part_of_the_data(data):
+    X, y = data
+    own = np.random.default_rng(1).uniform(0.5, 2, len(y))
+    natural = PriorCorrectedClassifier(WEIGHTED["meta"]).fit(X, y, sample_weight=own)
+    expected = tree().fit(X, y, sample_weight=own).predict_proba(X)
+    np.testing.assert_allclose(natural.predict_proba(X), expected, rtol=1e-12)
+    np.testing.assert_allclose(natural.class_count_.sum(), own.sum())
+
+
+@pytest.mark.parametrize("loss", ["softmax", "focal", "logit_adjusted"])
+def test_a_net_knows_its_own_way_back(data, loss):
+    X, y = data
+    net = CBNeuralNetClassifier(loss=loss, beta=0.99, max_epochs=3, random_state=0)
+    natural = PriorCorrectedClassifier(net).fit(X.astype("float32"), y)
+    fitted = natural.estimator_
+    logits = fitted.forward(X.astype("float32"))
+    expected = fitted.criterion_.natural_proba(logits).numpy()
+    np.testing.assert_allclose(natural.predict_proba(X.astype("float32")), expected, rtol=1e-5)
+    np.testing.assert_array_equal(fitted.predict_natural_proba(X.astype("float32")), expected)
+    wrapped = ClassBalancedClassifier(
+        CBNeuralNetClassifier(loss=loss, beta=0, max_epochs=3, random_state=0), beta=0.99
+    ).fit(X.astype("float32"), y)
+    p = wrapped.estimator_.predict_natural_proba(X.astype("float32")) / wrapped.class_weight_
+    p /= p.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(wrapped.predict_natural_proba(X.astype("float32")), p, rtol=1e-5)
+
+
+def test_a_net_with_a_loss_of_others_has_none(data):
+    X, y = data
+    net = CBNeuralNetClassifier(criterion=torch.nn.CrossEntropyLoss, max_epochs=1)
+    with pytest.raises(ValueError, match="^predict_natural_proba must be asked of a net with"):
+        net.fit(X.astype("float32"), y).predict_natural_proba(X.astype("float32"))
+
+
+@pytest.mark.parametrize(
+    ("target", "prior"),
+    [
+        ("uniform", [1 / 3, 1 / 3, 1 / 3]),
+        ([0.2, 0.3, 0.5], [0.2, 0.3, 0.5]),
+        ({"c": 0.5, "a": 0.2, "b": 0.3}, [0.2, 0.3, 0.5]),
+        (pd.Series({"b": 0.3, "a": 0.2, "c": 0.5}).to_dict(), [0.2, 0.3, 0.5]),
+    ],
+)
+@pytest.mark.parametrize("name", ["plain", "meta", "balanced"])
+def test_other_worlds(data, shares, target, prior, name):
+    """By Bayes' rule: the natural posterior times the ratio of the frequencies."""
+    X, y = data
+    model = PriorCorrectedClassifier(WEIGHTED[name], target_prior=target).fit(X, y)
+    np.testing.assert_allclose(model.target_prior_, prior)
+    expected = shares * prior / (np.unique(y, return_counts=True)[1] / len(y))
+    expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(model.predict_proba(X), expected, rtol=1e-12)
+    np.testing.assert_array_equal(model.predict(X), model.classes_[expected.argmax(axis=1)])
+    np.testing.assert_allclose(np.exp(model.predict_log_proba(X)), expected)
+
+
+def test_the_prior_of_unlabelled_data():
+    """Classes look as before; only their frequencies are others."""
+    X, y = cells(20_000)
+    there = np.array([0.3, 0.3, 0.4])
+    X_there, y_there = cells(20_000, there, seed=1)
+    model = PriorCorrectedClassifier(WEIGHTED["meta"], target_prior="estimate").fit(X, y)
+    with pytest.raises(NotFittedError, match=r"call estimate_prior\(X\) before predictions"):
+        model.predict(X)
+    assert model.estimate_prior(X_there) is model
+    np.testing.assert_allclose(model.target_prior_, there, atol=0.03)
+    natural = PriorCorrectedClassifier(WEIGHTED["meta"]).fit(X, y)
+    losses = [log_loss(y_there, m.predict_proba(X_there)) for m in (model, natural)]
+    assert losses[0] < 0.8 * losses[1]
+    model.estimate_prior(X)
+    np.testing.assert_allclose(model.target_prior_, SHARE, atol=0.02)
+
+
+def test_the_right_target_is_that_of_the_test_data(data):
+    X, y = cells(20_000)
+    for share, best in ((SHARE, "natural"), ([1 / 3, 1 / 3, 1 / 3], "uniform")):
+        X_test, y_test = cells(20_000, share, seed=2)
+        losses = {
+            target: log_loss(
+                y_test,
+                PriorCorrectedClassifier(WEIGHTED["meta"], target_prior=target)
+                .fit(X, y)
+                .predict_proba(X_test),
+            )
+            for target in ("natural", "uniform")
+        }
+        assert min(losses, key=losses.get) == best
+
+
+def test_in_scorers_and_displays(data):
+    X, y = data
+    corrected = PriorCorrectedClassifier(WEIGHTED["meta"])
+    scores = [
+        cross_val_score(model, X, y, scoring="neg_log_loss", cv=3, error_score="raise").mean()
+        for model in (corrected, WEIGHTED["meta"])
+    ]
+    assert scores[0] > scores[1]
+    two = y != "b"
+    model = corrected.fit(X[two], y[two])
+    display = CalibrationDisplay.from_estimator(model, X[two], y[two], pos_label="c")
+    np.testing.assert_allclose(display.prob_true, display.prob_pred, atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "error", "message"),
+    [
+        (LinearSVC(), TypeError, "estimator must have predict_proba, got LinearSVC"),
+        (
+            VotingClassifier([("balanced", tree(class_weight="balanced"))], voting="soft"),
+            ValueError,
+            "estimator must weigh classes in a way that can be undone, got class_weight='bal",
+        ),
+        (
+            make_resampling_pipeline(SMOTE(random_state=0), GaussianNB()),
+            ValueError,
+            "estimator must hold only samplers that tell which samples they drew .* got SMOTE",
+        ),
+    ],
+)
+def test_what_cannot_be_undone(estimator, error, message):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 2)), np.repeat(["a", "b"], [45, 15])
+    with pytest.raises(error, match=f"^{message}"):
+        PriorCorrectedClassifier(estimator).fit(X, y)
+
+
+def test_calibrators_that_see_no_weights_are_natural_already(data, shares):
+    X, y = data
+    model = CalibratedClassifierCV(WEIGHTED["meta"], method="isotonic", cv=5)
+    natural = PriorCorrectedClassifier(model).fit(X, y)
+    assert (natural.class_weight_ == 1).all()
+    assert abs(natural.predict_proba(X) - shares).max() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("test", "target_prior must be 'natural', 'uniform', 'estimate', an array or a mapping"),
+        (None, "target_prior must be 'natural'"),
+        ([0.5, 0.5], "target_prior must have a frequency for each of the 3 classes"),
+        ([0.5, 0.4, 0.2], "target_prior must hold numbers >= 0 that sum to 1, got"),
+        ([1.5, -0.4, -0.1], "target_prior must hold numbers >= 0 that sum to 1, got"),
+        (
+            {"a": 0.5, "b": 0.5},
+            r"target_prior must have a frequency for each of \['a', 'b', 'c'\]",
+        ),
+        (["x", "y", "z"], "target_prior must have a frequency for each of the 3 classes"),
+    ],
+)
+def test_bad_targets(data, target, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        PriorCorrectedClassifier(tree(), target_prior=target).fit(*data)
+
+
+def test_only_an_estimated_prior_can_be_estimated(data):
+    model = PriorCorrectedClassifier(tree()).fit(*data)
+    with pytest.raises(ValueError, match="^target_prior must be 'estimate' for estimate_prior"):
+        model.estimate_prior(data[0])
+
+
+def test_other_labels_than_the_fitted_ones(data):
+    X, y = data
+    frozen = FrozenEstimator(tree().fit(X, y))
+    with pytest.raises(ValueError, match="^y must hold the classes of the fitted estimator"):
+        PriorCorrectedClassifier(frozen).fit(X, np.where(y == "c", "b", y))
+
+
+# ---------------------------------------------------------------------- logit adjustment
+
+
+@pytest.mark.parametrize("prior_beta", [1, 0.99])
+def test_whatever_the_weights_the_decision_is_the_same(data, prior_beta):
+    """The prior of a weighted classifier is the weighted one, so nothing is corrected twice."""
+    X, y = data
+    plain = LogitAdjustedClassifier(tree(), prior_beta=prior_beta).fit(X, y).predict_proba(X)
+    for name in WEIGHTED:
+        model = LogitAdjustedClassifier(WEIGHTED[name], prior_beta=prior_beta).fit(X, y)
+        np.testing.assert_allclose(model.predict_proba(X), plain, rtol=1e-10)
+
+
+@pytest.mark.parametrize("tau", [0, 0.5, 1, 2])
+def test_the_published_formula(data, shares, tau):
+    X, y = data
+    prior = np.unique(y, return_counts=True)[1] / len(y)
+    expected = shares * prior**-tau
+    expected /= expected.sum(axis=1, keepdims=True)
+    model = LogitAdjustedClassifier(tree(), tau=tau).fit(X, y)
+    np.testing.assert_allclose(model.predict_proba(X), expected, rtol=1e-12)
+
+
+def test_effective_prior(data, shares):
+    X, y = data
+    count = np.unique(y, return_counts=True)[1]
+    expected = shares / (1 - 0.999**count)
+    expected /= expected.sum(axis=1, keepdims=True)
+    model = LogitAdjustedClassifier(tree(), prior_beta=0.999).fit(X, y)
+    np.testing.assert_allclose(model.predict_proba(X), expected, rtol=1e-12)
+    weighted = ClassBalancedClassifier(tree(), beta=0.999).fit(X, y)
+    np.testing.assert_array_equal(model.predict(X), weighted.predict(X))
+
+
+def test_parameters_are_searched_without_another_fit_of_a_frozen_classifier(data):
+    X, y = data
+    frozen = FrozenEstimator(tree().fit(X, y))
+    search = GridSearchCV(
+        LogitAdjustedClassifier(frozen), {"tau": [0, 1]}, scoring="balanced_accuracy"
+    ).fit(X, y)
+    assert search.best_params_ == {"tau": 1}
+    assert search.best_estimator_.estimator_.estimator is frozen.estimator
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"tau": -1}, "tau must be a finite number >= 0, got -1"),
+        ({"prior_beta": 2}, r"prior_beta must be a number in \[0, 1\], got 2"),
+    ],
+)
+def test_bad_adjustments(data, parameters, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        LogitAdjustedClassifier(tree(), **parameters).fit(*data)
+
+
+@parametrize_with_checks(
+    [
+        PriorCorrectedClassifier(LogisticRegression()),
+        PriorCorrectedClassifier(ClassBalancedClassifier(LogisticRegression())),
+        LogitAdjustedClassifier(LogisticRegression()),
+        LogitAdjustedClassifier(ClassBalancedClassifier(LogisticRegression())),
+    ]
+)
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
