@@ -20,7 +20,11 @@ from .meta import LogitAdjustedClassifier as LogitAdjustedClassifier
 from .meta import LogitAdjustedClassifierCV as LogitAdjustedClassifierCV
 from .meta import MacroF1Classifier as MacroF1Classifier
 from .meta import PriorCorrectedClassifier as PriorCorrectedClassifier
+from .metrics import classwise_brier_score_loss as classwise_brier_score_loss
+from .metrics import classwise_calibration_error as classwise_calibration_error
+from .metrics import make_shot_scorer as make_shot_scorer
 from .metrics import shot_recall_score as shot_recall_score
+from .metrics import worst_class_recall_score as worst_class_recall_score
 from .neural_net import CBNeuralNetClassifier as CBNeuralNetClassifier
 from .sampling import ClassBalancedSampler as ClassBalancedSampler
 from .weights import ClassBalancedWeigher as ClassBalancedWeigher

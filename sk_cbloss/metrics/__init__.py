@@ -1,10 +1,17 @@
 """Metrics for long tails that scikit-learn and imbalanced-learn do not have.
 
->>> from sklearn.metrics import make_scorer
->>> from sk_cbloss.metrics import shot_recall_score
->>> few_shot = make_scorer(shot_recall_score, class_count={0: 900, 1: 9}, shot="few")
+>>> from sk_cbloss.metrics import make_shot_scorer
+>>> few_shot = make_shot_scorer(["cat"] * 900 + ["yak"] * 9, shot="few")
 """
 
-from sk_cbloss.metrics._shot_recall import shot_recall_score
+from sk_cbloss.metrics._classwise import classwise_brier_score_loss, classwise_calibration_error
+from sk_cbloss.metrics._shot_recall import make_shot_scorer, shot_recall_score
+from sk_cbloss.metrics._worst_class import worst_class_recall_score
 
-__all__ = ["shot_recall_score"]
+__all__ = [
+    "classwise_brier_score_loss",
+    "classwise_calibration_error",
+    "make_shot_scorer",
+    "shot_recall_score",
+    "worst_class_recall_score",
+]

@@ -1,9 +1,10 @@
 """Recall by how many training samples the classes have."""
 
 import numpy as np
-from sklearn.metrics import recall_score
+from sklearn.metrics import make_scorer, recall_score
 from sklearn.utils.multiclass import unique_labels
 
+from sk_cbloss._labels import read_labels
 from sk_cbloss._validation import check_class_count
 
 SHOTS = ("many", "medium", "few")
@@ -84,6 +85,52 @@ def shot_recall_score(
     groups = {"many": many, "medium": ~few & ~many, "few": few}
     scores = {name: _mean(recall[group]) for name, group in groups.items()}
     return scores if shot is None else scores[shot]
+
+
+def make_shot_scorer(y, *, shot, thresholds=(20, 100)):
+    """Make a scorer of shot_recall_score, for searches and cross-validation.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels of the training data, by which the classes are grouped. In a
+        search they are those of all folds, so that each has the same groups.
+    shot : {"many", "medium", "few"}
+        The group to score.
+    thresholds : (float, float), default=(20, 100)
+        See :func:`shot_recall_score`.
+
+    Returns
+    -------
+    callable
+        A scorer, with the signature ``scorer(estimator, X, y)``. NaN for data
+        without a class of the group.
+
+    Raises
+    ------
+    ValueError
+        If shot or thresholds is invalid.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sk_cbloss import ClassBalancedClassifier, load_digits_lt, make_shot_scorer
+    >>> X, y = load_digits_lt(return_X_y=True)
+    >>> scoring = {shot: make_shot_scorer(y, shot=shot) for shot in ("many", "few")}
+    >>> model = ClassBalancedClassifier(LogisticRegression(max_iter=1000))
+    >>> search = GridSearchCV(model, {"beta": [0, 0.99]}, scoring=scoring, refit="few", cv=3)
+    >>> search.fit(X, y).best_params_
+    {'beta': 0.99}
+    """
+    if shot not in SHOTS:
+        raise ValueError(f"shot must be 'many', 'medium' or 'few', got {shot!r}.")
+    _check_thresholds(thresholds)
+    classes, _, count = read_labels(y).encode()
+    class_count = dict(zip(classes.tolist(), count.tolist(), strict=True))
+    return make_scorer(
+        shot_recall_score, class_count=class_count, shot=shot, thresholds=thresholds
+    )
 
 
 def _check_thresholds(thresholds):

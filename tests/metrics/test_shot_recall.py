@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, make_scorer, recall_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
-from sk_cbloss import load_digits_lt, shot_recall_score
+from sk_cbloss import load_digits_lt, make_shot_scorer, shot_recall_score
 
 COUNT = {"a": 500, "b": 101, "c": 100, "d": 20, "e": 19, "f": 1}
 Y_TRUE = list("aaaabbccddeeff")
@@ -284,3 +284,30 @@ def test_labels_of_another_kind_than_the_counts_are_unknown():
 def test_y_true_and_y_pred_of_different_lengths_are_refused():
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         shot_recall_score(["a", "b"], ["a"], class_count=COUNT)
+
+
+# ---------------------------------------------------------------------------------- the scorer
+
+
+@pytest.mark.parametrize("shot", ["many", "medium", "few"])
+def test_the_scorer_groups_by_the_labels_it_was_made_of(shot):
+    X, y = load_digits_lt(return_X_y=True)
+    model = LogisticRegression(max_iter=1000).fit(X, y)
+    X_test, y_test = load_digits_lt("test", return_X_y=True)
+    expected = shot_recall_score(y_test, model.predict(X_test), class_count=Counter(y), shot=shot)
+    assert make_shot_scorer(y, shot=shot)(model, X_test, y_test) == expected
+    assert make_shot_scorer(pd.Series(y), shot=shot)(model, X_test, y_test) == expected
+
+
+def test_thresholds_of_the_scorer():
+    X, y = load_digits_lt(return_X_y=True)
+    model = LogisticRegression(max_iter=1000).fit(X, y)
+    scorer = make_shot_scorer(y, shot="few", thresholds=(1000, 1000))
+    assert scorer(model, X, y) == balanced_accuracy_score(y, model.predict(X))
+
+
+def test_bad_parameters_of_the_scorer():
+    with pytest.raises(ValueError, match="^shot must be 'many', 'medium' or 'few', got 'all'"):
+        make_shot_scorer([0, 1], shot="all")
+    with pytest.raises(ValueError, match="^thresholds must be"):
+        make_shot_scorer([0, 1], shot="few", thresholds=5)

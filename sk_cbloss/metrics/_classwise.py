@@ -1,0 +1,170 @@
+"""How good each class's probabilities are."""
+
+import numpy as np
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import unique_labels
+
+from sk_cbloss._validation import check_integer, check_sample_weight
+
+AVERAGES = ("macro", None)
+
+
+def classwise_calibration_error(
+    y_true,
+    y_proba,
+    *,
+    labels=None,
+    n_bins=15,
+    strategy="uniform",
+    average="macro",
+    sample_weight=None,
+):
+    r"""Calibration error of each class's probabilities, one class against the rest.
+
+    .. math:: \mathrm{ECE}_c = \sum_b \frac{n_b}{N}
+              \left| \overline{[y = c]}_b - \overline{p_c}_b \right|
+
+    over bins b of the class's probability. The usual calibration error looks
+    at the largest probability only, which on a long tail is nearly always that
+    of a common class; this one sees rare classes as well.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        True labels.
+    y_proba : array-like of shape (n_samples, n_classes) or (n_samples,)
+        Probabilities; with two classes, those of the second class will do.
+    labels : array-like of shape (n_classes,), default=None
+        The labels of the columns; None takes those of y_true, sorted.
+    n_bins : int, default=15
+        Number of bins.
+    strategy : {"uniform", "quantile"}, default="uniform"
+        Bins of the same width, or with the same number of samples.
+    average : {"macro"} or None, default="macro"
+        "macro" is the mean over the classes, None gives all of them.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the samples.
+
+    Returns
+    -------
+    float or ndarray of shape (n_classes,)
+        The errors, from 0, which is best, to 1.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is invalid, or shapes do not fit together.
+
+    See Also
+    --------
+    sklearn.calibration.CalibrationDisplay : Shows it for one class.
+    PriorCorrectedClassifier : Makes it small for weighted classifiers.
+
+    References
+    ----------
+    Kull, Perello-Nieto, Kangsepp, Silva Filho, Song and Flach, "Beyond
+    Temperature Scaling: Obtaining Well-Calibrated Multiclass Probabilities with
+    Dirichlet Calibration", NeurIPS 2019, section 2.
+
+    Examples
+    --------
+    >>> from sk_cbloss import classwise_calibration_error
+    >>> y_true = ["common"] * 9 + ["rare"]
+    >>> round(classwise_calibration_error(y_true, [[0.9, 0.1]] * 10), 3)
+    0.0
+    >>> round(classwise_calibration_error(y_true, [[0.5, 0.5]] * 10), 3)
+    0.4
+    """
+    n_bins = check_integer(n_bins, "n_bins", minimum=1)
+    if strategy not in ("uniform", "quantile"):
+        raise ValueError(f"strategy must be 'uniform' or 'quantile', got {strategy!r}.")
+    hit, p, weight = _check(y_true, y_proba, labels, average, sample_weight)
+    errors = np.empty(p.shape[1])
+    for c in range(p.shape[1]):
+        edges = np.linspace(0, 1, n_bins + 1)
+        if strategy == "quantile":
+            edges = np.quantile(p[:, c], edges)
+        bins = np.searchsorted(edges[1:-1], p[:, c])
+        gap = np.bincount(bins, weight * (hit[:, c] - p[:, c]), minlength=n_bins)
+        errors[c] = np.abs(gap).sum()
+    return errors if average is None else float(errors.mean())
+
+
+def classwise_brier_score_loss(
+    y_true, y_proba, *, labels=None, average="macro", sample_weight=None
+):
+    r"""Brier score of each class's probabilities, one class against the rest.
+
+    .. math:: \mathrm{BS}_c = \frac{1}{N} \sum_i (p_{ic} - [y_i = c])^2
+
+    Their sum is the Brier score of all classes.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        True labels.
+    y_proba : array-like of shape (n_samples, n_classes) or (n_samples,)
+        Probabilities; with two classes, those of the second class will do.
+    labels : array-like of shape (n_classes,), default=None
+        The labels of the columns; None takes those of y_true, sorted.
+    average : {"macro"} or None, default="macro"
+        "macro" is the mean over the classes, None gives all of them.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the samples.
+
+    Returns
+    -------
+    float or ndarray of shape (n_classes,)
+        The scores, from 0, which is best, to 1.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is invalid, or shapes do not fit together.
+
+    See Also
+    --------
+    sklearn.metrics.brier_score_loss : Of two classes.
+
+    References
+    ----------
+    Brier, "Verification of Forecasts Expressed in Terms of Probability",
+    Monthly Weather Review 1950.
+
+    Examples
+    --------
+    >>> from sk_cbloss import classwise_brier_score_loss
+    >>> y_true = ["common"] * 9 + ["rare"]
+    >>> classwise_brier_score_loss(y_true, [[0.9, 0.1]] * 10, average=None).round(3)
+    array([0.09, 0.09])
+    """
+    hit, p, weight = _check(y_true, y_proba, labels, average, sample_weight)
+    scores = weight @ (p - hit) ** 2
+    return scores if average is None else float(scores.mean())
+
+
+def _check(y_true, y_proba, labels, average, sample_weight):
+    """Return hits and probabilities of shape (n_samples, n_classes), and weights that sum to 1."""
+    if average not in AVERAGES:
+        raise ValueError(f"average must be 'macro' or None, got {average!r}.")
+    y_true = column_or_1d(y_true)
+    p = check_array(y_proba, ensure_2d=False, dtype=np.float64, input_name="y_proba")
+    check_consistent_length(y_true, p)
+    if p.ndim == 1 or p.shape[1] == 1:
+        p = np.column_stack([1 - p.ravel(), p.ravel()])
+    labels = unique_labels(y_true) if labels is None else np.asarray(labels)
+    if labels.shape != p.shape[1:]:
+        raise ValueError(
+            f"y_proba must have a column for each of the {len(labels)} labels, got "
+            f"{p.shape[1]}; name them by labels."
+        )
+    if p.min() < 0 or p.max() > 1 or not np.allclose(p.sum(axis=1), 1, atol=1e-4):
+        raise ValueError("y_proba must hold probabilities that sum to 1 in every row.")
+    unknown = ~np.isin(y_true, labels)
+    if unknown.any():
+        first = y_true[unknown].tolist()[0]
+        raise ValueError(f"labels must hold every label of y_true, got no {first!r}.")
+    weight = (
+        np.ones(len(p)) if sample_weight is None else check_sample_weight(sample_weight, len(p))
+    )
+    return (y_true[:, None] == labels).astype(float), p, weight / weight.sum()

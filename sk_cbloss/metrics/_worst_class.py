@@ -1,0 +1,43 @@
+"""Recall of the class that fares worst."""
+
+from sklearn.metrics import recall_score
+from sklearn.utils.multiclass import unique_labels
+
+
+def worst_class_recall_score(y_true, y_pred, *, sample_weight=None):
+    """Recall of the class whose recall is the smallest.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        True labels.
+    y_pred : array-like of shape (n_samples,)
+        Predicted labels.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the samples.
+
+    Returns
+    -------
+    float
+        The smallest recall of the classes that occur in y_true.
+
+    See Also
+    --------
+    sklearn.metrics.balanced_accuracy_score : The mean over the classes.
+    imblearn.metrics.geometric_mean_score : Their geometric mean.
+
+    Examples
+    --------
+    >>> from sk_cbloss import worst_class_recall_score
+    >>> worst_class_recall_score(["a", "a", "a", "b", "b"], ["a", "a", "a", "b", "a"])
+    0.5
+    """
+    recall = recall_score(
+        y_true,
+        y_pred,
+        labels=unique_labels(y_true),
+        average=None,
+        sample_weight=sample_weight,
+        zero_division=0,
+    )
+    return float(recall.min())

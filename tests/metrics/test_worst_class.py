@@ -1,0 +1,37 @@
+import pytest
+from sklearn.metrics import make_scorer, recall_score
+from sklearn.model_selection import cross_val_score
+from sklearn.tree import DecisionTreeClassifier
+
+from sk_cbloss import load_digits_lt, worst_class_recall_score
+
+Y_TRUE, Y_PRED = list("aaaabbccc"), list("aaabbbcxa")
+
+
+def test_it_is_the_smallest_recall():
+    assert worst_class_recall_score(Y_TRUE, Y_PRED) == pytest.approx(1 / 3)
+    recalls = recall_score(Y_TRUE, Y_PRED, labels=list("abc"), average=None)
+    assert worst_class_recall_score(Y_TRUE, Y_PRED) == recalls.min()
+
+
+def test_classes_that_are_only_predicted_do_not_count():
+    assert worst_class_recall_score(["a", "a", "b"], ["a", "x", "b"]) == 0.5
+
+
+def test_weights():
+    weight = [1, 1, 1, 1, 1, 1, 8, 1, 1]
+    assert worst_class_recall_score(Y_TRUE, Y_PRED, sample_weight=weight) == 0.75
+    weight = [1, 1, 1, 1, 0, 0, 8, 1, 1]
+    assert worst_class_recall_score(Y_TRUE, Y_PRED, sample_weight=weight) == 0
+
+
+def test_in_cross_validation():
+    X, y = load_digits_lt(return_X_y=True)
+    scores = cross_val_score(
+        DecisionTreeClassifier(random_state=0),
+        X,
+        y,
+        scoring=make_scorer(worst_class_recall_score),
+        cv=3,
+    )
+    assert ((scores >= 0) & (scores < 1)).all()
