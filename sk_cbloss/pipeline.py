@@ -44,8 +44,9 @@ class Pipeline(pipeline.Pipeline):
     Notes
     -----
     Weights of your own are passed to the last step or to the weigher, as
-    ``logisticregression__sample_weight``, or by metadata routing. They reach
-    both: the classes count their sums, and they multiply the weights.
+    ``logisticregression__sample_weight``. They reach both: the classes count
+    their sums, and they multiply the weights. With metadata routing, both
+    steps must request them.
 
     Examples
     --------

@@ -289,7 +289,7 @@ def _own_copy(cifar, home):
         for place in (home / cifar.folders[kind], home / f"{cifar.stem}-{kind}.tar.gz"):
             if place.exists():
                 return partial(_read_files, cifar, place, parse, suffix)
-    return (lambda part: _read_images(home / part)) if (home / "train").is_dir() else None
+    return partial(_read_images, cifar, home) if (home / "train").is_dir() else None
 
 
 def _read_files(cifar, place, parse, suffix, part):
@@ -360,24 +360,36 @@ def _checked(cifar, name, pixels, labels):
     return pixels.reshape(-1, 3, 32, 32), labels.astype(np.int64)
 
 
-def _read_images(folder):
+def _read_images(cifar, home, part):
     try:
         from PIL import Image
     except ImportError:
-        raise ImportError(f"Reading the images in {folder} needs pillow.") from None
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+        raise ImportError(f"Reading the images in {home} needs pillow.") from None
+    names = {each: _class_folders(home / each) for each in ("train", part)}
+    for each, found in names.items():
+        if len(found) != cifar.n_classes or found != names["train"]:
+            raise ValueError(
+                f"{home / each} must hold a folder of images for each of the {cifar.n_classes} "
+                f"classes of {cifar.name}, the same as in train, got {len(found)}: {found[:10]}."
+            )
     images, labels = [], []
-    for label, name in enumerate(names):
-        for path in sorted(folder.joinpath(name).iterdir()):
-            if path.suffix.lower() in IMAGES:
-                with Image.open(path) as image:
-                    images.append(np.asarray(image.convert("RGB")))
-                labels.append(label)
-                if images[-1].shape != (32, 32, 3):
-                    raise ValueError(f"{path} must be of 32x32 pixels, got {image.size}.")
-    if not images:
-        raise FileNotFoundError(f"{folder} must hold a folder of images a class, got none.")
-    return np.stack(images).transpose(0, 3, 1, 2), np.array(labels), names
+    for label, name in enumerate(names[part]):
+        for path in _images(home / part / name):
+            with Image.open(path) as image:
+                images.append(np.asarray(image.convert("RGB")))
+            labels.append(label)
+            if images[-1].shape != (32, 32, 3):
+                raise ValueError(f"{path} must be of 32x32 pixels, got {image.size}.")
+    return np.stack(images).transpose(0, 3, 1, 2), np.array(labels), names[part]
+
+
+def _images(folder):
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGES)
+
+
+def _class_folders(folder):
+    """Return the names of the folders that hold images, which leaves an editor's own out."""
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and _images(path))
 
 
 # ---------------------------------------------------------------------- OpenML

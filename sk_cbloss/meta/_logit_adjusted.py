@@ -6,7 +6,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import check_scoring
 
 from sk_cbloss._validation import as_labels, check_fraction, check_non_negative
-from sk_cbloss.meta._scaled_proba import ScaledProbaClassifier, fit_folds
+from sk_cbloss.meta._scaled_proba import ScaledProbaClassifier, fit_folds, normalized
 from sk_cbloss.weights import effective_number
 
 
@@ -84,8 +84,8 @@ class LogitAdjustedClassifier(ScaledProbaClassifier):
 
 def _adjustment(fitted, seen, tau, prior_beta):
     number = effective_number(fitted.class_count_, beta=prior_beta)
-    prior = number / number.max() * fitted.class_weight_
-    return prior[seen] ** -tau
+    log_prior = np.log((number * fitted.class_weight_)[seen])
+    return np.exp(-tau * (log_prior - log_prior.min()))  # at most 1: no power overflows
 
 
 class LogitAdjustedClassifierCV(ScaledProbaClassifier):
@@ -97,7 +97,9 @@ class LogitAdjustedClassifierCV(ScaledProbaClassifier):
     Parameters
     ----------
     estimator : classifier
-        A classifier with ``predict_proba``, weighted or not.
+        A classifier with ``predict_proba``, weighted or not. One that is
+        fitted already goes into a :class:`sklearn.frozen.FrozenEstimator`; then
+        fit to data that it was not fitted to, or nothing is out of fold.
     taus : array-like of float, default=(0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2)
         Values of tau to try.
     prior_betas : array-like of float, default=(1,)
@@ -114,7 +116,8 @@ class LogitAdjustedClassifierCV(ScaledProbaClassifier):
     prior_beta_ : float
         The best prior_beta.
     best_score_ : float
-        The mean score of both, out of fold.
+        The mean score of both, out of fold. Folds without a score (NaN) are
+        left out.
     cv_results_ : dict of ndarray
         ``param_tau``, ``param_prior_beta``, ``mean_test_score``,
         ``std_test_score``, ``rank_test_score`` and ``split0_test_score`` and so
@@ -202,9 +205,14 @@ class LogitAdjustedClassifierCV(ScaledProbaClassifier):
         y = as_labels(y)
         pairs = [(tau, beta) for beta in self.prior_betas for tau in self.taus]
         unadjusted = LogitAdjustedClassifier(self.estimator, tau=0)
-        folds = fit_folds(unadjusted, X, y, sample_weight, self.cv)
+        folds = fit_folds(unadjusted, self, X, y, sample_weight, self.cv)
         scores = np.array([self._scores(model, X, y[rows], pairs) for model, X, rows in folds])
-        mean = scores.mean(axis=0)
+        scored = ~np.isnan(scores).all(axis=1)  # not a fold without a class that is asked for
+        if not scored.any():
+            raise ValueError(
+                f"scoring must give a number in some fold, got NaN of {self.scoring!r}."
+            )
+        mean = scores[scored].mean(axis=0)
         self.tau_, self.prior_beta_ = pairs[mean.argmax()]
         self.best_score_ = mean.max()
         self.cv_results_ = {
@@ -212,7 +220,7 @@ class LogitAdjustedClassifierCV(ScaledProbaClassifier):
             "param_prior_beta": np.array([beta for _, beta in pairs]),
             **{f"split{i}_test_score": row for i, row in enumerate(scores)},
             "mean_test_score": mean,
-            "std_test_score": scores.std(axis=0),
+            "std_test_score": scores[scored].std(axis=0),
             "rank_test_score": rankdata(-mean, method="min").astype(int),
         }
         return self
@@ -227,7 +235,7 @@ class LogitAdjustedClassifierCV(ScaledProbaClassifier):
         for pair in pairs:
             adjusted = p.copy()
             adjusted[:, seen] *= _adjustment(unadjusted, seen, *pair)
-            scores.append(scorer(given, adjusted / adjusted.sum(axis=1, keepdims=True), y))
+            scores.append(scorer(given, normalized(adjusted, seen), y))
         return scores
 
     def _factor(self, seen):

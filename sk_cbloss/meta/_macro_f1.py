@@ -13,13 +13,13 @@ class MacroF1Classifier(ProbaWrapper):
     r"""Decide by a classifier's probabilities so that macro-F1 is large.
 
     Macro-F1, the mean of the classes' F1, asks that a rare class be found, and
-    also that it be not called in vain. What to decide then depends on how
-    often each class is decided for, and how well:
+    also that it be not called in vain. What to decide then depends on the F1
+    that each class has, and on how often it is decided for:
 
-    .. math:: \arg\max_c \frac{2 p_c - F_c}{r_c + s_c}
+    .. math:: \arg\max_c \frac{2 p_c - F_c}{\mathrm{predicted}_c + \mathrm{true}_c}
 
-    where :math:`F_c` is the class's F1, :math:`r_c` the share of samples for
-    which it is decided and :math:`s_c` the share that it has. These are found
+    where :math:`F_c` is the class's F1, and the others are the shares of samples
+    for which it is decided, and that are of it. These are found
     from probabilities out of fold, step by step.
 
     Parameters
@@ -112,33 +112,18 @@ class MacroF1Classifier(ProbaWrapper):
         p = np.zeros((len(y), len(self.classes_)))
         left_out = []
         natural = PriorCorrectedClassifier(self.estimator)
-        for model, X_left_out, rows in fit_folds(natural, X, y, sample_weight, self.cv):
+        for model, X_left_out, rows in fit_folds(natural, self, X, y, sample_weight, self.cv):
             columns = np.searchsorted(self.classes_, model.classes_)
             p[np.ix_(rows, columns)] = model.predict_proba(X_left_out)
             left_out.append(rows)
         left_out = np.concatenate(left_out)
         position = np.searchsorted(self.classes_, y[left_out])
+        if len(np.unique(position)) < len(self.classes_):
+            never = np.setdiff1d(self.classes_, y[left_out]).tolist()[0]
+            raise ValueError(f"cv must leave out samples of every class, got none of {never!r}.")
         p = p[left_out]
         self.best_score_, self.f1_, self.share_ = _plug_in(p, position)
         return self
-
-    def _factor(self, seen):
-        return 1 / self.class_weight_[seen]
-
-    def predict_natural_proba(self, X):
-        """Predict probabilities for classes as frequent as in the training data.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Whatever the classifier takes.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Probabilities, whose largest is not always the decision.
-        """
-        return self._scaled_proba(X)
 
     def decision_function(self, X):
         """Return what one more decision for each class would add to its F1.
@@ -173,20 +158,29 @@ class MacroF1Classifier(ProbaWrapper):
         return self.classes_[scores.argmax(axis=1)]
 
     def _scores(self, X):
-        return (2 * self._scaled_proba(X) - self.f1_) / self.share_
+        return (2 * self.predict_natural_proba(X) - self.f1_) / self.share_
 
 
 def _plug_in(p, position):
-    """Return macro-F1, and the F1 and shares by which it is decided."""
+    """Return the best macro-F1 on the way, and the F1 and shares by which it is decided."""
     n_samples, n_classes = p.shape
     true = np.bincount(position, minlength=n_classes) / n_samples
-    f1, decided = np.zeros(n_classes), true  # so it begins with balanced accuracy's decision
-    for _ in range(N_STEPS):
-        decision = ((2 * p - f1) / (decided + true)).argmax(axis=1)
+
+    def decide(f1, share):
+        decision = ((2 * p - f1) / share).argmax(axis=1)
         hits = np.bincount(position[decision == position], minlength=n_classes) / n_samples
         reached = np.bincount(decision, minlength=n_classes) / n_samples
-        used, reached_f1 = (f1, decided + true), 2 * hits / (reached + true)
-        # In small steps: a class that is decided for too often would next be left alone.
-        f1 = f1 + STEP * (reached_f1 - f1)
-        decided = decided + STEP * (reached - decided)
-    return reached_f1.mean(), *used
+        return 2 * hits / (reached + true), reached
+
+    # From the largest probability, and from balanced accuracy's decision.
+    starts = [(np.zeros(n_classes), np.ones(n_classes)), (np.zeros(n_classes), 2 * true)]
+    best = -1, None, None
+    for f1, share in starts:
+        for _ in range(N_STEPS):
+            reached_f1, reached = decide(f1, share)
+            if reached_f1.mean() > best[0]:
+                best = reached_f1.mean(), f1, share
+            # In small steps: a class that is decided for too often would next be left alone.
+            f1 = f1 + STEP * (reached_f1 - f1)
+            share = share + STEP * (reached + true - share)
+    return best

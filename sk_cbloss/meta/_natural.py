@@ -5,17 +5,20 @@ their counts. Its probabilities, divided by w, are those for classes as frequent
 """
 
 import numpy as np
+from sklearn.base import MetaEstimatorMixin
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.class_weight import compute_class_weight
 
-from sk_cbloss.meta._fit_weighted import WEIGHING_PARAMETERS, inner_classifiers, is_one_of
+from sk_cbloss.meta._fit_weighted import WEIGHING_PARAMETERS, is_one_of
 
 
 def proba_with_weights(estimator, X):
     """Return a fitted classifier's probabilities, with the `weights_within` in them.
 
-    Nets with a loss of ours undo their own weights.
+    Nets with a loss of ours, and what is corrected already, give natural ones.
     """
     estimator = _unwrapped(estimator)
     if isinstance(estimator, Pipeline):
@@ -23,11 +26,13 @@ def proba_with_weights(estimator, X):
             if hasattr(step, "transform"):  # no sampler, which has done its work, or passthrough
                 X = step.transform(X)
         return proba_with_weights(estimator.steps[-1][1], X)
+    if _weighs_another(estimator):
+        return proba_with_weights(estimator.estimator_, X)
     natural = getattr(estimator, "predict_natural_proba", estimator.predict_proba)
     return natural(X)
 
 
-def weights_within(estimator, y):
+def weights_within(estimator, y, sample_weight=None):
     """Return the class weights in a fitted classifier's probabilities, but for a common factor.
 
     Parameters
@@ -36,6 +41,8 @@ def weights_within(estimator, y):
         The fitted classifier.
     y : ndarray of shape (n_samples,)
         The labels it was fitted to.
+    sample_weight : ndarray of shape (n_samples,), default=None
+        The weights it was fitted with, beside its own.
 
     Returns
     -------
@@ -43,58 +50,95 @@ def weights_within(estimator, y):
         Weights, in the order of ``estimator.classes_``.
     """
     estimator = _unwrapped(estimator)
-    if isinstance(estimator, Pipeline):
-        weight = weights_within(estimator.steps[-1][1], y)
-        for _, step in estimator.steps[:-1]:
-            if hasattr(step, "fit_resample"):
-                weight = weight * _sampled_share(step, y, estimator.classes_)
-        return weight * getattr(estimator, "class_weight_", 1)
-    if hasattr(estimator, "predict_natural_proba"):
-        return np.ones(len(estimator.classes_))
-    return _own_weight(estimator, y)
+    classes = estimator.classes_
+    if _weighs_another(estimator):
+        return estimator.class_weight_ * weights_within(estimator.estimator_, y, sample_weight)
+    if not isinstance(estimator, Pipeline):
+        if hasattr(estimator, "predict_natural_proba"):
+            return np.ones(len(classes))
+        return _own_weight(estimator, y, sample_weight)
+    drawn = y
+    for _, step in estimator.steps[:-1]:
+        if hasattr(step, "fit_resample"):
+            drawn = _drawn(step, drawn)
+    before, after = (
+        np.bincount(np.searchsorted(classes, labels), minlength=len(classes))
+        for labels in (y, drawn)
+    )
+    weight = weights_within(estimator.steps[-1][1], drawn, sample_weight)
+    return weight * getattr(estimator, "class_weight_", 1) * after / np.maximum(before, 1)
+
+
+def _weighs_another(estimator):
+    """Whether it is a ClassBalancedClassifier."""
+    return isinstance(estimator, MetaEstimatorMixin) and hasattr(estimator, "_beta_in_use")
 
 
 def _unwrapped(estimator):
-    """Return the fitted classifier inside a search or a FrozenEstimator."""
+    """Return the fitted classifier whose probabilities a search or the like hands on."""
     while True:
         if isinstance(estimator, FrozenEstimator):
             estimator = estimator.estimator
         elif hasattr(estimator, "best_estimator_"):
             estimator = estimator.best_estimator_
+        elif isinstance(estimator, FixedThresholdClassifier | TunedThresholdClassifierCV):
+            estimator = estimator.estimator_
         else:
             return estimator
 
 
-def _sampled_share(sampler, y, classes):
-    """Return how many times as many samples of each class came out of a sampler as went in."""
+def _drawn(sampler, y):
+    """Return the labels that came out of a fitted sampler."""
     if not hasattr(sampler, "sample_indices_"):
         raise ValueError(
             "estimator must hold only samplers that tell which samples they drew "
             f"(sample_indices_), got {sampler!r}."
         )
-    before, after = (
-        np.bincount(np.searchsorted(classes, labels), minlength=len(classes))
-        for labels in (y, y[sampler.sample_indices_])
-    )
-    return after / np.maximum(before, 1)
+    if sampler.sample_indices_.max() >= len(y):
+        raise ValueError(
+            "y must hold the labels that the fitted estimator was fitted to, got "
+            f"{len(y)} labels for {sampler!r}."
+        )
+    return y[sampler.sample_indices_]
 
 
-def _own_weight(estimator, y):
+def _own_weight(estimator, y, sample_weight):
     """Return the weights that a classifier of others gives to classes by itself."""
-    classes = estimator.classes_
-    weight = np.ones(len(classes))
-    for inside in (estimator, *inner_classifiers(estimator)):
-        for name, off in WEIGHING_PARAMETERS.items():
-            value = getattr(inside, name, None)
-            if is_one_of(value, off):
-                continue
-            if inside is not estimator or name not in ("class_weight", "scale_pos_weight"):
-                raise ValueError(
-                    f"estimator must weigh classes in a way that can be undone, got {name}="
-                    f"{value!r} of {type(inside).__name__}: weigh by ClassBalancedClassifier."
-                )
-            if name == "scale_pos_weight":
-                weight = weight * [1, value]
-            else:
-                weight = weight * compute_class_weight(value, classes=classes, y=y)
+    weight = np.ones(len(estimator.classes_))
+    if isinstance(estimator, CalibratedClassifierCV):
+        return weight  # what it learned from samples without weights
+    if hasattr(estimator, "sampling_strategy"):  # imbalanced-learn's ensembles
+        _refuse("the resampling", estimator)
+    if getattr(estimator, "priors", None) is not None:
+        _refuse("the priors", estimator)
+    for name, off in WEIGHING_PARAMETERS.items():
+        value = getattr(estimator, name, None)
+        if is_one_of(value, off):
+            continue
+        if name == "scale_pos_weight":
+            weight = weight * [1, value]
+        elif name == "class_weight" and not isinstance(value, str):
+            weight = weight * compute_class_weight(value, classes=estimator.classes_, y=y)
+        elif name == "class_weight" and sample_weight is None:
+            weight = weight * compute_class_weight("balanced", classes=estimator.classes_, y=y)
+        else:
+            _refuse(f"{name}={value!r}", estimator)
+    if (weight == 0).any():
+        _refuse("a weight of 0", estimator)
+    for inside in estimator.get_params().values() if hasattr(estimator, "get_params") else ():
+        if hasattr(inside, "fit_resample"):
+            _refuse("a sampler inside", estimator)
+        if getattr(inside, "_beta_in_use", 0) or any(
+            not is_one_of(getattr(inside, name, None), off)
+            for name, off in WEIGHING_PARAMETERS.items()
+            if hasattr(inside, "get_params")
+        ):
+            _refuse(f"the weights of {type(inside).__name__} inside", estimator)
     return weight
+
+
+def _refuse(what, estimator):
+    raise ValueError(
+        f"estimator must weigh classes in a way that can be undone, got {what} of "
+        f"{type(estimator).__name__}: put ClassBalancedClassifier around the whole."
+    )

@@ -1,7 +1,5 @@
 """PriorCorrectedClassifier: probabilities for the frequencies that classes have."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
@@ -33,7 +31,7 @@ class PriorCorrectedClassifier(ScaledProbaClassifier):
         - "natural": those of the training data;
         - "uniform": all alike, as where the test data are balanced;
         - an array of shape (n_classes,) in the order of ``classes_``, or a
-          mapping from label to frequency;
+          mapping or pandas Series from label to frequency;
         - "estimate": those of unlabelled data, given to ``estimate_prior``.
 
     Attributes
@@ -101,8 +99,8 @@ class PriorCorrectedClassifier(ScaledProbaClassifier):
                 f"got {self.target_prior!r}."
             )
 
-    def _learn(self, y, sample_weight=None):
-        super()._learn(y, sample_weight)
+    def _learn(self, *args):
+        super()._learn(*args)
         n_classes = len(self.classes_)
         if not isinstance(self.target_prior, str):
             self.target_prior_ = _check_prior(self.target_prior, self.classes_)
@@ -171,12 +169,13 @@ class PriorCorrectedClassifier(ScaledProbaClassifier):
 
 def _check_prior(prior, classes):
     """Return frequencies of the classes, as an array that sums to 1."""
-    if isinstance(prior, Mapping):
+    if hasattr(prior, "items"):  # a mapping, or a pandas Series
+        prior = dict(prior.items())
         missing = [label for label in classes.tolist() if label not in prior]
         if missing or len(prior) != len(classes):
             raise ValueError(
                 f"target_prior must have a frequency for each of {classes.tolist()}, got "
-                f"{sorted(prior)}."
+                f"{list(prior)}."
             )
         prior = [prior[label] for label in classes.tolist()]
     try:

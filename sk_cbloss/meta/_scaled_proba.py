@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing, get_tags, indexable
 from sklearn.utils.validation import check_is_fitted
@@ -33,7 +34,8 @@ class ProbaWrapper(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             Whatever the classifier takes.
         y : array-like of shape (n_samples,)
             Class labels. For a classifier in a FrozenEstimator, which is not
-            fitted again, those it was fitted to.
+            fitted again: if it weighs by ``class_weight="balanced"`` or by a
+            sampler, those it was fitted to, from which the weights are told.
         sample_weight : array-like of shape (n_samples,) or number, default=None
             Weights that the samples have already.
 
@@ -58,29 +60,29 @@ class ProbaWrapper(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             )
         y = as_labels(y)
         estimator = clone(self.estimator)
-        if sample_weight is None:
+        if sample_weight is not None:
+            sample_weight = check_sample_weight(sample_weight, len(y))
+        if isinstance(estimator, FrozenEstimator) or sample_weight is None:
             estimator.fit(X, y)
         else:
-            sample_weight = check_sample_weight(sample_weight, len(y))
             check_takes_sample_weight(estimator)
             fit_weighted(estimator, X, y, sample_weight)
-        self.estimator_ = estimator
-        self._learn(y, sample_weight)
+        self._learn(estimator, y, sample_weight, weights_within(estimator, y, sample_weight))
         return self
 
-    def _learn(self, y, sample_weight=None):
+    def _learn(self, estimator, y, sample_weight, class_weight):
+        """Take a fitted estimator, and the weights that are in its probabilities."""
         counter = ClassBalancedWeigher(0).fit(np.empty((len(y), 1)), y, sample_weight)
-        self.classes_ = self.estimator_.classes_
+        self.estimator_, self.classes_ = estimator, estimator.classes_
         if not np.array_equal(self.classes_, counter.classes_):
             raise ValueError(
                 f"y must hold the classes of the fitted estimator, {self.classes_.tolist()}, "
                 f"got {counter.classes_.tolist()}."
             )
-        self.class_count_ = counter.class_count_
-        self.class_weight_ = weights_within(self.estimator_, y)
+        self.class_count_, self.class_weight_ = counter.class_count_, class_weight
         for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(self.estimator_, name):
-                setattr(self, name, getattr(self.estimator_, name))
+            if hasattr(estimator, name):
+                setattr(self, name, getattr(estimator, name))
 
     def _check_parameters(self):
         """Raise a ValueError if a parameter is invalid."""
@@ -89,13 +91,28 @@ class ProbaWrapper(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         """Return by what the probability of each class that was seen is multiplied."""
         raise NotImplementedError
 
-    def _scaled_proba(self, X):
+    def predict_natural_proba(self, X):
+        """Predict probabilities for classes as frequent as in the training data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Whatever the classifier takes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, for risks and expected counts.
+        """
         check_is_fitted(self)
         seen = self.class_count_ > 0
-        factor = np.zeros(len(self.classes_))  # without samples of any weight, a class is not
-        factor[seen] = self._factor(seen)
-        p = proba_with_weights(self.estimator_, X) * factor
-        return p / p.sum(axis=1, keepdims=True)
+        return self._scaled(X, 1 / self.class_weight_[seen])
+
+    def _scaled(self, X, factor):
+        """Return probabilities times a factor for each class that was seen."""
+        of_all = np.zeros(len(self.classes_))  # without samples of any weight, a class is not
+        of_all[self.class_count_ > 0] = factor
+        return normalized(proba_with_weights(self.estimator_, X) * of_all, of_all > 0)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "class_count_")
@@ -132,7 +149,8 @@ class ScaledProbaClassifier(ProbaWrapper):
         ndarray of shape (n_samples, n_classes)
             Probabilities.
         """
-        return self._scaled_proba(X)
+        check_is_fitted(self)
+        return self._scaled(X, self._factor(self.class_count_ > 0))
 
     def predict_log_proba(self, X):
         """Predict the logarithms of the probabilities.
@@ -167,13 +185,21 @@ class ScaledProbaClassifier(ProbaWrapper):
         return self.classes_[p.argmax(axis=1)]
 
 
-def fit_folds(model, X, y, sample_weight, cv):
+def normalized(p, possible):
+    """Return rows that sum to 1; where nothing is left of one, all that is possible alike."""
+    total = p.sum(axis=1, keepdims=True)
+    return np.where(total > 0, p / np.where(total > 0, total, 1), possible / possible.sum())
+
+
+def fit_folds(model, whole, X, y, sample_weight, cv):
     """Yield, for each fold, a copy of the model fitted to the rest, and what was left out.
 
     Parameters
     ----------
     model : ProbaWrapper
         What to fit.
+    whole : ProbaWrapper
+        The same estimator, wrapped and fitted to all data.
     X, y, sample_weight : array-likes of the same length, or sample_weight=None
         The data; y is an ndarray.
     cv : int, cross-validation generator or iterable
@@ -188,8 +214,14 @@ def fit_folds(model, X, y, sample_weight, cv):
     rows : ndarray
         Their positions.
     """
-    X, sample_weight = indexable(X, sample_weight)
+    if sample_weight is not None:
+        sample_weight = check_sample_weight(sample_weight, len(y))
+    (X,) = indexable(X)
     for train, rows in check_cv(cv, y, classifier=True).split(X, y):
-        weight = None if sample_weight is None else _safe_indexing(sample_weight, train)
-        fitted = clone(model).fit(_safe_indexing(X, train), y[train], weight)
+        weight = None if sample_weight is None else sample_weight[train]
+        fitted = clone(model)
+        if isinstance(model.estimator, FrozenEstimator):  # its weights are not those of a part
+            fitted._learn(whole.estimator_, y[train], weight, whole.class_weight_)
+        else:
+            fitted.fit(_safe_indexing(X, train), y[train], weight)
         yield fitted, _safe_indexing(X, rows), rows

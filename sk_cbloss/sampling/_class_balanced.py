@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 from imblearn.base import BaseSampler
 from imblearn.utils import check_target_type
-from sklearn.utils import _safe_indexing, check_array, check_random_state
+from sklearn.utils import _safe_indexing, check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import validate_data
 
 from sk_cbloss._validation import check_beta
@@ -107,6 +107,7 @@ class ClassBalancedSampler(BaseSampler):
                 "takes sample_weight."
             )
         check_beta(self.beta)
+        check_consistent_length(X, y)
         self._n_drawn(0)
         return super().fit_resample(X, y)
 
@@ -121,7 +122,9 @@ class ClassBalancedSampler(BaseSampler):
                 f"as a float, above 0, got {strategy!r}. (For a given number of each class use "
                 "imbalanced-learn's RandomOverSampler or RandomUnderSampler.)"
             )
-        return int(strategy) if isinstance(strategy, Integral) else round(strategy * n_samples)
+        if isinstance(strategy, Integral):
+            return int(strategy)
+        return max(1, round(strategy * n_samples))
 
     def _check_X_y(self, X, y):
         y, binarize_y = check_target_type(y, indicate_one_vs_all=True)

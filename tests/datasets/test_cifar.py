@@ -250,10 +250,16 @@ def test_wrong_archives(tmp_path):
 
 
 def test_wrong_images(tmp_path):
-    (tmp_path / "train" / "cat").mkdir(parents=True)
-    with pytest.raises(FileNotFoundError, match="must hold a folder of images a class"):
-        fetch_cifar10_lt(data_home=tmp_path)
-    Image.new("RGB", (40, 32)).save(tmp_path / "train" / "cat" / "wide.png")
+    write_images(tmp_path, 10)
+    (tmp_path / "train" / ".checkpoints").mkdir()  # an editor's own
+    assert fetch_cifar10_lt(data_home=tmp_path, imbalance_factor=4).target.max() == 9
+    with pytest.raises(ValueError, match="for each of the 100 classes of CIFAR-100, .* got 10"):
+        fetch_cifar100_lt(data_home=tmp_path)
+    (tmp_path / "test" / "class 003").rename(tmp_path / "test" / "class 3")
+    with pytest.raises(ValueError, match="test must hold a folder .* the same as in train"):
+        fetch_cifar10_lt("test", data_home=tmp_path, imbalance_factor=4)
+    wide = tmp_path / "train" / "class 000" / "wide.png"
+    Image.new("RGB", (40, 32)).save(wide)
     with pytest.raises(ValueError, match=r"wide.png must be of 32x32 pixels, got \(40, 32\)"):
         fetch_cifar10_lt(data_home=tmp_path)
 

@@ -13,6 +13,7 @@ from sk_cbloss import (
     LogitAdjustedClassifier,
     LogitAdjustedClassifierCV,
     load_digits_lt,
+    make_shot_scorer,
 )
 
 X, Y = load_digits_lt(return_X_y=True)
@@ -79,6 +80,38 @@ def test_own_weights_and_scorers():
     model = LogitAdjustedClassifierCV(LogisticRegression(max_iter=1000), scoring=scorer, cv=2)
     model.fit(X, Y, sample_weight=own.tolist())
     np.testing.assert_allclose(model.class_count_.sum(), own.sum())
+
+
+def test_own_weights_reach_the_folds():
+    own = np.where(Y == 0, 0.01, 1.0)
+    folds = StratifiedKFold(3)
+    plain = LogisticRegression(max_iter=1000)
+    weighted = LogitAdjustedClassifierCV(plain, cv=folds).fit(X, Y, own)
+    by_hand = [
+        balanced_accuracy_score(
+            Y[test], plain.fit(X[train], Y[train], own[train]).predict(X[test])
+        )
+        for train, test in folds.split(X, Y)
+    ]
+    assert weighted.cv_results_["mean_test_score"][0] == pytest.approx(np.mean(by_hand))
+    one_for_all = LogitAdjustedClassifierCV(plain, cv=folds).fit(X, Y, sample_weight=2.0)
+    assert one_for_all.class_count_.sum() == 2 * len(Y)
+
+
+def test_folds_without_a_score_are_left_out():
+    """As where a fold has no class with few samples."""
+    scorer = make_shot_scorer(np.where(Y == 9, 9, 0), shot="few")
+    folds = [(np.arange(len(Y)), np.flatnonzero(Y < 9)), (np.arange(len(Y)), np.arange(len(Y)))]
+    labels = np.where(Y == 9, 9, 0)
+    model = LogitAdjustedClassifierCV(
+        LogisticRegression(max_iter=1000), scoring=scorer, cv=folds
+    ).fit(X, labels)
+    assert np.isfinite(model.best_score_)
+    assert model.tau_ in model.taus
+    with pytest.raises(ValueError, match="^scoring must give a number in some fold"):
+        LogitAdjustedClassifierCV(
+            LogisticRegression(max_iter=1000), scoring=scorer, cv=folds[:1]
+        ).fit(X, labels)
 
 
 def test_a_frozen_classifier_is_not_fitted_again():

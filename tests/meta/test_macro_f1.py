@@ -81,6 +81,37 @@ def test_the_score_is_the_one_out_of_fold(data):
     assert expected > f1_score(y, p.argmax(axis=1), average="macro")
 
 
+def test_natural_probabilities_of_a_classifier_that_weighs_by_itself(data):
+    X, y = data
+    plain, balanced = (
+        LogisticRegression(max_iter=1000, class_weight=w) for w in (None, "balanced")
+    )
+    model = MacroF1Classifier(balanced).fit(X, y)
+    natural = PriorCorrectedClassifier(balanced).fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(model.predict_natural_proba(X), natural, rtol=1e-12)
+    assert abs(model.best_score_ - MacroF1Classifier(plain).fit(X, y).best_score_) < 0.03
+
+
+def test_it_is_never_below_the_largest_probability():
+    """Out of fold, also with two classes."""
+    for seed in range(4):
+        X, y = make_long_tailed_classification(1500, n_classes=2, random_state=seed)
+        plain = LogisticRegression(max_iter=1000)
+        p = cross_val_predict(plain, X, y, cv=5, method="predict_proba")
+        score = MacroF1Classifier(plain).fit(X, y).best_score_
+        assert score >= f1_score(y, p.argmax(axis=1), average="macro") - 1e-12
+
+
+def test_folds_that_leave_out_no_sample_of_a_class(data):
+    X, y = data
+    rows = np.flatnonzero(y < 4)
+    folds = [(np.arange(len(y)), rows)]
+    with pytest.raises(
+        ValueError, match="^cv must leave out samples of every class, got none of 4"
+    ):
+        MacroF1Classifier(LogisticRegression(max_iter=1000), cv=folds).fit(X, y)
+
+
 def test_labels_and_frozen_classifiers(data):
     X, y = data
     y = np.array(["e", "d", "c", "b", "a"])[y]

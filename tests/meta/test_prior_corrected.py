@@ -5,16 +5,23 @@ import pandas as pd
 import pytest
 import sklearn.pipeline
 import torch
+from imblearn.ensemble import BalancedRandomForestClassifier
 from imblearn.over_sampling import SMOTE, RandomOverSampler
 from imblearn.pipeline import make_pipeline as make_resampling_pipeline
 from imblearn.under_sampling import RandomUnderSampler
 from sklearn.calibration import CalibratedClassifierCV, CalibrationDisplay
-from sklearn.ensemble import VotingClassifier
+from sklearn.ensemble import BaggingClassifier, VotingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import (
+    FixedThresholdClassifier,
+    GridSearchCV,
+    TunedThresholdClassifierCV,
+    cross_val_score,
+)
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import LinearSVC
@@ -27,6 +34,8 @@ from sk_cbloss import (
     ClassBalancedSampler,
     ClassBalancedWeigher,
     LogitAdjustedClassifier,
+    LogitAdjustedClassifierCV,
+    MacroF1Classifier,
     PriorCorrectedClassifier,
 )
 from sk_cbloss.pipeline import make_pipeline
@@ -52,6 +61,10 @@ def data():
 def shares(data):
     """Return the natural probabilities of the cells' samples: the classes' shares in them."""
     return DecisionTreeClassifier().fit(*data).predict_proba(data[0])
+
+
+def soft_vote(estimator):
+    return VotingClassifier([("b", estimator)], voting="soft")
 
 
 def tree(**parameters):
@@ -210,14 +223,129 @@ def test_in_scorers_and_displays(data):
     np.testing.assert_allclose(display.prob_true, display.prob_pred, atol=0.03)
 
 
+class Spoilt(DecisionTreeClassifier):
+    """Weigh by parameters that boosting libraries have."""
+
+    def __init__(self, *, is_unbalance=False, scale_pos_weight=None):
+        super().__init__(random_state=0)
+        self.is_unbalance = is_unbalance
+        self.scale_pos_weight = scale_pos_weight
+
+    def fit(self, X, y, sample_weight=None):
+        weight = np.ones(len(y)) if sample_weight is None else sample_weight
+        rare = y == np.unique(y)[1]
+        return super().fit(X, y, weight * np.where(rare, self.scale_pos_weight or 1, 1))
+
+
+def test_scale_pos_weight(data):
+    X, y = data
+    two = np.where(y == "a", "a", "rest")
+    natural = PriorCorrectedClassifier(Spoilt(scale_pos_weight=7)).fit(X, two)
+    expected = tree().fit(X, two).predict_proba(X)
+    np.testing.assert_allclose(natural.predict_proba(X), expected, rtol=1e-12)
+
+
+def test_thresholds_hand_probabilities_on(data):
+    X, y = data
+    two = np.where(y == "a", "a", "rest")
+    weighted = ClassBalancedClassifier(tree(), beta=1)
+    expected = tree().fit(X, two).predict_proba(X)
+    for wrapped in (
+        FixedThresholdClassifier(weighted, threshold=0.3, pos_label="rest"),
+        TunedThresholdClassifierCV(weighted, cv=2),
+        PriorCorrectedClassifier(weighted, target_prior="uniform"),
+        LogitAdjustedClassifier(weighted),
+    ):
+        natural = PriorCorrectedClassifier(wrapped).fit(X, two)
+        np.testing.assert_allclose(natural.predict_proba(X), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("last", [tree(), tree(class_weight="balanced"), WEIGHTED["meta"]])
+def test_samplers_one_after_another(data, shares, last):
+    """Each draws from what the one before has left, which is what the last step counts."""
+    X, y = data
+    for samplers in (
+        [RandomUnderSampler(sampling_strategy={"a": 1200}, random_state=0)],
+        [
+            RandomUnderSampler(sampling_strategy={"a": 1200}, random_state=0),
+            RandomOverSampler(sampling_strategy={"c": 600}, random_state=0),
+        ],
+        [
+            RandomOverSampler(sampling_strategy={"c": 900}, random_state=0),
+            RandomUnderSampler(sampling_strategy={"a": 1200}, random_state=0),
+        ],
+    ):
+        natural = PriorCorrectedClassifier(make_resampling_pipeline(*samplers, last)).fit(X, y)
+        assert abs(natural.predict_proba(X) - shares).max() < 0.06
+
+
+def test_a_frozen_sampler_wants_the_labels_it_saw(data):
+    X, y = data
+    model = make_resampling_pipeline(RandomUnderSampler(random_state=0), tree()).fit(X, y)
+    with pytest.raises(ValueError, match="^y must hold the labels that the fitted estimator"):
+        PriorCorrectedClassifier(FrozenEstimator(model)).fit(X[:100], y[:100])
+    for wrapper in (LogitAdjustedClassifierCV, MacroF1Classifier):
+        fitted = wrapper(FrozenEstimator(model)).fit(X, y)
+        weight = PriorCorrectedClassifier(FrozenEstimator(model)).fit(X, y).class_weight_
+        np.testing.assert_array_equal(fitted.class_weight_, weight)
+
+
+def test_balanced_with_weights_of_ones_own(data):
+    """Whether these are counted depends on the classifier and its version."""
+    X, y = data
+    with pytest.raises(ValueError, match="got class_weight='balanced' of DecisionTree"):
+        PriorCorrectedClassifier(tree(class_weight="balanced")).fit(X, y, np.ones(len(y)))
+    frozen = FrozenEstimator(tree().fit(X, y))
+    natural = PriorCorrectedClassifier(frozen).fit(X, y, 2.0)  # counted only
+    assert natural.class_count_.sum() == 2 * len(y)
+
+
+def test_where_nothing_is_left(data):
+    """A sample that can only be of a class that is not there is of any that is."""
+    X, y = data
+    X = np.where(y == "a", 0, 1)[:, None] * 1.0
+    model = PriorCorrectedClassifier(tree(), target_prior=[0, 0.6, 0.4]).fit(X, y)
+    np.testing.assert_allclose(
+        model.predict_proba(X)[y == "a"], [[0, 0.5, 0.5]] * (y == "a").sum()
+    )
+    extreme = LogitAdjustedClassifier(tree(), tau=500).fit(X, y)
+    assert np.isfinite(extreme.predict_proba(X)).all()
+    assert set(extreme.predict(X[y != "a"])) == {"c"}
+
+
+def test_series_are_read_by_label(data):
+    prior = pd.Series({"c": 0.6, "b": 0.3, "a": 0.1})
+    model = PriorCorrectedClassifier(tree(), target_prior=prior).fit(*data)
+    np.testing.assert_allclose(model.target_prior_, [0.1, 0.3, 0.6])
+
+
+def test_an_estimate_is_forgotten_by_the_next_fit(data):
+    model = PriorCorrectedClassifier(tree(class_weight="balanced"), target_prior="estimate")
+    model.fit(*data).estimate_prior(data[0])
+    np.testing.assert_allclose(
+        model.target_prior_, np.unique(data[1], return_counts=True)[1] / 3000, atol=1e-3
+    )
+    with pytest.raises(NotFittedError):
+        model.fit(*data).predict(data[0])
+
+
 @pytest.mark.parametrize(
     ("estimator", "error", "message"),
     [
         (LinearSVC(), TypeError, "estimator must have predict_proba, got LinearSVC"),
-        (
-            VotingClassifier([("balanced", tree(class_weight="balanced"))], voting="soft"),
-            ValueError,
-            "estimator must weigh classes in a way that can be undone, got class_weight='bal",
+        *(
+            (estimator, ValueError, f"estimator must weigh .* can be undone, got {what}")
+            for estimator, what in [
+                (soft_vote(tree(class_weight="balanced")), "the weights of Dec"),
+                (soft_vote(WEIGHTED["meta"]), "the weights of ClassBalanced"),
+                (soft_vote(WEIGHTED["weigher"]), "the weights of"),
+                (BaggingClassifier(WEIGHTED["pipeline"]), "the weights of ClassBalanced"),
+                (OneVsRestClassifier(WEIGHTED["meta"]), "the weights of ClassBalanced"),
+                (BalancedRandomForestClassifier(n_estimators=5), "the resampling of Balanced"),
+                (GaussianNB(priors=[0.5, 0.5]), "the priors of GaussianNB"),
+                (tree(class_weight={"a": 0, "b": 1}), "a weight of 0 of Dec"),
+                (Spoilt(is_unbalance=True), "is_unbalance=True of Spoilt"),
+            ]
         ),
         (
             make_resampling_pipeline(SMOTE(random_state=0), GaussianNB()),
@@ -275,6 +403,21 @@ def test_other_labels_than_the_fitted_ones(data):
 
 
 # ---------------------------------------------------------------------- logit adjustment
+
+
+@pytest.mark.parametrize("tau", [0, 0.5, 1, 2])
+def test_it_does_not_matter_how_a_classifier_is_weighed(data, tau):
+    X, y = data
+    for names in (["meta", "weigher", "pipeline"], ["balanced", "meta around a pipeline"]):
+        p = [
+            LogitAdjustedClassifier(WEIGHTED[name], tau=tau).fit(X, y).predict_proba(X)
+            for name in names
+        ]
+        for other in p[1:]:
+            np.testing.assert_allclose(other, p[0], rtol=1e-9)
+        if tau == 0:
+            weighted = sklearn.clone(WEIGHTED[names[0]]).fit(X, y)
+            np.testing.assert_allclose(p[0], weighted.predict_proba(X), rtol=1e-9)
 
 
 @pytest.mark.parametrize("prior_beta", [1, 0.99])

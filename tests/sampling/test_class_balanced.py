@@ -60,6 +60,11 @@ def test_wrong_sizes(data, strategy):
         ClassBalancedSampler(sampling_strategy=strategy).fit_resample(*data)
 
 
+def test_different_lengths(data):
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        ClassBalancedSampler().fit_resample(data[0], data[1][:5])
+
+
 @pytest.mark.parametrize("beta", [-0.1, 1.5, "x", None])
 def test_wrong_beta(data, beta):
     with pytest.raises(ValueError, match=r"^beta must be a number in \[0, 1\]"):
