@@ -123,7 +123,7 @@ class Pipeline(pipeline.Pipeline):
 
     def _weigher(self):
         """Return the name of the step that weighs the last one, or None."""
-        if not hasattr(self.steps[-1][1], "fit"):
+        if not self.steps or not hasattr(self.steps[-1][1], "fit"):
             return None
         names = [name for name, s in self.steps[:-1] if isinstance(s, ClassBalancedWeigher)]
         if len(names) > 1:

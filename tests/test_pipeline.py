@@ -223,6 +223,11 @@ def test_with_no_classifier_last(data, last):
             model.fit_transform(X, y)
 
 
+def test_without_steps_scikit_learn_has_its_say(data):
+    with pytest.raises(ValueError, match="pipeline is empty"):
+        Pipeline([]).fit(*data)
+
+
 def test_a_failed_fit_leaves_no_trace(data):
     X, y = data
     model = weighed(LogisticRegression(C=-1))

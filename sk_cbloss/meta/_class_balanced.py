@@ -12,7 +12,7 @@ from sk_cbloss.meta._fit_weighted import (
     check_weighs_not_yet,
     fit_weighted,
 )
-from sk_cbloss.meta._natural import proba_with_weights
+from sk_cbloss.meta._natural import normalized, proba_with_weights
 from sk_cbloss.weights import ClassBalancedWeigher
 
 
@@ -201,14 +201,9 @@ class ClassBalancedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator
         """
         check_is_fitted(self)
         # A class whose samples all had weight 0 has none, and was not learned.
-        undo = np.divide(
-            1,
-            self.class_weight_,
-            where=self.class_weight_ > 0,
-            out=np.zeros_like(self.class_weight_),
-        )
-        p = proba_with_weights(self.estimator_, X) * undo
-        return p / p.sum(axis=1, keepdims=True)
+        seen = self.class_weight_ > 0
+        p = proba_with_weights(self.estimator_, X) * seen
+        return normalized(p / np.where(seen, self.class_weight_, 1), seen)
 
     @available_if(_estimator_has("predict_log_proba"))
     def predict_log_proba(self, X):

@@ -51,7 +51,7 @@ def _not_reached(estimator, *, inside=False):
         # Only we know the name by which a Pipeline takes its last step's weights.
         return estimator if refuses is None and inside else refuses
     if isinstance(estimator, HAND_ON):
-        refusing = (_not_reached(inner, inside=True) for inner in inner_classifiers(estimator))
+        refusing = (_not_reached(inner, inside=True) for inner in _inner(estimator))
         return next((one for one in refusing if one is not None), None)
     return None if has_fit_parameter(estimator, "sample_weight") else estimator
 
@@ -60,33 +60,39 @@ def check_weighs_not_yet(estimator):
     """Raise a ValueError if a classifier that the weights reach weighs classes by itself."""
     if not hasattr(estimator, "get_params"):
         return
-    parameters = estimator.get_params(deep=False)
-    found = [
-        (name, off[0], parameters[name])
-        for name, off in WEIGHING_PARAMETERS.items()
-        if name in parameters and not is_one_of(parameters[name], off)
-    ]
-    if beta := getattr(estimator, "_beta_in_use", 0):  # one of ours
-        found = [("beta", 0, beta)]
-    for name, off, value in found:
+    for name, value in weighing_parameters(estimator).items():
+        off = 0 if name == "beta" else WEIGHING_PARAMETERS[name][0]
         raise ValueError(
             f"{type(estimator).__name__} must not weigh classes itself, or they are weighed "
             f"twice: set {name}={off!r}, got {value!r}."
         )
     if isinstance(estimator, Pipeline):
         return check_weighs_not_yet(estimator.steps[-1][1])
-    inner = inner_classifiers(estimator)
+    inner = _inner(estimator)
     for one in inner:
         check_weighs_not_yet(one)
+    parameters = estimator.get_params(deep=False)
     ours = any(hasattr(final_estimator(one), "_beta_in_use") for one in inner)
     for name, values in _searched(parameters):
         last = name.rpartition("__")[2]
         off = (0,) if ours and last == "beta" else WEIGHING_PARAMETERS.get(last)
-        if off is not None and not all(is_one_of(value, off) for value in values):
+        if off is not None and not all(_is_one_of(value, off) for value in values):
             raise ValueError(
                 f"{type(estimator).__name__} must not search {name!r}, or classes are weighed "
                 f"twice: search beta of ClassBalancedClassifier, got {values!r}."
             )
+
+
+def weighing_parameters(estimator):
+    """Return the parameters by which an estimator itself weighs classes, and their values."""
+    if beta := getattr(estimator, "_beta_in_use", 0):  # one of ours
+        return {"beta": beta}
+    given = estimator.get_params(deep=False)
+    return {
+        name: given[name]
+        for name, off in WEIGHING_PARAMETERS.items()
+        if name in given and not _is_one_of(given[name], off)
+    }
 
 
 def _searched(parameters):
@@ -105,11 +111,11 @@ def final_estimator(estimator):
     return estimator
 
 
-def is_one_of(value, values):
+def _is_one_of(value, values):
     return isinstance(value, Number | str | None) and value in values
 
 
-def inner_classifiers(estimator):
+def _inner(estimator):
     """Return the classifiers inside a meta-estimator."""
     parameters = estimator.get_params(deep=False)
     inner = [parameters.get("estimator"), parameters.get("final_estimator")]

@@ -6,7 +6,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import check_scoring
 
 from sk_cbloss._validation import as_labels, check_fraction, check_non_negative
-from sk_cbloss.meta._scaled_proba import ScaledProbaClassifier, fit_folds, normalized
+from sk_cbloss.meta._natural import normalized
+from sk_cbloss.meta._scaled_proba import ScaledProbaClassifier, fit_folds
 from sk_cbloss.weights import effective_number
 
 
@@ -24,7 +25,8 @@ class LogitAdjustedClassifier(ScaledProbaClassifier):
         A classifier with ``predict_proba``, weighted or not. One that is
         fitted already goes into a :class:`sklearn.frozen.FrozenEstimator`.
     tau : float, default=1.0
-        How far to go: 0 leaves the probabilities as they are.
+        How far to go: 0 leaves the probabilities as they are. Those of a net
+        with a loss of this package are the natural ones.
     prior_beta : float in [0, 1], default=1.0
         Classes count as frequent as their effective numbers; 1 takes the
         counts. Of a weighted classifier, it is those times the weights.
@@ -92,7 +94,8 @@ class LogitAdjustedClassifierCV(ScaledProbaClassifier):
     """LogitAdjustedClassifier, with tau and prior_beta found by cross-validation.
 
     Neither is part of training. So the classifier is fitted once for each
-    fold, and all values are tried on its probabilities of what was left out.
+    fold and once to all data, and all values are tried on its probabilities of
+    what a fold left out.
 
     Parameters
     ----------
@@ -207,7 +210,7 @@ class LogitAdjustedClassifierCV(ScaledProbaClassifier):
         unadjusted = LogitAdjustedClassifier(self.estimator, tau=0)
         folds = fit_folds(unadjusted, self, X, y, sample_weight, self.cv)
         scores = np.array([self._scores(model, X, y[rows], pairs) for model, X, rows in folds])
-        scored = ~np.isnan(scores).all(axis=1)  # not a fold without a class that is asked for
+        scored = ~np.isnan(scores).any(axis=1)  # not a fold without a class that is asked for
         if not scored.any():
             raise ValueError(
                 f"scoring must give a number in some fold, got NaN of {self.scoring!r}."

@@ -109,19 +109,19 @@ class MacroF1Classifier(ProbaWrapper):
         """
         super().fit(X, y, sample_weight)
         y = as_labels(y)
-        p = np.zeros((len(y), len(self.classes_)))
-        left_out = []
         natural = PriorCorrectedClassifier(self.estimator)
+        left_out = []
         for model, X_left_out, rows in fit_folds(natural, self, X, y, sample_weight, self.cv):
-            columns = np.searchsorted(self.classes_, model.classes_)
-            p[np.ix_(rows, columns)] = model.predict_proba(X_left_out)
-            left_out.append(rows)
-        left_out = np.concatenate(left_out)
-        position = np.searchsorted(self.classes_, y[left_out])
-        if len(np.unique(position)) < len(self.classes_):
-            never = np.setdiff1d(self.classes_, y[left_out]).tolist()[0]
-            raise ValueError(f"cv must leave out samples of every class, got none of {never!r}.")
-        p = p[left_out]
+            p = np.zeros((len(rows), len(self.classes_)))  # a fold may lack a class
+            p[:, np.searchsorted(self.classes_, model.classes_)] = model.predict_proba(X_left_out)
+            left_out.append((p, np.searchsorted(self.classes_, y[rows])))
+        p, position = map(np.concatenate, zip(*left_out, strict=True))
+        never = np.setdiff1d(np.arange(len(self.classes_)), position)
+        if never.size:
+            raise ValueError(
+                "cv must leave out samples of every class, got none of "
+                f"{self.classes_[never].tolist()[0]!r}."
+            )
         self.best_score_, self.f1_, self.share_ = _plug_in(p, position)
         return self
 

@@ -12,7 +12,7 @@ from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClas
 from sklearn.pipeline import Pipeline
 from sklearn.utils.class_weight import compute_class_weight
 
-from sk_cbloss.meta._fit_weighted import WEIGHING_PARAMETERS, is_one_of
+from sk_cbloss.meta._fit_weighted import weighing_parameters
 
 
 def proba_with_weights(estimator, X):
@@ -105,16 +105,13 @@ def _drawn(sampler, y):
 def _own_weight(estimator, y, sample_weight):
     """Return the weights that a classifier of others gives to classes by itself."""
     weight = np.ones(len(estimator.classes_))
-    if isinstance(estimator, CalibratedClassifierCV):
-        return weight  # what it learned from samples without weights
+    if isinstance(estimator, CalibratedClassifierCV) or not hasattr(estimator, "get_params"):
+        return weight  # of calibrators: what it learned from samples without weights
     if hasattr(estimator, "sampling_strategy"):  # imbalanced-learn's ensembles
         _refuse("the resampling", estimator)
     if getattr(estimator, "priors", None) is not None:
         _refuse("the priors", estimator)
-    for name, off in WEIGHING_PARAMETERS.items():
-        value = getattr(estimator, name, None)
-        if is_one_of(value, off):
-            continue
+    for name, value in weighing_parameters(estimator).items():
         if name == "scale_pos_weight":
             weight = weight * [1, value]
         elif name == "class_weight" and not isinstance(value, str):
@@ -125,16 +122,19 @@ def _own_weight(estimator, y, sample_weight):
             _refuse(f"{name}={value!r}", estimator)
     if (weight == 0).any():
         _refuse("a weight of 0", estimator)
-    for inside in estimator.get_params().values() if hasattr(estimator, "get_params") else ():
+    for inside in estimator.get_params().values():
         if hasattr(inside, "fit_resample"):
             _refuse("a sampler inside", estimator)
-        if getattr(inside, "_beta_in_use", 0) or any(
-            not is_one_of(getattr(inside, name, None), off)
-            for name, off in WEIGHING_PARAMETERS.items()
-            if hasattr(inside, "get_params")
-        ):
+        is_estimator = hasattr(inside, "get_params") and not isinstance(inside, type)
+        if is_estimator and weighing_parameters(inside):
             _refuse(f"the weights of {type(inside).__name__} inside", estimator)
     return weight
+
+
+def normalized(p, possible):
+    """Return rows that sum to 1; where nothing is left of one, all that is possible alike."""
+    total = p.sum(axis=1, keepdims=True)
+    return np.where(total > 0, p / np.where(total > 0, total, 1), possible / possible.sum())
 
 
 def _refuse(what, estimator):

@@ -60,9 +60,10 @@ class PriorCorrectedClassifier(ScaledProbaClassifier):
     -----
     For a weighted classifier, probabilities are divided by the weights, which
     is exact where the weighted loss is least; nets know the way back from
-    their own loss. Regularised classifiers, and trees that are not pruned by
-    samples, come near. ``sample_weight`` given to ``fit`` is taken for part of
-    the data, and not undone.
+    their own loss. Regularised classifiers come near. Those that fit their
+    training data to the end, such as large boosted trees, hardly feel weights:
+    there it overdoes, and CalibratedClassifierCV is the way. ``sample_weight``
+    given to ``fit`` is taken for part of the data, and not undone.
 
     References
     ----------

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sk_cbloss._validation import as_labels, check_sample_weight
 from sk_cbloss.meta._fit_weighted import check_takes_sample_weight, fit_weighted
-from sk_cbloss.meta._natural import proba_with_weights, weights_within
+from sk_cbloss.meta._natural import normalized, proba_with_weights, weights_within
 from sk_cbloss.weights import ClassBalancedWeigher
 
 
@@ -183,12 +183,6 @@ class ScaledProbaClassifier(ProbaWrapper):
         """
         p = self.predict_proba(X)
         return self.classes_[p.argmax(axis=1)]
-
-
-def normalized(p, possible):
-    """Return rows that sum to 1; where nothing is left of one, all that is possible alike."""
-    total = p.sum(axis=1, keepdims=True)
-    return np.where(total > 0, p / np.where(total > 0, total, 1), possible / possible.sum())
 
 
 def fit_folds(model, whole, X, y, sample_weight, cv):

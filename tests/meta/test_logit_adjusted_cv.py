@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -112,6 +114,23 @@ def test_folds_without_a_score_are_left_out():
         LogitAdjustedClassifierCV(
             LogisticRegression(max_iter=1000), scoring=scorer, cv=folds[:1]
         ).fit(X, labels)
+
+
+def test_a_score_that_is_nan_for_some_values_is_left_out():
+    """A mean that is NaN would be taken for the largest."""
+
+    calls = itertools.count()
+
+    def score(estimator, X, y):
+        accuracy = (estimator.predict(X) == y).mean()
+        return np.nan if len(X) == 50 and next(calls) % 2 else accuracy
+
+    folds = [(np.arange(len(Y)), np.arange(50)), (np.arange(len(Y)), np.arange(len(Y)))]
+    plain = LogisticRegression(max_iter=1000)
+    model = LogitAdjustedClassifierCV(plain, scoring=score, cv=folds).fit(X, Y)
+    only = LogitAdjustedClassifierCV(plain, scoring=score, cv=folds[1:]).fit(X, Y)
+    assert model.best_score_ == only.best_score_
+    assert model.tau_ == only.tau_
 
 
 def test_a_frozen_classifier_is_not_fitted_again():

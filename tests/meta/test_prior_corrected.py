@@ -237,6 +237,18 @@ class Spoilt(DecisionTreeClassifier):
         return super().fit(X, y, weight * np.where(rare, self.scale_pos_weight or 1, 1))
 
 
+class Hidden(DecisionTreeClassifier):
+    """Keep a parameter where CatBoost does, behind get_params alone."""
+
+    def get_params(self, deep=True):
+        return super().get_params(deep) | {"auto_class_weights": "Balanced"}
+
+
+def test_parameters_are_read_from_get_params(data):
+    with pytest.raises(ValueError, match="got auto_class_weights='Balanced' of Hidden"):
+        PriorCorrectedClassifier(FrozenEstimator(Hidden().fit(*data))).fit(*data)
+
+
 def test_scale_pos_weight(data):
     X, y = data
     two = np.where(y == "a", "a", "rest")
