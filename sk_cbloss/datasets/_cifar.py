@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.datasets import fetch_openml, get_data_home
 from sklearn.utils import Bunch
 
-from sk_cbloss.datasets._long_tail import make_long_tailed
+from sk_cbloss.datasets._long_tail import check_imbalance_factor, make_long_tailed
 
 PIXELS = 3 * 32 * 32
 IMAGES = ".jpg", ".jpeg", ".png", ".webp"
@@ -99,8 +99,7 @@ def fetch_cifar10_lt(
         is read without running what is pickled), the folder that either
         unpacks to, or images in ``train/CLASS/`` and ``test/CLASS/``.
     download_if_missing : bool, default=True
-        Whether to download the data from OpenML if there is no copy: about
-        650 MB, once.
+        Whether to download the data from OpenML, once, if there is no copy.
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` in place of a Bunch.
     n_retries : int, default=3
@@ -186,8 +185,7 @@ def fetch_cifar100_lt(
         :func:`fetch_cifar10_lt`. The archives are ``cifar-100-binary.tar.gz``
         and ``cifar-100-python.tar.gz``.
     download_if_missing : bool, default=True
-        Whether to download the data from OpenML if there is no copy: about
-        650 MB, once.
+        Whether to download the data from OpenML, once, if there is no copy.
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` in place of a Bunch.
     n_retries : int, default=3
@@ -250,18 +248,17 @@ def _fetch(
 ):
     if subset not in ("train", "test"):
         raise ValueError(f"subset must be 'train' or 'test', got {subset!r}.")
+    check_imbalance_factor(imbalance_factor)  # before a download
     home = Path(get_data_home(data_home))
     copy = _own_copy(cifar, home) or _openml_copy(cifar, home, download_if_missing, server)
-    _, train_labels, names = copy("train")
+    data, target, names = copy("train")
     train, train_labels = make_long_tailed(
-        np.arange(len(train_labels)),
-        train_labels,
+        np.arange(len(target)),
+        target,
         imbalance_factor=imbalance_factor,
         random_state=random_state,
     )
-    data, target, _ = copy(subset)
-    if subset == "train":
-        data, target = data[train], target[train]
+    data, target = (data[train], train_labels) if subset == "train" else copy("test")[:2]
     if return_X_y:
         return data, target
     classes, count = np.unique(train_labels, return_counts=True)
@@ -307,12 +304,15 @@ def _read_folder(folder, names):
 
 def _read_archive(archive, names):
     """Yield the files of these names, wherever in the archive, unpacking nothing to the disk."""
-    with tarfile.open(archive) as tar:
-        members = {Path(member.name).name: member for member in tar if member.isfile()}
-        for name in names:
-            if name not in members:
-                raise FileNotFoundError(f"{archive} must hold {name}, got {sorted(members)}.")
-            yield name, tar.extractfile(members[name]).read()
+    try:
+        with tarfile.open(archive) as tar:
+            members = {Path(member.name).name: member for member in tar if member.isfile()}
+            for name in names:
+                if name not in members:
+                    raise FileNotFoundError(f"{archive} must hold {name}, got {sorted(members)}.")
+                yield name, tar.extractfile(members[name]).read()
+    except (tarfile.TarError, EOFError) as error:
+        raise ValueError(f"{archive} must be a whole archive: {error}.") from None
 
 
 def _parse_binary(cifar, name, payload):

@@ -392,6 +392,8 @@ def take_rows(values, indices):
     """Return rows of an array, list, sparse matrix or DataFrame."""
     if isinstance(values, np.ndarray):
         return values.take(indices, axis=0)  # several times faster than indexing
+    if getattr(values, "format", None) in ("bsr", "coo", "dia"):  # sparse, without rows to take
+        values = values.tocsr()
     return _safe_indexing(values, indices)
 
 

@@ -1,5 +1,6 @@
 """Recall of the class that fares worst."""
 
+import numpy as np
 from sklearn.metrics import recall_score
 from sklearn.utils.multiclass import unique_labels
 
@@ -38,6 +39,6 @@ def worst_class_recall_score(y_true, y_pred, *, sample_weight=None):
         labels=unique_labels(y_true),
         average=None,
         sample_weight=sample_weight,
-        zero_division=0,
+        zero_division=np.nan,  # of a class whose samples all have weight 0
     )
-    return float(recall.min())
+    return float(np.nanmin(recall))

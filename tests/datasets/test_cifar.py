@@ -249,6 +249,21 @@ def test_wrong_archives(tmp_path):
         fetch_cifar10_lt(data_home=tmp_path)
 
 
+def test_broken_archives(tmp_path):
+    write_copy(tmp_path, 10, "binary", packed=True)
+    archive = tmp_path / "cifar-10-binary.tar.gz"
+    whole = archive.read_bytes()
+    for broken in (whole[: len(whole) // 2], b"no archive at all"):
+        archive.write_bytes(broken)
+        with pytest.raises(ValueError, match="cifar-10-binary.tar.gz must be a whole archive"):
+            fetch_cifar10_lt(data_home=tmp_path)
+
+
+def test_parameters_are_checked_before_data_are_looked_for(tmp_path):
+    with pytest.raises(ValueError, match="^imbalance_factor must be a finite number >= 1"):
+        fetch_cifar10_lt(data_home=tmp_path, imbalance_factor=0.5, download_if_missing=False)
+
+
 def test_wrong_images(tmp_path):
     write_images(tmp_path, 10)
     (tmp_path / "train" / ".checkpoints").mkdir()  # an editor's own

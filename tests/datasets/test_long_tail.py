@@ -304,6 +304,16 @@ CONTAINERS = {
 }
 
 
+@pytest.mark.parametrize("kind", [sparse.coo_matrix, sparse.coo_array, sparse.bsr_matrix])
+def test_sparse_formats_without_rows_become_csr(data, kind):
+    X, y = data
+    taken, _, indices = make_long_tailed(
+        kind(X), y, imbalance_factor=2, random_state=0, return_indices=True
+    )
+    assert taken.format == "csr"
+    np.testing.assert_array_equal(taken.toarray(), X[indices])
+
+
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_every_container_gives_its_own_kind_back_with_the_same_rows(data, container):
     X, y = data

@@ -21,8 +21,10 @@ def test_classes_that_are_only_predicted_do_not_count():
 def test_weights():
     weight = [1, 1, 1, 1, 1, 1, 8, 1, 1]
     assert worst_class_recall_score(Y_TRUE, Y_PRED, sample_weight=weight) == 0.75
+    y_pred = list("aaabxxcxa")  # of "b", whose samples then all have weight 0, none is found
     weight = [1, 1, 1, 1, 0, 0, 8, 1, 1]
-    assert worst_class_recall_score(Y_TRUE, Y_PRED, sample_weight=weight) == 0
+    assert worst_class_recall_score(Y_TRUE, y_pred, sample_weight=weight) == 0.75
+    assert worst_class_recall_score(Y_TRUE, y_pred) == 0
 
 
 def test_in_cross_validation():
