@@ -337,10 +337,10 @@ def check_class_vector(vector, name):
     """Return a 1-dimensional floating-point tensor of finite numbers >= 0."""
     if not isinstance(vector, torch.Tensor):
         try:
-            vector = torch.tensor(np.asarray(vector, dtype=np.float64))
+            is_list = isinstance(vector, list | tuple)  # of numbers in the default type, then
+            vector = torch.tensor(vector if is_list else np.asarray(vector))
         except (TypeError, ValueError):
             raise ValueError(f"{name} must be a vector of numbers, got {vector!r}.") from None
-        vector = vector.to(torch.get_default_dtype())
     if vector.ndim != 1 or not len(vector):
         raise ValueError(
             f"{name} must be a vector, a number for each class, got shape {tuple(vector.shape)}."

@@ -377,6 +377,18 @@ def test_a_prior_of_large_counts(dtype):
     torch.testing.assert_close(loss.class_prior[:2], torch.full((2,), 0.5, dtype=dtype))
 
 
+def test_vectors_keep_their_type():
+    kinds = [
+        ([0.5, 2.0], torch.float32),
+        ([1, 2], torch.float32),
+        (np.array([0.5, 2.0]), torch.float64),
+        (np.array([0.5, 2.0], dtype=np.float32), torch.float32),
+        (torch.tensor([0.5, 2.0]).double(), torch.float64),
+    ]
+    for given, dtype in kinds:
+        assert ClassBalancedFocalLoss(given).weight.dtype == dtype
+
+
 def test_vectors_of_any_kind():
     series = pd.Series([1.0, 2.0], index=[7, 8])
     for given in ([1, 2], (1.0, 2.0), np.array([1, 2]), series, torch.tensor([1, 2])):
