@@ -25,8 +25,9 @@ class ClassBalancedLoss(nn.Module):
         "mean" divides by the number of samples, as the paper does, so that
         batches add up to the full sum. (torch.nn.CrossEntropyLoss divides by
         the batch's sum of weights, and then they do not.)
-    ignore_index : int, default=-100
-        Samples with this target cost nothing and are not counted.
+    ignore_index : int or None, default=-100
+        Samples with this target cost nothing and are not counted; None has all
+        count.
     """
 
     default_beta = 0.999
@@ -46,7 +47,9 @@ class ClassBalancedLoss(nn.Module):
             weight = check_class_vector(weight, "weight")
         self.register_buffer("weight", weight)
         self.reduction = reduction
-        self.ignore_index = check_integer(ignore_index, "ignore_index", minimum=-(2**63))
+        if ignore_index is not None:
+            ignore_index = check_integer(ignore_index, "ignore_index", minimum=-(2**63))
+        self.ignore_index = ignore_index
 
     @classmethod
     def from_class_count(cls, class_count, *, beta=None, normalize="classes", **parameters):
@@ -185,6 +188,8 @@ class ClassBalancedLoss(nn.Module):
     def _n_counted(self, target):
         if target.is_floating_point():
             return max(1, target[:, 0].numel())
+        if self.ignore_index is None:
+            return max(1, target.numel())
         return (target != self.ignore_index).sum().clamp(min=1)
 
     def _losses(self, logits, target, weight, sample_weight):
@@ -193,11 +198,13 @@ class ClassBalancedLoss(nn.Module):
             drawn = target.to(logits.dtype) * by_class(weight, logits)
             loss = (drawn * self.loss_per_class(logits)).sum(dim=1)
             return loss if sample_weight is None else loss * sample_weight
-        counted = target != self.ignore_index
+        label, counted = target, None
+        if self.ignore_index is not None:
+            counted = target != self.ignore_index
+            label = torch.where(counted, target, 0)
         if torch.compiler.is_compiling():  # compiled code would take -1 for the last class
-            valid = ~counted | ((target >= 0) & (target < logits.shape[1]))
+            valid = (label >= 0) & (label < logits.shape[1])
             torch._assert_async(valid.all(), "target must hold class positions, got one outside.")
-        label = torch.where(counted, target, 0)
         weight = weight[label] if sample_weight is None else weight[label] * sample_weight
         return self._losses_of_labels(logits, label, weight, counted)
 
@@ -409,9 +416,10 @@ def _check_sample_weight(sample_weight, logits):
 
 def _check_positions(target, n_classes, ignore_index):
     """Raise a ValueError if a class position is out of range."""
-    outside = ((target < 0) | (target >= n_classes)) & (target != ignore_index)
+    outside = (target < 0) | (target >= n_classes)
+    rule = f"target must hold class positions from 0 to {n_classes - 1}"
+    if ignore_index is not None:
+        outside &= target != ignore_index
+        rule += f", or ignore_index={ignore_index}"
     if outside.any():
-        raise ValueError(
-            f"target must hold class positions from 0 to {n_classes - 1}, or ignore_index="
-            f"{ignore_index}, got {target[outside][0].item()}."
-        ) from None
+        raise ValueError(f"{rule}, got {target[outside][0].item()}.") from None

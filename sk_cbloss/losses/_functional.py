@@ -157,8 +157,13 @@ def log_slope(log_p, log_not_p, gamma):
 
 
 def apply_weight(loss, weight, counted):
-    """Losses of samples times their weights; 0 where not counted, whatever the loss."""
-    return torch.where(counted, loss, 0) * weight
+    """Losses of samples times their weights; 0 where not counted (None counts all)."""
+    return only_counted(loss, counted) * weight
+
+
+def only_counted(loss, counted):
+    """Losses of samples; 0 where not counted, whatever the loss."""
+    return loss if counted is None else torch.where(counted, loss, 0)
 
 
 def is_traced():

@@ -99,7 +99,7 @@ class _SigmoidFocal(Function):
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
             gradient = _focal(logits, target, weight, ctx.gamma, True)[1]
-        slope = torch.where(counted, grad_loss, 0)
+        slope = _functional.only_counted(grad_loss, counted)
         return _scaled(gradient, slope), *[None] * 5
 
 

@@ -97,8 +97,9 @@ class LDAMLoss(PriorLoss):
         What logits are multiplied with, at least 0.
     reduction : {"mean", "sum", "none"}, default="mean"
         "mean" divides by the number of samples.
-    ignore_index : int, default=-100
-        Samples with this target cost nothing and are not counted.
+    ignore_index : int or None, default=-100
+        Samples with this target cost nothing and are not counted; None has all
+        count.
 
     See Also
     --------

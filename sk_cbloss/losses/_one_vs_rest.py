@@ -16,8 +16,9 @@ class OneVsRestLoss(ClassBalancedLoss):
         Weight of each class, kept as a buffer; None weighs all alike.
     reduction : {"mean", "sum", "none"}, default="mean"
         "mean" divides by the number of samples.
-    ignore_index : int, default=-100
-        Samples with this target cost nothing and are not counted.
+    ignore_index : int or None, default=-100
+        Samples with this target cost nothing and are not counted; None has all
+        count.
     """
 
     decays_head_bias = False

@@ -17,8 +17,9 @@ class ClassBalancedSigmoidLoss(OneVsRestLoss):
         ``pos_weight`` nor the weight of an output column.
     reduction : {"mean", "sum", "none"}, default="mean"
         "mean" divides by the number of samples.
-    ignore_index : int, default=-100
-        Samples with this target cost nothing and are not counted.
+    ignore_index : int or None, default=-100
+        Samples with this target cost nothing and are not counted; None has all
+        count.
 
     See Also
     --------

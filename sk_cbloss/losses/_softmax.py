@@ -1,7 +1,10 @@
 """The class-balanced softmax loss."""
 
+from functools import partial
+
 import torch.nn.functional as F
 
+from sk_cbloss.losses import _functional
 from sk_cbloss.losses._softmax_form import SoftmaxLoss
 
 
@@ -20,8 +23,9 @@ class ClassBalancedCrossEntropyLoss(SoftmaxLoss):
     reduction : {"mean", "sum", "none"}, default="mean"
         "mean" divides by the number of samples, as the paper does;
         torch.nn.CrossEntropyLoss divides by the batch's sum of weights.
-    ignore_index : int, default=-100
-        Samples with this target cost nothing and are not counted.
+    ignore_index : int or None, default=-100
+        Samples with this target cost nothing and are not counted; None has all
+        count.
 
     See Also
     --------
@@ -44,9 +48,11 @@ class ClassBalancedCrossEntropyLoss(SoftmaxLoss):
     """
 
     def _total(self, logits, target, weight, sample_weight):
-        if self.label_smoothing or target.is_floating_point() or sample_weight is not None:
+        if self.label_smoothing or target.is_floating_point():
             return super()._total(logits, target, weight, sample_weight)
         # The same, fused by torch.
-        return F.cross_entropy(
-            logits, target.long(), weight, ignore_index=self.ignore_index, reduction="sum"
-        )
+        ignored = _functional.NO_TARGET if self.ignore_index is None else self.ignore_index
+        cross_entropy = partial(F.cross_entropy, logits, target, weight, ignore_index=ignored)
+        if sample_weight is None:
+            return cross_entropy(reduction="sum")
+        return (cross_entropy(reduction="none") * sample_weight).sum()

@@ -27,8 +27,9 @@ class ClassBalancedSoftmaxFocalLoss(SoftmaxLoss):
         Share of each label that is spread evenly over all classes.
     reduction : {"mean", "sum", "none"}, default="mean"
         "mean" divides by the number of samples.
-    ignore_index : int, default=-100
-        Samples with this target cost nothing and are not counted.
+    ignore_index : int or None, default=-100
+        Samples with this target cost nothing and are not counted; None has all
+        count.
 
     See Also
     --------

@@ -18,8 +18,9 @@ class SoftmaxLoss(ClassBalancedLoss):
         Share of each label that is spread evenly over all classes.
     reduction : {"mean", "sum", "none"}, default="mean"
         "mean" divides by the number of samples.
-    ignore_index : int, default=-100
-        Samples with this target cost nothing and are not counted.
+    ignore_index : int or None, default=-100
+        Samples with this target cost nothing and are not counted; None has all
+        count.
     """
 
     def __init__(self, weight=None, *, label_smoothing=0.0, reduction="mean", ignore_index=-100):

@@ -33,6 +33,19 @@ def test_further_dimensions_are_more_samples(name, parameters, shape, reduction)
 
 
 @each_loss
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_without_an_ignored_label_all_count(name, parameters, reduction):
+    logits, target = batch(n=50)
+    usual = build(name, parameters, reduction=reduction)
+    all_count = build(name, parameters, reduction=reduction, ignore_index=None)
+    own = torch.rand(50, generator=torch.Generator().manual_seed(1)).double()
+    for given in ((logits, target), (logits, target, own)):
+        torch.testing.assert_close(all_count(*given), usual(*given), rtol=1e-15, atol=0)
+    with pytest.raises(ValueError, match=r"class positions from 0 to 3, got -100\.$"):
+        all_count(logits, torch.full((50,), -100))
+
+
+@each_loss
 @pytest.mark.parametrize("ignore_index", [-100, 255, 2])
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
 def test_ignored_samples_are_left_out(name, parameters, ignore_index, reduction):
