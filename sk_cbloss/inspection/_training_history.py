@@ -1,0 +1,293 @@
+"""The losses and scores of a net, epoch by epoch."""
+
+import reprlib
+from collections.abc import Mapping
+
+import numpy as np
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from sk_cbloss._validation import as_numpy
+
+LOSSES = ("valid_loss", "train_loss")
+PARTS = {"valid_": "validation", "train_": "training"}
+
+
+class TrainingHistoryDisplay:
+    """Losses and scores of a net against the epoch.
+
+    The left panel shows the losses, the right one the scores, if there are
+    any. A full line is of the validation data, with a ring at its best epoch;
+    a pale line of the same colour is of the training data.
+
+    Parameters
+    ----------
+    history : skorch.history.History or list of dict
+        A row for each epoch, such as ``net.history_``. Read are the columns
+        ``epoch`` (else, rows are counted from 1), ``train_loss``,
+        ``valid_loss`` and the scores: other numbers whose name starts with
+        ``train_`` or ``valid_``, or that have a column ``<name>_best``. A
+        value that an epoch lacks leaves a gap.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes of shape (n_panels,)
+        The panels: losses, then scores.
+    figure_ : matplotlib Figure
+        The figure that holds them.
+    lines_ : dict of matplotlib Line2D
+        The lines, by the names of their columns.
+    best_ : dict of matplotlib Line2D
+        The rings at the best epochs, by the names of their columns.
+
+    See Also
+    --------
+    TrainingHistoryDisplay.from_estimator : Draw the history of a fitted net.
+    sklearn.model_selection.LearningCurveDisplay : Scores against the number
+        of samples.
+
+    Notes
+    -----
+    A class-balanced net weighs ``train_loss`` and leaves ``valid_loss`` plain:
+    compare the shapes of the two lines rather than their heights.
+
+    Examples
+    --------
+    >>> from skorch.dataset import ValidSplit
+    >>> from sk_cbloss import CBNeuralNetClassifier, load_digits_lt
+    >>> from sk_cbloss.inspection import TrainingHistoryDisplay
+    >>> X, y = load_digits_lt(return_X_y=True)
+    >>> split = ValidSplit(5, stratified=True)
+    >>> net = CBNeuralNetClassifier(train_split=split, random_state=0).fit(X, y)
+    >>> display = TrainingHistoryDisplay.from_estimator(net)
+    >>> list(display.lines_)
+    ['valid_loss', 'train_loss', 'valid_balanced_accuracy']
+    """
+
+    def __init__(self, history):
+        self.history = history
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, *, ax=None, scores=None, loss_scale="linear", name=None, line_kw=None
+    ):
+        """Draw the history of a fitted net.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted CBNeuralNetClassifier or other skorch net; also a
+            Pipeline that ends in one, or a search or other meta-estimator
+            that has fitted one.
+        ax : matplotlib Axes or array-like of Axes, default=None
+            See :meth:`plot`.
+        scores : str or list of str, default=None
+            See :meth:`plot`.
+        loss_scale : {"linear", "log"}, default="linear"
+            See :meth:`plot`.
+        name : str, default=None
+            See :meth:`plot`.
+        line_kw : dict, default=None
+            See :meth:`plot`.
+
+        Returns
+        -------
+        TrainingHistoryDisplay
+            The display, drawn.
+        """
+        display = cls(_history_of(estimator))
+        return display.plot(ax, scores=scores, loss_scale=loss_scale, name=name, line_kw=line_kw)
+
+    def plot(self, ax=None, *, scores=None, loss_scale="linear", name=None, line_kw=None):
+        """Draw the history.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or array-like of Axes, default=None
+            Where to draw: an Axes for each panel, or one whose place they
+            share. None makes a new figure.
+        scores : str or list of str, default=None
+            Columns to draw as scores; None draws all, an empty list none.
+        loss_scale : {"linear", "log"}, default="linear"
+            Scale of the losses; "log" where the first ones dwarf the rest.
+        name : str, default=None
+            Name of the net in the legend, for more than one in a picture.
+        line_kw : dict, default=None
+            Passed to matplotlib's ``plot`` for every line.
+
+        Returns
+        -------
+        TrainingHistoryDisplay
+            The display itself.
+        """
+        try:
+            from matplotlib import cbook, lines, pyplot
+        except ImportError as error:
+            raise ImportError(
+                f"{type(self).__name__}.plot requires matplotlib, which "
+                "`pip install matplotlib` installs."
+            ) from error
+        if loss_scale not in ("linear", "log"):
+            raise ValueError(f"loss_scale must be 'linear' or 'log', got {loss_scale!r}.")
+        epochs, columns, best = _read(self.history)
+        panels = _panels(columns, scores)
+        line_kw = cbook.normalize_kwargs(line_kw, lines.Line2D)
+
+        if ax is None:
+            size = (4.4 * len(panels), 3.2)
+            _, ax = pyplot.subplots(1, len(panels), figsize=size, layout="constrained")
+            for new in np.ravel(ax):
+                new.spines[["top", "right"]].set_visible(False)
+        self.axes_ = _divide(ax, len(panels))
+        self.figure_ = self.axes_[0].figure
+        self.lines_, self.best_ = {}, {}
+        for panel, shown in zip(self.axes_, panels, strict=True):
+            self._draw(panel, epochs, {column: columns[column] for column in shown}, name, line_kw)
+            self._mark(panel, epochs, {column: best[column] for column in shown if column in best})
+            panel.legend()
+            if loss_scale == "log" and shown[0] in LOSSES:
+                panel.set_yscale("log")
+        return self
+
+    def _draw(self, panel, epochs, columns, name, line_kw):
+        """Draw a line for each column."""
+        alike = len(set(map(_subject, columns))) == 1
+        colors = {}
+        for column, values in columns.items():
+            subject = _subject(column)
+            label = _label(column, alike)
+            style = {"label": f"{name}: {label}" if name else label}
+            if subject in colors and column.startswith("train_"):  # beside the validation's
+                style |= {"color": colors[subject], "alpha": 0.4}
+            lonely = _lonely(values)
+            if lonely:  # a line through one point would not show
+                style |= {"marker": "o", "markersize": 4, "markevery": lonely}
+            (self.lines_[column],) = panel.plot(epochs, values, **style | line_kw)
+            colors.setdefault(subject, self.lines_[column].get_color())
+        panel.set(xlabel="Epoch", ylabel=_title(subject) if alike else "Score")
+        panel.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+
+    def _mark(self, panel, epochs, best):
+        """Draw a ring at the best epoch of each line that has one."""
+        for column, place in best.items():
+            line = self.lines_[column]
+            known = "best epoch" in panel.get_legend_handles_labels()[1]
+            (self.best_[column],) = panel.plot(
+                epochs[place],
+                line.get_ydata()[place],
+                "o",
+                color=line.get_color(),
+                markerfacecolor="white",
+                label=None if known else "best epoch",
+            )
+
+
+def _history_of(estimator):
+    """Return the history of the net that the fitted estimator is, ends in or holds."""
+    check_is_fitted(estimator)
+    net = estimator
+    while not hasattr(net, "history_"):
+        if hasattr(net, "best_estimator_"):
+            net = net.best_estimator_
+        elif hasattr(net, "estimator_"):
+            net = net.estimator_
+        elif hasattr(net, "steps"):
+            net = net.steps[-1][1]
+        else:
+            raise ValueError(
+                "estimator must be a skorch net, end in one or hold a fitted one, "
+                f"got {type(estimator).__name__}."
+            )
+    if len(net.history_) == 0:
+        raise NotFittedError(f"This {type(net).__name__} has trained for no epoch; call fit.")
+    return net.history_
+
+
+def _read(history):
+    """Return the epochs, the columns to draw, and the places where they are best."""
+    rows = list(history)
+    for row in rows:
+        if not isinstance(row, Mapping):
+            raise ValueError(f"history must hold a dict for each epoch, got {reprlib.repr(row)}.")
+    epochs = np.array([row.get("epoch", place) for place, row in enumerate(rows, start=1)])
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns, best = {}, {}
+    for name in names:
+        if not name.startswith(tuple(PARTS)) and f"{name}_best" not in names:
+            continue
+        values = [_number(row.get(name)) for row in rows]
+        if name.endswith(("_best", "_batch_count")) or set(values) == {None}:
+            continue
+        columns[name] = np.array(values, dtype=float)
+        where = [place for place, row in enumerate(rows) if row.get(f"{name}_best")]
+        if where and not name.startswith("train_"):
+            best[name] = where[-1]
+    if not columns:
+        raise ValueError(f"history must hold a loss or a score, got the columns {list(names)}.")
+    return epochs, columns, best
+
+
+def _panels(columns, scores):
+    """Return the names of each panel's columns, the validation data's before the training's."""
+    found = [name for name in columns if name not in LOSSES]
+    scores = found if scores is None else [scores] if isinstance(scores, str) else scores
+    for name in scores:
+        if name not in found:
+            raise ValueError(f"scores must be among {found}, got {name!r}.")
+    # Sorting is stable: scores otherwise keep their order.
+    scores = sorted(scores, key=lambda name: name.startswith("train_"))
+    losses = [name for name in LOSSES if name in columns]
+    panels = [panel for panel in (losses, scores) if panel]
+    if not panels:
+        raise ValueError(f"scores must not be empty where there is no loss, got {scores!r}.")
+    return panels
+
+
+def _number(value):
+    """Return a number, also of numpy or torch, as a float, and None for anything else."""
+    value = np.asarray(as_numpy(value))
+    return float(value) if value.ndim == 0 and value.dtype.kind in "iuf" else None
+
+
+def _subject(column):
+    """Return what a column is about, of whichever data."""
+    for part in PARTS:
+        column = column.removeprefix(part)
+    return column
+
+
+def _label(column, alike):
+    """Return a line's label; where all lines are about one subject, the axis names it."""
+    subject = _subject(column)
+    part = PARTS.get(column.removesuffix(subject))
+    if part is None:
+        return _words(subject)
+    return part if alike else f"{_words(subject)}, {part}"
+
+
+def _words(name):
+    return name.replace("_", " ")
+
+
+def _title(name):
+    words = _words(name)
+    return words[:1].upper() + words[1:]
+
+
+def _lonely(values):
+    """Return the places of the values that have no neighbour."""
+    there = np.isfinite(np.r_[np.nan, values, np.nan])
+    return np.flatnonzero(there[1:-1] & ~there[:-2] & ~there[2:]).tolist()
+
+
+def _divide(ax, n_panels):
+    """Return an Axes for each panel; panels share the place of a single one."""
+    axes = np.ravel(ax)
+    if len(axes) == n_panels:
+        return axes
+    if len(axes) != 1 or axes[0].get_subplotspec() is None:
+        raise ValueError(f"ax must be a subplot or {n_panels} Axes, got {ax!r}.")
+    (whole,) = axes
+    whole.set_axis_off()
+    grid = whole.get_subplotspec().subgridspec(1, n_panels, wspace=0.35)
+    return np.array([whole.figure.add_subplot(place) for place in grid])
