@@ -7,6 +7,7 @@ from .datasets import long_tailed_strategy as long_tailed_strategy
 from .datasets import long_tailed_train_test_split as long_tailed_train_test_split
 from .datasets import make_long_tailed as make_long_tailed
 from .datasets import make_long_tailed_classification as make_long_tailed_classification
+from .inspection import TrainingHistoryDisplay as TrainingHistoryDisplay
 from .losses import CDTLoss as CDTLoss
 from .losses import ClassBalancedCrossEntropyLoss as ClassBalancedCrossEntropyLoss
 from .losses import ClassBalancedFocalLoss as ClassBalancedFocalLoss

@@ -14,6 +14,7 @@ FLOORS = {
     "pipeline": {"meta", "weights"},
     "meta": {"weights", "datasets", "metrics"},
     "sampling": {"weights"},
+    "inspection": {"weights", "datasets", "metrics"},
     "weights": set(),
     "datasets": set(),
     "metrics": set(),
@@ -29,7 +30,7 @@ HEAVY = {
     "torch": {"losses", "neural_net"},
     "skorch": {"neural_net"},
     "imblearn": {"sampling"},
-    "matplotlib": set(),
+    "matplotlib": {"inspection"},
     "pandas": set(),
     "polars": set(),
 }

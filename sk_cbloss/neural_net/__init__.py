@@ -5,8 +5,26 @@
 CBNeuralNetClassifier(beta=0.9999, gamma=0.5, loss='focal', module__hidden_units=(64,))
 """
 
+from sk_cbloss.neural_net._augmentation import PadCropFlip
 from sk_cbloss.neural_net._batches import ArrayDataset, BatchLoader
+from sk_cbloss.neural_net._cifar_resnet import CifarResNet
 from sk_cbloss.neural_net._classifier import CBNeuralNetClassifier
+from sk_cbloss.neural_net._learning_rate import LearningRateSchedule
+from sk_cbloss.neural_net._loss_change import DeferredReweighting, LossChange
 from sk_cbloss.neural_net._modules import MLP
+from sk_cbloss.neural_net._recipe import cifar_recipe
+from sk_cbloss.neural_net._training_checkpoint import TrainingCheckpoint
 
-__all__ = ["MLP", "ArrayDataset", "BatchLoader", "CBNeuralNetClassifier"]
+__all__ = [
+    "MLP",
+    "ArrayDataset",
+    "BatchLoader",
+    "CBNeuralNetClassifier",
+    "CifarResNet",
+    "DeferredReweighting",
+    "LearningRateSchedule",
+    "LossChange",
+    "PadCropFlip",
+    "TrainingCheckpoint",
+    "cifar_recipe",
+]

@@ -1,9 +1,11 @@
-"""Batches: cut whole from the arrays in place of row by row."""
+"""Batches: cut whole from tensors made once, in place of row by row."""
 
+import mmap
 from collections.abc import Mapping
 
 import numpy as np
 import scipy.sparse
+import torch
 from skorch.dataset import Dataset
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, Subset
 
@@ -28,15 +30,58 @@ class ArrayDataset(Dataset):
         return _take(self.X, rows), y
 
 
-def _take(data, rows):
+def _is_collection(data):
+    return isinstance(data, Mapping | list | tuple) and not scipy.sparse.issparse(data)
+
+
+def each_array(function, data):
+    """Apply a function to each array of a dict or list of arrays, or to the array."""
+    if not _is_collection(data):
+        return function(data)
     if isinstance(data, Mapping):
-        return {name: _take(value, rows) for name, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_take(value, rows) for value in data]
-    if scipy.sparse.issparse(data):
-        dense = data[rows if isinstance(rows, list) else [rows]].toarray()
+        return {name: each_array(function, value) for name, value in data.items()}
+    return [each_array(function, value) for value in data]
+
+
+def _take(data, rows):
+    def take(array):
+        if not scipy.sparse.issparse(array):
+            return array[rows]
+        dense = array[rows if isinstance(rows, list) else [rows]].toarray()
         return dense if isinstance(rows, list) else dense[0]
-    return data[rows]
+
+    return each_array(take, data)
+
+
+def _as_tensor(array):
+    """Return an array in memory as a tensor; leave what is sparse or lies on disk."""
+    if isinstance(array, torch.Tensor):
+        return array
+    if scipy.sparse.issparse(array) or is_mapped(array):
+        return array
+    return torch.from_numpy(np.require(array, requirements=("C", "W")))
+
+
+def is_mapped(array):
+    """Whether an array lies on disk and is read as it is used."""
+    while array is not None:
+        if isinstance(array, np.memmap | mmap.mmap):
+            return True
+        array = getattr(array, "base", None)
+    return False
+
+
+def _cut(data, rows):
+    """Return rows of each array, as tensors."""
+
+    def cut(array):
+        if isinstance(array, torch.Tensor):
+            # A slice is a view, which a module may write to: the data are the user's own.
+            return array[rows].clone() if isinstance(rows, slice) else array.index_select(0, rows)
+        part = array[rows if isinstance(rows, slice) else rows.numpy()]
+        return torch.from_numpy(part.toarray() if scipy.sparse.issparse(part) else np.array(part))
+
+    return each_array(cut, data)
 
 
 class BatchLoader(DataLoader):
@@ -60,6 +105,8 @@ class BatchLoader(DataLoader):
         of your own, batches are put together row by row.
     """
 
+    _data = None
+
     def __init__(self, dataset, batch_size=1, shuffle=False, drop_last=False, **kwargs):
         by_row = {"sampler", "batch_sampler", "collate_fn"} & kwargs.keys()
         if by_row or not isinstance(_source(dataset), ArrayDataset):
@@ -76,6 +123,81 @@ class BatchLoader(DataLoader):
         super().__init__(
             dataset, batch_size=None, sampler=BatchSampler(rows, batch_size, drop_last), **kwargs
         )
+        # Workers fetch by themselves, and RandomSampler draws from a generator of one's own.
+        if not kwargs.get("num_workers") and not (shuffle and kwargs.get("generator")):
+            source = _source(dataset)
+            y = torch.zeros(len(source), dtype=torch.int64) if source.y is None else source.y
+            self._data, self._rows = each_array(_as_tensor, [source.X, y]), _rows(dataset)
+            self._device = torch.device("cpu")
+
+    def keep_on(self, device):
+        """Keep the arrays of an ArrayDataset on a GPU, if they fit there.
+
+        Sparse and memory-mapped arrays stay where they are, and go there batch
+        by batch.
+
+        Parameters
+        ----------
+        device : str or torch.device
+            The device.
+
+        Returns
+        -------
+        self : BatchLoader
+            The loader.
+        """
+        if self._data is not None and _fits(self._data, device):
+            self._device = torch.device(device)
+            self._data = each_array(lambda array: array.to(device), self._data)
+            self._rows = None if self._rows is None else self._rows.to(device)
+        return self
+
+    def __iter__(self):
+        """Return an iterator over the batches."""
+        return super().__iter__() if self._data is None else self._batches()
+
+    def _batches(self):
+        _draw_seed(self.generator)  # as DataLoader does, for workers that it may not have
+        n_rows, size = len(self.dataset), self.sampler.batch_size
+        stop = n_rows - n_rows % size if self.sampler.drop_last else n_rows
+        order = self._rows
+        if isinstance(self.sampler.sampler, RandomSampler):
+            order = torch.randperm(n_rows, generator=_generator(_draw_seed()))
+            order = order.to(self._device)
+            order = order if self._rows is None else self._rows[order]
+        for start in range(0, stop, size):
+            rows = slice(start, min(start + size, stop))
+            yield _cut(self._data, rows if order is None else order[rows])
+
+
+def _draw_seed(generator=None):
+    return torch.empty((), dtype=torch.int64).random_(generator=generator).item()
+
+
+def _generator(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def _rows(dataset):
+    """Return the rows of the source that a Subset, or a Subset of one, stands for."""
+    rows = None
+    while isinstance(dataset, Subset):
+        inner = torch.from_numpy(np.array(dataset.indices, dtype=np.int64))
+        rows = inner if rows is None else inner[rows]
+        dataset = dataset.dataset
+    return rows
+
+
+def _fits(data, device):
+    """Whether all of the data are tensors that take at most half of a GPU's free memory."""
+    if torch.device(device).type != "cuda":
+        return False
+    arrays = []
+    each_array(arrays.append, data)
+    if not all(isinstance(array, torch.Tensor) for array in arrays):
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return sum(array.nbytes for array in arrays) <= free / 2
 
 
 def _source(dataset):

@@ -2,50 +2,41 @@
 
 import copy
 import inspect
-import warnings
+from numbers import Real
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils import assert_all_finite, check_random_state
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetClassifier
 from skorch.callbacks import (
     BatchScoring,
+    EarlyStopping,
     EpochScoring,
     EpochTimer,
     PassthroughScoring,
     PrintLog,
 )
-from skorch.utils import is_dataset, to_device, to_numpy, to_tensor
+from skorch.utils import to_device, to_numpy
 from torch import nn
+from torch.utils.data import DataLoader
 
-from sk_cbloss._validation import (
-    as_labels,
-    check_beta,
-    check_integer,
-    check_non_negative,
-    check_normalize,
-    check_same_length,
-    check_sample_weight,
-)
-from sk_cbloss.losses import LOSSES, ClassBalancedLoss
+from sk_cbloss._validation import check_integer
+from sk_cbloss.losses import LOSSES
 from sk_cbloss.neural_net._batches import ArrayDataset, BatchLoader
-from sk_cbloss.neural_net._inputs import (
-    check_features,
-    is_multi_input,
-    n_samples_of,
-    split_sample_weight,
-    with_sample_weight,
-)
-from sk_cbloss.neural_net._labels import check_sorted, dataset_labels, positions_of
+from sk_cbloss.neural_net._checked_data import CheckedData
+from sk_cbloss.neural_net._chosen_loss import DTYPES, ChosenLoss
+from sk_cbloss.neural_net._epochs import n_epochs_done
+from sk_cbloss.neural_net._fit_call import FitCall
 from sk_cbloss.neural_net._modules import MLP
 from sk_cbloss.neural_net._randomness import seeded
+from sk_cbloss.neural_net._saving import SafeSaving
 from sk_cbloss.neural_net._scoring import DecodeLabels, balanced_accuracy
 from sk_cbloss.neural_net._sklearn_callbacks import EpochReporter, with_callbacks
-
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+from sk_cbloss.neural_net._steps import HALF, FastSteps
+from sk_cbloss.neural_net._training_checkpoint import TrainingCheckpoint
+from sk_cbloss.neural_net._validation_data import validation_dataset
 
 
 class _Stored:
@@ -69,7 +60,9 @@ class _Stored:
         vars(net)[self.name] = value
 
 
-class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
+class CBNeuralNetClassifier(
+    EpochReporter, ChosenLoss, CheckedData, FastSteps, SafeSaving, NeuralNetClassifier
+):
     """A neural net with a class-balanced loss, built on skorch.
 
     The classes' effective numbers come from the labels that ``fit`` receives,
@@ -103,6 +96,25 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         draws from torch's global generator, a seed leaves it untouched.
     dtype : {"float32", "float64"}, default="float32"
         Type of features, parameters and loss.
+    autocast : {"bfloat16", "float16"} or None, default=None
+        Half precision for the module, where it is safe, as
+        ``torch.autocast`` has it; parameters and loss stay in float32. With
+        "float16", gradients are scaled.
+    channels_last : bool, default=False
+        Whether images and module are laid out with the channels last, which
+        convolutions often like better.
+    batch_transform : callable, default=None
+        Changes the features of each training batch, a tensor on the device,
+        such as :class:`~sk_cbloss.neural_net.PadCropFlip`.
+    early_stopping : bool, default=False
+        Whether to hold samples out, and stop once their balanced accuracy has
+        not risen by 0.0001 for ``n_iter_no_change`` epochs. The best
+        parameters are kept.
+    validation_fraction : float in (0, 1), default=0.1
+        Share of each class to hold out for early stopping; at least one
+        sample of each class that has two.
+    n_iter_no_change : int, default=10
+        Number of epochs without a rise that early stopping waits.
     criterion : torch loss class or instance, default=None
         A loss of your own in place of ``loss``; none of ``loss``, ``beta``,
         ``gamma`` and ``normalize`` may then be set. With ``sample_weight`` it
@@ -213,6 +225,12 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         normalize="classes",
         random_state=None,
         dtype="float32",
+        autocast=None,
+        channels_last=False,
+        batch_transform=None,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
         criterion=None,
         optimizer=torch.optim.Adam,
         lr=0.01,
@@ -263,6 +281,12 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         self.normalize = normalize
         self.random_state = random_state
         self.dtype = dtype
+        self.autocast = autocast
+        self.channels_last = channels_last
+        self.batch_transform = batch_transform
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
 
     # ------------------------------------------------------------------ parameters
 
@@ -326,65 +350,44 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         return super().set_params(**kwargs)
 
     def _check_parameters(self):
-        if not isinstance(self.loss, str) or self.loss not in LOSSES:
-            names = ", ".join(map(repr, sorted(LOSSES)))
-            raise ValueError(f"loss must be one of {names}, got {self.loss!r}.")
-        if self.beta is not None:
-            check_beta(self.beta)
-        check_normalize(self.normalize)
-        if self.criterion is None:
-            self._check_criterion_parameters()
-        if self.gamma is not None:
-            check_non_negative(self.gamma, "gamma")
-            if "gamma" not in inspect.signature(LOSSES[self.loss]).parameters:
-                raise ValueError(
-                    f"gamma must be None for loss={self.loss!r}, which has none, "
-                    f"got {self.gamma!r}. Search several losses with a list of grids."
-                )
-            if "criterion__gamma" in vars(self):
-                raise ValueError(
-                    f"gamma must be None beside criterion__gamma, got {self.gamma!r}."
-                )
-        check_integer(self.max_epochs, "max_epochs", minimum=0)
+        self._check_loss()
+        self._check_training()
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype must be 'float32' or 'float64', got {self.dtype!r}.")
-        if self.criterion is not None:
-            for name in ("loss", "beta", "gamma", "normalize"):
-                default = inspect.signature(CBNeuralNetClassifier).parameters[name].default
-                if getattr(self, name) != default:
-                    raise ValueError(
-                        f"{name} must be left at {default!r} when criterion replaces the loss, "
-                        f"got {getattr(self, name)!r}."
-                    )
 
-    def _check_criterion_parameters(self):
-        loss = LOSSES[self.loss]
-        known = (
-            inspect.signature(loss).parameters
-            | inspect.signature(loss.from_class_count).parameters
-        )
-        own = {"class_count", "class_prior", "weight", "beta", "normalize", "parameters"}
-        names = sorted(known.keys() - own - {"ignore_index"})
-        for name in self.get_params_for("criterion"):
-            if name not in names:
-                raise ValueError(
-                    f"criterion__* must be one of {', '.join(names)} for loss={self.loss!r}, "
-                    f"got criterion__{name}."
-                )
-
-    @property
-    def _beta_in_use(self):
-        """The beta that the loss weighs classes with; if not 0, not again from outside."""
-        self._check_parameters()
-        if self.criterion is not None:
-            return 0
-        return LOSSES[self.loss].default_beta if self.beta is None else self.beta
+    def _check_training(self):
+        if self.autocast is not None and self.autocast not in HALF:
+            raise ValueError(
+                f"autocast must be 'bfloat16', 'float16' or None, got {self.autocast!r}."
+            )
+        if self.autocast is not None and self.dtype != "float32":
+            raise ValueError(
+                f"autocast must be None for dtype={self.dtype!r}, got {self.autocast!r}."
+            )
+        if self.batch_transform is not None and not callable(self.batch_transform):
+            raise ValueError(
+                f"batch_transform must be callable or None, got {self.batch_transform!r}."
+            )
+        for name in ("early_stopping", "channels_last"):
+            if not isinstance(getattr(self, name), bool | np.bool_):
+                raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}.")
+        fraction = self.validation_fraction
+        if not isinstance(fraction, Real) or not 0 < fraction < 1:
+            raise ValueError(f"validation_fraction must be a number in (0, 1), got {fraction!r}.")
+        check_integer(self.n_iter_no_change, "n_iter_no_change", minimum=1)
+        if self.callbacks not in (None, "disable") and not isinstance(
+            self.callbacks, list | tuple
+        ):
+            raise ValueError(
+                f"callbacks must be a list, None or 'disable', got {self.callbacks!r}."
+            )
+        check_integer(self.max_epochs, "max_epochs", minimum=int(bool(self.early_stopping)))
 
     # ------------------------------------------------------------------ components
 
     @property
     def _default_callbacks(self):
-        return [
+        callbacks = [
             ("epoch_timer", EpochTimer()),
             ("train_loss", PassthroughScoring(name="train_loss", on_train=True)),
             ("valid_loss", PassthroughScoring(name="valid_loss")),
@@ -396,9 +399,20 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
             ),
             ("print_log", PrintLog()),
         ]
+        if isinstance(self.early_stopping, bool | np.bool_) and self.early_stopping:
+            stop = EarlyStopping(
+                "valid_balanced_accuracy",
+                lower_is_better=False,
+                patience=self.n_iter_no_change,
+                threshold=1e-4,
+                threshold_mode="abs",
+                load_best=True,
+            )
+            callbacks.append(("early_stopping", stop))
+        return callbacks
 
     def initialize_callbacks(self):
-        """Initialise the callbacks; those that score see labels, not positions.
+        """Initialise the callbacks: those that score see labels, checkpoints come last.
 
         Returns
         -------
@@ -413,6 +427,7 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
                 callback = copy.copy(callback)  # it may be the user's own
                 callback.target_extractor = DecodeLabels(classes)
                 self.callbacks_[position] = (name, callback)
+        self.callbacks_.sort(key=lambda named: isinstance(named[1], TrainingCheckpoint))
         return self
 
     def initialize_module(self):
@@ -442,7 +457,10 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
             built.head = loss.prepare_head(built.head)
             self._frees_bias = not loss.decays_head_bias and built.head.bias is not None
         self._dtype_in_use = self.dtype  # until the net is built anew
-        self.module_ = built.to(DTYPES[self.dtype])
+        built = built.to(DTYPES[self.dtype])
+        if self.channels_last:
+            built = built.to(memory_format=torch.channels_last)
+        self.module_ = built
         return self
 
     def _ends_in_head(self, module):
@@ -462,156 +480,10 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         }
         return {name: size for name, size in sizes.items() if name in named and size is not None}
 
-    def initialize_criterion(self):
-        """Build the loss from the classes' counts.
-
-        Returns
-        -------
-        self : CBNeuralNetClassifier
-            The net.
-        """
-        if self.criterion is None:
-            self.criterion_ = self._build_loss()
-            return self
-        super().initialize_criterion()
-        if isinstance(self.criterion_, nn.Module):
-            self.criterion_ = self.criterion_.to(DTYPES[self._dtype_in_use])
-        return self
-
-    def _build_loss(self):
-        loss = LOSSES[self.loss]
-        kwargs = {} if self.gamma is None else {"gamma": self.gamma}
-        kwargs |= self.get_params_for("criterion")
-        # Without data yet, for parameters to be loaded: classes of equal size.
-        n_classes = 2 if self.classes is None else len(self.classes)
-        count = getattr(self, "class_count_", np.ones(n_classes))
-        built = loss.from_class_count(count, beta=self.beta, normalize=self.normalize, **kwargs)
-        return built.to(DTYPES[self._dtype_in_use])
-
-    def get_params_for_optimizer(self, prefix, named_parameters):
-        """Return the optimizer's arguments; weight decay leaves some losses' last bias alone.
-
-        Parameters
-        ----------
-        prefix : str
-            Name of the optimizer.
-        named_parameters : iterator
-            Names and parameters.
-
-        Returns
-        -------
-        args : tuple
-            Positional arguments.
-        kwargs : dict
-            Keyword arguments.
-        """
-        args, kwargs = super().get_params_for_optimizer(prefix, list(named_parameters))
-        if self._frees_bias_from_decay(prefix, kwargs):
-            (group,) = args[0]
-            bias = self.module_.head.bias
-            rest = [p for p in group["params"] if p is not bias]
-            args = ([{"params": [bias], "weight_decay": 0}, {"params": rest}],)
-        return args, kwargs
-
-    def _frees_bias_from_decay(self, prefix, kwargs):
-        if prefix != "optimizer" or not self._frees_bias:
-            return False
-        if hasattr(self, "optimizer__param_groups"):
-            return False
-        decay = inspect.signature(self.optimizer).parameters.get("weight_decay")
-        return bool(kwargs.get("weight_decay", decay.default if decay else 0))
-
-    # ------------------------------------------------------------------ data
-
-    def check_data(self, X, y=None):
-        """Do nothing: data is checked before the net is built.
-
-        Parameters
-        ----------
-        X : object
-            Not used.
-        y : object, default=None
-            Not used.
-        """
-
-    def get_dataset(self, X, y=None):
-        """Return a data set; features to predict on are checked first.
-
-        Parameters
-        ----------
-        X : Dataset, array-like, sparse matrix, DataFrame, dict or list of arrays
-            Features.
-        y : array of shape (n_samples,), default=None
-            Positions of the classes, in training.
-
-        Returns
-        -------
-        torch.utils.data.Dataset
-            The data set.
-        """
-        if y is None and not is_dataset(X):
-            X = check_features(self, X, dtype=self._dtype_in_use, reset=False)
-        return super().get_dataset(X, y)
-
-    def _learn_data(self, X, y, sample_weight, *, dtype, anew, add_counts, classes=None):
-        """Return features and class positions for training; learn classes and their counts."""
-        self._check_parameters()
-        if is_dataset(X) and sample_weight is not None:
-            raise ValueError(
-                "sample_weight must be None with a Dataset, which batches by itself, "
-                f"got {type(sample_weight).__name__}."
-            )
-        y = self._check_labels(X, y)
-        if sample_weight is not None:
-            sample_weight = check_sample_weight(sample_weight, len(y))
-        if self.classes is not None:
-            check_sorted(self.classes)
-        given = classes if self.classes is None else self.classes
-        known = np.unique(y if given is None else given) if anew else self.classes_
-        y = positions_of(y, known, in_dataset=is_dataset(X))
-        count = np.bincount(y, weights=sample_weight, minlength=len(known)).astype(np.float64)
-        if add_counts and not anew:
-            count += self.class_count_
-        if given is None and np.count_nonzero(count) < 2:
-            raise ValueError(
-                f"{type(self).__name__} needs samples of at least 2 classes, "
-                f"got one class: {known[np.argmax(count)]!s}."
-            )
-        if not is_dataset(X):
-            X = check_features(self, X, dtype=dtype, reset=anew)
-            self._check_default_module_takes(X)
-        self.classes_inferred_, self.class_count_ = known, count
-        if sample_weight is not None:
-            X = with_sample_weight(X, (sample_weight / sample_weight.mean()).astype(dtype))
-        return X, y
-
-    def _check_labels(self, X, y):
-        """Return labels, one for each row of X."""
-        if is_dataset(X):
-            y = dataset_labels(X) if y is None else y
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None."
-            )
-        y = as_labels(y)
-        if y.dtype.kind == "f":
-            assert_all_finite(y, input_name="y")
-        check_classification_targets(y)
-        check_same_length(len(X) if is_dataset(X) else n_samples_of(X), len(y))
-        return y
-
-    def _check_default_module_takes(self, X):
-        if self.module is None and (is_multi_input(X) or X.ndim != 2):
-            shape = "several arrays" if is_multi_input(X) else f"shape {X.shape}"
-            raise ValueError(
-                "X must have shape (n_samples, n_features) for the default MLP, "
-                f"got {shape}. Give a module of your own."
-            )
-
     # ------------------------------------------------------------------ training
 
     @with_callbacks
-    def fit(self, X, y=None, sample_weight=None, **fit_params):
+    def fit(self, X, y=None, sample_weight=None, X_val=None, y_val=None, **fit_params):
         """Build the net and train it.
 
         Parameters
@@ -625,6 +497,11 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
             Class labels of any kind. None only with a Dataset that holds them.
         sample_weight : array-like of shape (n_samples,) or number, default=None
             Weights of the samples.
+        X_val : like X, default=None
+            Features to validate on after each epoch, in place of
+            ``train_split`` and ``validation_fraction``.
+        y_val : array-like of shape (n_val_samples,), default=None
+            Their labels.
         **fit_params : dict
             Handed to the module's ``forward`` and to ``train_split``.
 
@@ -639,10 +516,21 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
             If a parameter or the data is invalid.
         """
         build = not (self.warm_start and self.initialized_)
-        return self._train(X, y, sample_weight, fit_params, method="fit", build=build)
+        return self._train(
+            X, y, sample_weight, X_val, y_val, fit_params, method="fit", build=build
+        )
 
     @with_callbacks
-    def partial_fit(self, X, y=None, classes=None, sample_weight=None, **fit_params):
+    def partial_fit(
+        self,
+        X,
+        y=None,
+        classes=None,
+        sample_weight=None,
+        X_val=None,
+        y_val=None,
+        **fit_params,
+    ):
         """Go on training, for ``max_epochs`` epochs; the classes' counts add up.
 
         Parameters
@@ -655,6 +543,11 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
             All class labels, in the first call, if y lacks some of them.
         sample_weight : array-like of shape (n_samples,) or number, default=None
             Weights of the samples.
+        X_val : like X, default=None
+            Features to validate on after each epoch, in place of
+            ``train_split`` and ``validation_fraction``.
+        y_val : array-like of shape (n_val_samples,), default=None
+            Their labels.
         **fit_params : dict
             Handed to the module's ``forward`` and to ``train_split``.
 
@@ -670,10 +563,20 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         """
         build = not self.initialized_
         return self._train(
-            X, y, sample_weight, fit_params, method="partial_fit", build=build, classes=classes
+            X,
+            y,
+            sample_weight,
+            X_val,
+            y_val,
+            fit_params,
+            method="partial_fit",
+            build=build,
+            classes=classes,
         )
 
-    def _train(self, X, y, sample_weight, fit_params, *, method, build, classes=None):
+    def _train(
+        self, X, y, sample_weight, X_val, y_val, fit_params, *, method, build, classes=None
+    ):
         data, positions = self._learn_data(
             X,
             y,
@@ -683,25 +586,54 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
             add_counts=method == "partial_fit",
             classes=classes,
         )
+        if build:
+            self._dtype_in_use = self.dtype
+        call = FitCall(is_new=build, fit_params=fit_params)
+        if X_val is not None or y_val is not None:
+            call.validation_data = validation_dataset(self, X_val, y_val)
         with seeded(self._next_seed(build), self.device), self._reported(X, y):
             if build:
                 self.initialize()
             elif self.criterion is None:  # other counts, and perhaps another loss
-                loss = to_device(self._build_loss(), self.device)
-                self.criterion_ = self.torch_compile(loss, name="criterion")
+                self._use_loss()
             self._check_head()
-            super().partial_fit(data, positions, _routing_method=method, **fit_params)
+            call.n_epochs_before = len(self.history)
+            call.split = self._split_to_stop_early(positions, call)
+            self._fit_call = call
+            try:
+                super().partial_fit(data, positions, _routing_method=method, **fit_params)
+            finally:
+                del self._fit_call
         return self
 
-    def _check_head(self):
-        wanted = getattr(self.criterion_, "head_type", None)
-        if wanted and not any(isinstance(part, wanted) for part in self.module_.modules()):
-            warnings.warn(
-                f"The module should have a last layer of type {wanted.__name__} for "
-                f"{type(self.criterion_).__name__}, got none: logits of any size make its margins "
-                "meaningless.",
-                stacklevel=4,
-            )
+    @property
+    def _call(self):
+        """The call of ``fit`` that is under way; or one that is made up, for skorch's own loop."""
+        return vars(self).setdefault("_fit_call", FitCall())
+
+    def fit_loop(self, X, y=None, epochs=None, **kwargs):
+        """Train for the epochs that are left; a checkpoint may have brought some.
+
+        Parameters
+        ----------
+        X : Dataset, array-like, sparse matrix, dict or list of arrays
+            Features.
+        y : array of shape (n_samples,), default=None
+            Positions of the classes.
+        epochs : int, default=None
+            Number of epochs; None trains up to ``max_epochs``.
+        **kwargs : dict
+            See ``skorch.NeuralNet.fit_loop``.
+
+        Returns
+        -------
+        self : CBNeuralNetClassifier
+            The net.
+        """
+        call = self._call
+        call.n_epochs_before = len(self.history) - call.n_epochs_resumed
+        epochs = self.max_epochs if epochs is None else epochs
+        return super().fit_loop(X, y, epochs=max(0, epochs - n_epochs_done(self)), **kwargs)
 
     def _next_seed(self, build):
         if self.random_state is None:
@@ -709,65 +641,6 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         if build or not hasattr(self, "_random_state"):
             self._random_state = check_random_state(self.random_state)
         return self._random_state.randint(np.iinfo(np.int32).max)
-
-    def infer(self, x, **fit_params):
-        """Apply the module to a batch.
-
-        Parameters
-        ----------
-        x : tensor, dict or list of tensors
-            The batch's features.
-        **fit_params : dict
-            Handed to the module's ``forward``.
-
-        Returns
-        -------
-        tensor or tuple of tensors
-            What the module returns.
-        """
-        x, _ = split_sample_weight(x)
-        return super().infer(x, **fit_params)
-
-    def get_loss(self, y_pred, y_true, X=None, training=False):
-        """Return the loss of a batch: weighted in training, plain in validation.
-
-        Parameters
-        ----------
-        y_pred : tensor of shape (n_samples, n_classes)
-            Logits.
-        y_true : tensor of shape (n_samples,)
-            Positions of the classes.
-        X : tensor, dict or list of tensors, default=None
-            The batch's features, with its sample weights if there are any.
-        training : bool, default=False
-            Whether this is a training step.
-
-        Returns
-        -------
-        tensor of shape ()
-            The loss.
-        """
-        _, sample_weight = split_sample_weight(X)
-        if not training:
-            sample_weight = None
-        if sample_weight is not None:
-            sample_weight = to_tensor(sample_weight, device=self.device)
-        if self._loss_is_ours:
-            logits = y_pred[0] if isinstance(y_pred, tuple) else y_pred
-            target = to_tensor(y_true, device=self.device)
-            if training:
-                return self.criterion_(logits, target, sample_weight).mean()
-            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-            return self.criterion_.loss_per_sample(logits, target).mean()
-        loss = super().get_loss(y_pred, y_true, X=X, training=training)
-        if sample_weight is None:
-            return loss.mean()
-        if not loss.ndim:
-            raise ValueError(
-                "criterion must have reduction='none' with sample_weight, "
-                "got one that returns a single loss a batch."
-            )
-        return (loss * sample_weight).mean()
 
     # ------------------------------------------------------------------ prediction
 
@@ -788,8 +661,9 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         tensor or tuple of tensors
             Output of one batch.
         """
-        iterator = self.get_iterator(self.get_dataset(X), training=training)
-        if not training:
+        # Also in training mode, rows come in their order.
+        iterator = self.get_iterator(self.get_dataset(X), training=False)
+        if isinstance(iterator, DataLoader):
             # A DataLoader draws a seed even to read in order; not from the global generator.
             iterator.generator = torch.Generator()
         for batch in iterator:
@@ -902,32 +776,7 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
             return to_numpy(self.criterion_.predict_log_proba(self._logits(X)))
         return np.log(super().predict_proba(X))
 
-    @property
-    def _loss_is_ours(self):
-        """Whether the loss knows its probabilities and takes sample weights."""
-        compiled = getattr(self.criterion_, "_orig_mod", None)
-        return isinstance(compiled or self.criterion_, ClassBalancedLoss)
-
-    @property
-    def _loss_owns_probabilities(self):
-        return self._loss_is_ours and self.predict_nonlinearity == "auto"
-
     # ------------------------------------------------------------------ persistence
-
-    def load_params(self, *args, **kwargs):
-        """Load parameters and history; see skorch.
-
-        Parameters
-        ----------
-        *args : tuple
-            See ``skorch.NeuralNet.load_params``.
-        **kwargs : dict
-            See ``skorch.NeuralNet.load_params``.
-        """
-        requested = vars(self)["device"]
-        super().load_params(*args, **kwargs)
-        if _is_auto(requested):
-            self.device = requested
 
     def __setstate__(self, state):
         if not _is_auto(state["device"]):
@@ -937,6 +786,12 @@ class CBNeuralNetClassifier(EpochReporter, NeuralNetClassifier):
         vars(self).update(device="auto", dtype=state["dtype"])
         super().__setstate__(state | {"device": self.device})
         self.device = "auto"
+
+    def trim_for_prediction(self):
+        """Drop what only training needs; the loss stays, which knows the probabilities."""
+        criterion = self.criterion_
+        super().trim_for_prediction()
+        self.criterion_ = criterion
 
     __repr__ = BaseEstimator.__repr__
 

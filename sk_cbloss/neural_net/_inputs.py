@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import validate_data
+from skorch.helper import SliceDataset
 
 from sk_cbloss._validation import as_numpy
 
@@ -41,7 +42,8 @@ def check_features(net, X, *, dtype, reset):
         arrays = {name: _cast(value, dtype) for name, value in named}
         check_consistent_length(*arrays.values())
         return arrays if isinstance(X, Mapping) else list(arrays.values())
-    X = as_numpy(X)
+    # Its shape does not tell the number of features.
+    X = np.asarray(X) if isinstance(X, SliceDataset) else as_numpy(X)
     try:
         return validate_data(net, X, reset=reset, dtype=dtype, accept_sparse="csr", allow_nd=True)
     except (TypeError, ValueError):
@@ -82,7 +84,9 @@ def with_sample_weight(X, sample_weight):
 
 def split_sample_weight(X):
     """Return a batch's features and its sample weights, or None without."""
-    if not isinstance(X, Mapping) or SAMPLE_WEIGHT not in X:
+    if not isinstance(X, dict) or SAMPLE_WEIGHT not in X:
         return X, None
+    if ARRAY in X:
+        return X[ARRAY], X[SAMPLE_WEIGHT]
     rest = {name: value for name, value in X.items() if name != SAMPLE_WEIGHT}
-    return rest.get(ARRAY, rest), X[SAMPLE_WEIGHT]
+    return rest, X[SAMPLE_WEIGHT]

@@ -1,7 +1,9 @@
 """Class labels as positions in the module's outputs."""
 
 import numpy as np
-from torch.utils.data import TensorDataset
+from torch.utils.data import ConcatDataset, Subset, TensorDataset
+
+from sk_cbloss._validation import as_labels
 
 
 def check_sorted(classes):
@@ -26,19 +28,40 @@ def positions_of(y, classes, *, in_dataset):
     known = {label: position for position, label in enumerate(classes.tolist())}
     unseen = [label for label in labels if label not in known]
     if unseen:
-        raise ValueError(f"y must hold only the {len(known)} known classes, got {unseen[0]!r}.")
+        raise ValueError(
+            f"y must hold only the {len(known)} known classes, got the label {unseen[0]!r}."
+        )
     return np.array([known[label] for label in labels], dtype=np.int64)[inverse]
 
 
+def check_has_length(dataset):
+    """Raise a ValueError unless a Dataset has a length."""
+    if not hasattr(dataset, "__len__"):
+        raise ValueError(
+            "X must be an array or a Dataset with a length, whose classes can be counted, got "
+            f"{type(dataset).__name__}."
+        )
+
+
 def dataset_labels(dataset):
-    """Return a Dataset's labels: its targets, or those of the arrays it holds."""
+    """Return a Dataset's labels: its targets, those of its parts, or those met in one pass."""
     for name in ("targets", "y"):
         labels = getattr(dataset, name, None)
         if labels is not None:
             return labels
     if isinstance(dataset, TensorDataset):
         return dataset.tensors[-1]
-    raise ValueError(
-        "y must be passed beside a Dataset that has no targets, "
-        f"got y=None and {type(dataset).__name__}."
-    )
+    if isinstance(dataset, Subset):
+        return as_labels(dataset_labels(dataset.dataset))[np.asarray(dataset.indices)]
+    if isinstance(dataset, ConcatDataset):
+        return np.concatenate([as_labels(dataset_labels(part)) for part in dataset.datasets])
+    return as_labels([_label(dataset[row]) for row in range(len(dataset))])
+
+
+def _label(item):
+    if not isinstance(item, tuple | list) or len(item) != 2:
+        raise ValueError(
+            "A Dataset must yield pairs of features and target, or y be passed beside it, got "
+            f"{type(item).__name__}."
+        )
+    return item[1].item() if hasattr(item[1], "item") else item[1]

@@ -3,6 +3,8 @@
 from contextlib import contextmanager
 from types import SimpleNamespace
 
+from sk_cbloss.neural_net._progress import EpochBar
+
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:
@@ -39,13 +41,18 @@ class EpochReporter(CallbackSupportMixin):
         context = self._init_callback_context(max_subtasks=self.max_epochs)
         told = {"estimator": self, "X": X, "y": y}
         outer = self._reporting
-        self._reporting = SimpleNamespace(context=context, told=told, epoch=None, stop=False)
-        try:
-            context.call_on_fit_task_begin(**told)
-            yield
-            context.call_on_fit_task_end(**told, reconstruction_attributes=dict)
-        finally:
-            self._reporting = outer
+        # scikit-learn's progress bars have the say, if there are any.
+        others = hasattr(self, "_skl_callbacks") or hasattr(self, "_parent_callback_ctx")
+        with EpochBar(self, hidden=others) as bar:
+            self._reporting = SimpleNamespace(
+                context=context, told=told, bar=bar, epoch=None, stop=False
+            )
+            try:
+                context.call_on_fit_task_begin(**told)
+                yield
+                context.call_on_fit_task_end(**told, reconstruction_attributes=dict)
+            finally:
+                self._reporting = outer
 
     def on_epoch_begin(self, net, **kwargs):
         """Open the epoch's task; stop here, between epochs, if a callback has asked for it."""
@@ -54,6 +61,7 @@ class EpochReporter(CallbackSupportMixin):
             raise KeyboardInterrupt  # skorch's way to end training early
         super().on_epoch_begin(net, **kwargs)
         if now is not None:
+            now.bar.show(self)
             now.epoch = now.context.subcontext(task_name="epoch")
             now.epoch.call_on_fit_task_begin(**now.told)
 
@@ -61,9 +69,11 @@ class EpochReporter(CallbackSupportMixin):
         """Close the epoch's task."""
         super().on_epoch_end(net, **kwargs)
         if (now := self._reporting) is not None:
+            now.bar.hide()
             # The net as it stands can predict: nothing needs reconstructing.
             now.stop = now.epoch.call_on_fit_task_end(**now.told, reconstruction_attributes=dict)
 
     def __getstate__(self):
         # A net that is pickled while it trains, as by a checkpoint, leaves the data behind.
-        return {name: v for name, v in super().__getstate__().items() if name != "_reporting"}
+        passing = {"_reporting", "_fit_call"}
+        return {name: v for name, v in super().__getstate__().items() if name not in passing}

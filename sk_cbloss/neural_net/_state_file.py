@@ -10,6 +10,7 @@ lacks, and begins by saying what: ``["tuple", 1, 2]``, ``["tensor", 0, "bfloat16
 
 import json
 import os
+import platform
 import re
 from collections import OrderedDict
 from contextlib import suppress
@@ -58,7 +59,7 @@ def write_state(path, state, kind):
     header += b" " * (-len(header) % 8)  # as safetensors does
     chunks = len(header).to_bytes(8, "little"), header, *(data for _, _, data in parts[:-1])
     checksum = blake2b(digest_size=DIGEST)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
             for chunk in chunks:
@@ -116,7 +117,8 @@ def read_state(path, kind):
 def remove_leftovers(folder):
     """Remove what `write_state` left in the folder when its process was killed."""
     for file in Path(folder).glob(".*.tmp"):
-        owner = re.fullmatch(r"\..+\.(\d+)\.tmp", file.name)
+        # On a shared disk, only the host itself knows which of its processes run.
+        owner = re.fullmatch(rf"\..+\.{re.escape(platform.node())}\.(\d+)\.tmp", file.name)
         if owner and not _is_running(int(owner[1])):
             with suppress(OSError):  # another process may be faster
                 file.unlink()

@@ -30,7 +30,7 @@ def every_crop(image, padding, fill, flip):
     n_channels, height, width = image.shape
     fill = np.broadcast_to(fill, n_channels)[:, None, None]
     padded = np.tile(fill, (height + 2 * padding, width + 2 * padding)).astype(np.float32)
-    padded[:, padding : padding + height, padding : padding + width] = image
+    padded[:, padding : padding + height, padding : padding + width] = image.numpy()
     for top in range(2 * padding + 1):
         for left in range(2 * padding + 1):
             crop = padded[:, top : top + height, left : left + width]

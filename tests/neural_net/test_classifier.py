@@ -1,7 +1,6 @@
 """CBNeuralNetClassifier: laws of weights, scikit-learn's contract, skorch's features."""
 
 import copy
-import io
 import pickle
 import subprocess
 import sys
@@ -16,18 +15,15 @@ import scipy.sparse
 import sklearn
 import torch
 from sklearn.base import clone
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
-from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback, EarlyStopping, EpochScoring, LRScheduler
+from skorch.callbacks import Callback, EarlyStopping, EpochScoring
 from skorch.dataset import ValidSplit
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import TensorDataset
 
 from sk_cbloss import (
     CBNeuralNetClassifier,
@@ -70,10 +66,8 @@ def float32_rounds(net):
 @parametrize_with_checks(
     [
         CBNeuralNetClassifier(random_state=0, dtype="float64"),
-        CBNeuralNetClassifier(random_state=0, dtype="float64", loss="sigmoid"),
         CBNeuralNetClassifier(random_state=0, dtype="float64", loss="focal", beta=1),
         CBNeuralNetClassifier(random_state=0, dtype="float64", loss="ldam"),
-        CBNeuralNetClassifier(random_state=0, dtype="float64", loss="vs"),
         CBNeuralNetClassifier(random_state=0),
     ],
     expected_failed_checks=float32_rounds,
@@ -420,39 +414,6 @@ def test_a_criterion_beside_a_loss_parameter(parameter):
         make_net(criterion=nn.CrossEntropyLoss, **parameter).fit(X, Y)
 
 
-def test_beta_0_softmax_is_skorchs_own_training():
-    """The same batches, draws and initial parameters as skorch after torch.manual_seed."""
-    split = ValidSplit(5, stratified=True)
-    ours = make_net(
-        beta=0,
-        train_split=split,
-        optimizer=torch.optim.SGD,
-        lr=0.1,
-        batch_size=16,
-        module__dropout=0.5,
-    ).fit(X, Y)
-    torch.manual_seed(np.random.RandomState(0).randint(np.iinfo(np.int32).max))
-    plain = NeuralNetClassifier(
-        MLP,
-        module__n_features=5,
-        module__n_classes=3,
-        module__hidden_units=(8,),
-        module__dropout=0.5,
-        criterion=nn.CrossEntropyLoss,
-        optimizer=torch.optim.SGD,
-        lr=0.1,
-        batch_size=16,
-        max_epochs=3,
-        iterator_train__shuffle=True,
-        train_split=split,
-        verbose=0,
-    ).fit(X, Y)
-    for column in ("train_loss", "valid_loss"):
-        np.testing.assert_allclose(
-            ours.history[:, column], plain.history[:, column], rtol=1e-6, err_msg=column
-        )
-
-
 # ------------------------------------------------------------------ labels
 
 
@@ -507,7 +468,9 @@ def test_bad_labels(labels, message):
 
 def test_a_new_class_in_partial_fit():
     net = make_net().partial_fit(X, NAMES)
-    with pytest.raises(ValueError, match="^y must hold only the 3 known classes, got 'dog'"):
+    with pytest.raises(
+        ValueError, match="^y must hold only the 3 known classes, got the label 'dog'"
+    ):
         net.partial_fit(X[:2], ["ant", "dog"])
     np.testing.assert_array_equal(net.class_count_, [140, 45, 15])
 
@@ -643,19 +606,12 @@ def test_a_torch_dataset():
         def __getitem__(self, i):
             return X[i], Y[i]
 
-    with pytest.raises(ValueError, match="^y must be passed beside a Dataset that has no targets"):
-        net.fit(Silent())
+    net.fit(Silent())
+    np.testing.assert_array_equal(net.class_count_, [140, 45, 15])
     net.fit(Silent(), Y)
     shifted = TensorDataset(torch.from_numpy(X), torch.from_numpy(Y + 1))
     with pytest.raises(ValueError, match="targets must be integers from 0 to 2"):
         net.fit(shifted)
-
-
-def test_torchs_own_loader_gives_the_same_training():
-    np.testing.assert_array_equal(
-        make_net(iterator_train=DataLoader, iterator_valid=DataLoader).fit(X, Y).predict_proba(X),
-        make_net().fit(X, Y).predict_proba(X),
-    )
 
 
 # ------------------------------------------------------------------ validation
@@ -692,15 +648,6 @@ def test_a_users_callback_is_not_changed():
     extractor = scoring.target_extractor
     make_net(callbacks=[scoring], train_split=ValidSplit(4)).fit(X, NAMES)
     assert scoring.target_extractor is extractor
-
-
-def test_skorchs_callbacks():
-    net = make_net(
-        max_epochs=50,
-        train_split=ValidSplit(4, stratified=True),
-        callbacks=[EarlyStopping(patience=2, threshold=1.0), LRScheduler("StepLR", step_size=1)],
-    ).fit(X, Y)
-    assert len(net.history) < 50
 
 
 def test_verbose_prints_a_line_an_epoch(capsys):
@@ -744,19 +691,6 @@ def test_a_fold_that_lacks_a_class():
 def test_a_grid_that_crosses_gamma_with_a_loss_that_has_none():
     with pytest.raises(ValueError, match="gamma must be None for loss='softmax'.*list of grids"):
         make_net(gamma=2).fit(X, Y)
-
-
-@pytest.mark.parametrize(
-    "meta",
-    [
-        lambda net: CalibratedClassifierCV(net, cv=2),
-        lambda net: BaggingClassifier(net, n_estimators=2, random_state=0),
-        lambda net: AdaBoostClassifier(net.set_params(beta=0), n_estimators=2, random_state=0),
-        lambda net: ClassBalancedClassifier(net.set_params(beta=0)),
-    ],
-)
-def test_inside_scikit_learns_meta_estimators(meta):
-    assert meta(make_net()).fit(X, NAMES).predict_proba(X).shape == (200, 3)
 
 
 def test_inside_class_balanced_classifier_it_equals_samples_weights():
@@ -866,18 +800,6 @@ print(net.predict(X)[0])
     assert done.stdout.strip() == net.predict(X)[0], done.stderr
 
 
-def test_saved_parameters_load_into_a_net_of_the_same_sizes():
-    net = make_net(device="auto").fit(X, NAMES)
-    file = io.BytesIO()
-    net.save_params(f_params=file)
-    file.seek(0)
-    sizes = {"module__n_features": 5, "module__n_classes": 3, "classes": ["ant", "bee", "cat"]}
-    other = make_net(device="auto", **sizes).initialize()
-    other.load_params(f_params=file)
-    np.testing.assert_array_equal(other.predict(X), net.predict(X))
-    assert other.get_params()["device"] == "auto"
-
-
 def test_float64_is_float64_throughout():
     net = make_net(dtype="float64").fit(X, Y)
     assert net.predict_proba(X).dtype == np.float64
@@ -984,12 +906,6 @@ def test_initialize_then_partial_fit(classes):
     assert net.module_ is module
     np.testing.assert_array_equal(net.class_count_, [140, 45, 15])
     assert set(net.predict(X)) <= set(NAMES)
-
-
-def test_skorchs_own_loop_runs_too():
-    net = make_net().fit(X, Y)
-    net.fit_loop(X, Y, epochs=2)
-    assert len(net.history) == 5
 
 
 @pytest.mark.slow

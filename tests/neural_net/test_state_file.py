@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pickle
+import platform
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from sk_cbloss.neural_net._state_file import (
     write_state,
 )
 
+HOST = platform.node()
 KIND = "a state, 1"
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither limits nor stops")
 
@@ -511,7 +513,7 @@ def test_a_limit_and_a_kill_half_way_leave_the_old_file(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", CHILD, *arguments], stdout=subprocess.PIPE, text=True
     ) as process:
-        temporary = killed.with_name(f".{killed.name}.{process.pid}.tmp")
+        temporary = killed.with_name(f".{killed.name}.{HOST}.{process.pid}.tmp")
         try:
             message = process.stdout.readline()
             assert message.startswith(f"{errno.EFBIG} Could not write the checkpoint {limited}: ")
@@ -537,12 +539,24 @@ def test_a_limit_and_a_kill_half_way_leave_the_old_file(tmp_path):
 def test_only_leftovers_of_the_dead_are_removed(tmp_path):
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         pass
-    kept = {f".a.{os.getpid()}.tmp", ".a.1.tmp", ".a.b.tmp", "a.tmp", f"a.{process.pid}.tmp", "a"}
-    dead = {f".a.{process.pid}.tmp", f".a.b.{process.pid}.tmp", f".a.{10**30}.tmp"}
+    kept = {
+        f".a.{HOST}.{os.getpid()}.tmp",
+        f".a.{HOST}.1.tmp",
+        f".a.elsewhere.{process.pid}.tmp",
+        ".a.b.tmp",
+        "a.tmp",
+        f"a.{process.pid}.tmp",
+        "a",
+    }
+    dead = {
+        f".a.{HOST}.{process.pid}.tmp",
+        f".a.b.{HOST}.{process.pid}.tmp",
+        f".a.{HOST}.{10**30}.tmp",
+    }
     for name in kept | dead:
         (tmp_path / name).touch()
-    kept.add(f".folder.{process.pid}.tmp")
-    (tmp_path / f".folder.{process.pid}.tmp").mkdir()
+    kept.add(f".folder.{HOST}.{process.pid}.tmp")
+    (tmp_path / f".folder.{HOST}.{process.pid}.tmp").mkdir()
     remove_leftovers(tmp_path)
     assert {file.name for file in tmp_path.iterdir()} == kept
     remove_leftovers(tmp_path / "missing")

@@ -1,0 +1,172 @@
+"""Data for the net: checked as scikit-learn does, split and put into batches."""
+
+import numpy as np
+import torch
+from sklearn.utils import assert_all_finite
+from sklearn.utils.multiclass import check_classification_targets
+from skorch import NeuralNet
+from skorch.utils import is_dataset
+from torch.utils.data import Subset
+
+from sk_cbloss._validation import as_labels, check_same_length, check_sample_weight
+from sk_cbloss.neural_net._batches import BatchLoader
+from sk_cbloss.neural_net._inputs import (
+    check_features,
+    is_multi_input,
+    n_samples_of,
+    with_sample_weight,
+)
+from sk_cbloss.neural_net._labels import (
+    check_has_length,
+    check_sorted,
+    dataset_labels,
+    positions_of,
+)
+from sk_cbloss.neural_net._validation_data import hold_out, with_positions
+
+
+class CheckedData(NeuralNet):
+    """Check features and labels, count the classes, and give batches."""
+
+    def check_data(self, X, y=None):
+        """Do nothing: data is checked before the net is built.
+
+        Parameters
+        ----------
+        X : object
+            Not used.
+        y : object, default=None
+            Not used.
+        """
+
+    def get_dataset(self, X, y=None):
+        """Return a data set; features to predict on are checked first.
+
+        Parameters
+        ----------
+        X : Dataset, array-like, sparse matrix, DataFrame, dict or list of arrays
+            Features.
+        y : array of shape (n_samples,), default=None
+            Positions of the classes, in training.
+
+        Returns
+        -------
+        torch.utils.data.Dataset
+            The data set.
+        """
+        if y is None and not is_dataset(X):
+            X = check_features(self, X, dtype=self._dtype_in_use, reset=False)
+        return super().get_dataset(X, y)
+
+    def _learn_data(self, X, y, sample_weight, *, dtype, anew, add_counts, classes=None):
+        """Return features and class positions for training; learn classes and their counts."""
+        self._check_parameters()
+        if is_dataset(X) and sample_weight is not None:
+            raise ValueError(
+                "sample_weight must be None with a Dataset, which batches by itself, "
+                f"got {type(sample_weight).__name__}."
+            )
+        y = self._check_labels(X, y)
+        if sample_weight is not None:
+            sample_weight = check_sample_weight(sample_weight, len(y))
+        if self.classes is not None:
+            check_sorted(self.classes)
+        given = classes if self.classes is None else self.classes
+        known = np.unique(y if given is None else given) if anew else self.classes_
+        y = positions_of(y, known, in_dataset=is_dataset(X))
+        count = np.bincount(y, weights=sample_weight, minlength=len(known)).astype(np.float64)
+        if add_counts and not anew:
+            count += self.class_count_
+        if given is None and np.count_nonzero(count) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs samples of at least 2 classes, "
+                f"got one class: {known[np.argmax(count)]!s}."
+            )
+        if not is_dataset(X):
+            X = check_features(self, X, dtype=dtype, reset=anew)
+            self._check_default_module_takes(X)
+        self.classes_inferred_, self.class_count_ = known, count
+        if sample_weight is not None:
+            X = with_sample_weight(X, (sample_weight / sample_weight.mean()).astype(dtype))
+        return X, y
+
+    def _check_labels(self, X, y):
+        """Return labels, one for each row of X."""
+        if is_dataset(X):
+            check_has_length(X)
+            y = dataset_labels(X) if y is None else y
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
+            )
+        y = as_labels(y)
+        if y.dtype.kind == "f":
+            assert_all_finite(y, input_name="y")
+        check_classification_targets(y)
+        check_same_length(len(X) if is_dataset(X) else n_samples_of(X), len(y))
+        return y
+
+    def _check_default_module_takes(self, X):
+        if self.module is None and (is_multi_input(X) or X.ndim != 2):
+            shape = "several arrays" if is_multi_input(X) else f"shape {X.shape}"
+            raise ValueError(
+                "X must have shape (n_samples, n_features) for the default MLP, "
+                f"got {shape}. Give a module of your own."
+            )
+
+    def _split_to_stop_early(self, positions, call):
+        """Return rows to train and to validate on, if early stopping has no others."""
+        if not self.early_stopping or self.train_split or call.validation_data is not None:
+            return None
+        seed = int(torch.randint(2**31, ()))
+        held = hold_out(positions, self.validation_fraction, np.random.RandomState(seed))
+        return np.setdiff1d(np.arange(len(positions)), held), held
+
+    def get_split_datasets(self, X, y=None, **fit_params):
+        """Return the data to train and to validate on.
+
+        Parameters
+        ----------
+        X : Dataset, array-like, sparse matrix, DataFrame, dict or list of arrays
+            Features.
+        y : array of shape (n_samples,), default=None
+            Positions of the classes.
+        **fit_params : dict
+            Handed to ``train_split``.
+
+        Returns
+        -------
+        dataset_train : torch.utils.data.Dataset
+            To train on.
+        dataset_valid : torch.utils.data.Dataset or None
+            To validate on.
+        """
+        call = self._call
+        if call.validation_data is not None:
+            return self.get_dataset(X, y), call.validation_data
+        if call.split is not None:
+            dataset = self.get_dataset(X, y)
+            return tuple(Subset(dataset, rows) for rows in call.split)
+        train, valid = super().get_split_datasets(X, y, **fit_params)
+        if isinstance(train, Subset) and isinstance(valid, Subset):
+            # Kept for a checkpoint: it may have been drawn.
+            call.split = np.asarray(train.indices), np.asarray(valid.indices)
+        return train, valid if is_dataset(X) else with_positions(self, valid)
+
+    def get_iterator(self, dataset, training=False):
+        """Return what gives the batches; arrays that fit on a GPU are there from now on.
+
+        Parameters
+        ----------
+        dataset : torch.utils.data.Dataset
+            The data.
+        training : bool, default=False
+            Whether for training.
+
+        Returns
+        -------
+        iterable
+            The batches.
+        """
+        iterator = super().get_iterator(dataset, training=training)
+        return iterator.keep_on(self.device) if isinstance(iterator, BatchLoader) else iterator

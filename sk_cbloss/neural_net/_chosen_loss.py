@@ -1,0 +1,224 @@
+"""The loss that a net's parameters name, built from the classes' counts."""
+
+import inspect
+import warnings
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from skorch.utils import to_device, to_tensor
+from torch import nn
+
+from sk_cbloss._validation import check_beta, check_non_negative, check_normalize
+from sk_cbloss.losses import LOSSES, ClassBalancedLoss
+from sk_cbloss.neural_net._inputs import split_sample_weight
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+DEFAULTS = {"loss": "softmax", "beta": None, "gamma": None, "normalize": "classes"}
+
+
+class ChosenLoss(NeuralNet):
+    """Check what is asked of the loss, build it, and ask it for the loss of a batch."""
+
+    _frees_bias = False
+    _loss_changes = None  # what callbacks have changed of the loss
+
+    @property
+    def _beta_in_use(self):
+        """The beta that the loss weighs classes with; if not 0, not again from outside."""
+        self._check_parameters()
+        if self.criterion is not None:
+            return 0
+        return LOSSES[self.loss].default_beta if self.beta is None else self.beta
+
+    def _loss_settings(self, **changes):
+        """Return the parameters of the loss, some of them changed."""
+        settings = {name: getattr(self, name) for name in DEFAULTS} | changes
+        if "loss" in changes and "gamma" not in changes and not _has_gamma(settings["loss"]):
+            settings["gamma"] = None
+        return settings
+
+    def _check_loss(self, **changes):
+        """Check the parameters of the loss, some of them changed."""
+        if changes and self.criterion is not None:
+            raise ValueError(
+                f"criterion must be None for the loss to change, got {self.criterion!r}."
+            )
+        settings = self._loss_settings(**changes)
+        loss, gamma = settings["loss"], settings["gamma"]
+        if not isinstance(loss, str) or loss not in LOSSES:
+            names = ", ".join(map(repr, sorted(LOSSES)))
+            raise ValueError(f"loss must be one of {names}, got {loss!r}.")
+        if settings["beta"] is not None:
+            check_beta(settings["beta"])
+        check_normalize(settings["normalize"])
+        if self.criterion is None:
+            self._check_criterion_parameters(loss)
+        if gamma is not None:
+            check_non_negative(gamma, "gamma")
+            if not _has_gamma(loss):
+                raise ValueError(
+                    f"gamma must be None for loss={loss!r}, which has none, "
+                    f"got {gamma!r}. Search several losses with a list of grids."
+                )
+            if "criterion__gamma" in vars(self):
+                raise ValueError(f"gamma must be None beside criterion__gamma, got {gamma!r}.")
+        if self.criterion is not None:
+            for name, default in DEFAULTS.items():
+                if settings[name] != default:
+                    raise ValueError(
+                        f"{name} must be left at {default!r} when criterion replaces the loss, "
+                        f"got {settings[name]!r}."
+                    )
+
+    def _check_criterion_parameters(self, loss):
+        known = (
+            inspect.signature(LOSSES[loss]).parameters
+            | inspect.signature(LOSSES[loss].from_class_count).parameters
+        )
+        own = {"class_count", "class_prior", "weight", "beta", "normalize", "parameters"}
+        names = sorted(known.keys() - own - {"ignore_index"})
+        for name in self.get_params_for("criterion"):
+            if name not in names:
+                raise ValueError(
+                    f"criterion__* must be one of {', '.join(names)} for loss={loss!r}, "
+                    f"got criterion__{name}."
+                )
+
+    def initialize_criterion(self):
+        """Build the loss from the classes' counts.
+
+        Returns
+        -------
+        self : CBNeuralNetClassifier
+            The net.
+        """
+        self._loss_changes = {}
+        if self.criterion is None:
+            self.criterion_ = self._build_loss()
+            return self
+        super().initialize_criterion()
+        if isinstance(self.criterion_, nn.Module):
+            self.criterion_ = self.criterion_.to(DTYPES[self._dtype_in_use])
+        return self
+
+    def _build_loss(self, **changes):
+        settings = self._loss_settings(**changes)
+        loss, gamma = LOSSES[settings["loss"]], settings["gamma"]
+        kwargs = {"ignore_index": None}  # a net's targets are checked: all are classes
+        kwargs |= {} if gamma is None else {"gamma": gamma}
+        kwargs |= self.get_params_for("criterion")
+        # Without data yet, for parameters to be loaded: classes of equal size.
+        n_classes = 2 if self.classes is None else len(self.classes)
+        count = getattr(self, "class_count_", np.ones(n_classes))
+        weighing = {name: settings[name] for name in ("beta", "normalize")}
+        return loss.from_class_count(count, **weighing, **kwargs).to(DTYPES[self._dtype_in_use])
+
+    def _use_loss(self, **changes):
+        """Train and predict with another loss from here on; see ``LossChange``."""
+        self._loss_changes = changes
+        loss = to_device(self._build_loss(**changes), self.device)
+        self.criterion_ = self.torch_compile(loss, name="criterion")
+
+    def get_params_for_optimizer(self, prefix, named_parameters):
+        """Return the optimizer's arguments; weight decay leaves some losses' last bias alone.
+
+        Parameters
+        ----------
+        prefix : str
+            Name of the optimizer.
+        named_parameters : iterator
+            Names and parameters.
+
+        Returns
+        -------
+        args : tuple
+            Positional arguments.
+        kwargs : dict
+            Keyword arguments.
+        """
+        args, kwargs = super().get_params_for_optimizer(prefix, list(named_parameters))
+        if self._frees_bias_from_decay(prefix, kwargs):
+            (group,) = args[0]
+            bias = self.module_.head.bias
+            rest = [p for p in group["params"] if p is not bias]
+            args = ([{"params": [bias], "weight_decay": 0}, {"params": rest}],)
+        return args, kwargs
+
+    def _frees_bias_from_decay(self, prefix, kwargs):
+        if prefix != "optimizer" or not self._frees_bias:
+            return False
+        if hasattr(self, "optimizer__param_groups"):
+            return False
+        decay = inspect.signature(self.optimizer).parameters.get("weight_decay")
+        return bool(kwargs.get("weight_decay", decay.default if decay else 0))
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Return the loss of a batch: weighted in training, plain in validation.
+
+        Parameters
+        ----------
+        y_pred : tensor of shape (n_samples, n_classes)
+            Logits.
+        y_true : tensor of shape (n_samples,)
+            Positions of the classes.
+        X : tensor, dict or list of tensors, default=None
+            The batch's features, with its sample weights if there are any.
+        training : bool, default=False
+            Whether this is a training step.
+
+        Returns
+        -------
+        tensor of shape ()
+            The loss.
+        """
+        _, sample_weight = split_sample_weight(X)
+        if not training:
+            sample_weight = None
+        if sample_weight is not None:
+            sample_weight = sample_weight.to(self.device)
+        if self._loss_is_ours:
+            logits = y_pred[0] if isinstance(y_pred, tuple) else y_pred
+            is_tensor = isinstance(y_true, torch.Tensor)
+            target = y_true.to(self.device) if is_tensor else to_tensor(y_true, self.device)
+            if training:
+                loss = self.criterion_(logits, target, sample_weight)
+                return loss.mean() if loss.ndim else loss
+            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+            return self.criterion_.loss_per_sample(logits, target).mean()
+        loss = super().get_loss(y_pred, y_true, X=X, training=training)
+        if sample_weight is None:
+            return loss.mean()
+        if not loss.ndim:
+            raise ValueError(
+                "criterion must have reduction='none' with sample_weight, "
+                "got one that returns a single loss a batch."
+            )
+        return (loss * sample_weight).mean()
+
+    @property
+    def _loss_is_ours(self):
+        """Whether the loss knows its probabilities and takes sample weights."""
+        loss = self.criterion_
+        # A compiled loss is another module around ours.
+        return isinstance(loss, ClassBalancedLoss) or isinstance(
+            getattr(loss, "_orig_mod", None), ClassBalancedLoss
+        )
+
+    @property
+    def _loss_owns_probabilities(self):
+        return self._loss_is_ours and self.predict_nonlinearity == "auto"
+
+    def _check_head(self):
+        wanted = getattr(self.criterion_, "head_type", None)
+        if wanted and not any(isinstance(part, wanted) for part in self.module_.modules()):
+            warnings.warn(
+                f"The module should have a last layer of type {wanted.__name__} for "
+                f"{type(self.criterion_).__name__}, got none: logits of any size make its margins "
+                "meaningless.",
+                stacklevel=4,
+            )
+
+
+def _has_gamma(loss):
+    return loss in LOSSES and "gamma" in inspect.signature(LOSSES[loss]).parameters

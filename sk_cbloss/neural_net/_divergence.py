@@ -1,0 +1,89 @@
+"""What to do when the loss is no number any more."""
+
+import copy
+import math
+from contextlib import suppress
+
+import torch
+from skorch.dataset import unpack_data
+from torch.nn.parameter import is_lazy
+
+from sk_cbloss.neural_net._batches import each_array
+from sk_cbloss.neural_net._inputs import split_sample_weight
+
+
+class DivergenceGuard:
+    """Keep the parameters at hand that an epoch starts with, in case its losses diverge."""
+
+    def __init__(self, net, iterator):
+        self.net, self.iterator = net, iterator
+        self.n_checked = 0
+        parts = net._learning_parts()
+        if _are_finite(parts):
+            state = {name: part.state_dict() for name, part in parts.items()}
+            net._call.finite, net._call.finite_epoch = copy.deepcopy(state), len(net.history) - 1
+
+    def check(self, losses):
+        """Raise a FloatingPointError, the parameters put back, if a new loss is not finite."""
+        new, start = losses[self.n_checked :], self.n_checked
+        self.n_checked = len(losses)
+        if new and not (finite := torch.stack(new).isfinite()).all():
+            first = start + int(finite.int().argmin())
+            self._stop(f"a loss of {losses[first].item()} in batch {first + 1}")
+
+    def finish(self, losses):
+        """Check the last losses, and what the last step has made of the parameters."""
+        self.check(losses)
+        if not _are_finite(self.net._learning_parts()):
+            self._stop(f"parameters that are not after batch {len(losses)}")
+
+    def _stop(self, found):
+        net, call, cause = self.net, self.net._call, self._likely_cause()
+        for name, part in net._learning_parts().items():
+            if name in call.finite:
+                part.load_state_dict(call.finite[name])
+        net._forget_steps()
+        kept = "has its first parameters again"
+        if call.finite_epoch:
+            kept = f"has the parameters of epoch {call.finite_epoch} again"
+        if not call.finite:
+            kept = "had none that were"
+        raise FloatingPointError(
+            f"Losses and parameters must be finite in training, got {found} of epoch "
+            f"{len(net.history)}. The net {kept}. Likely cause: {cause}"
+        )
+
+    def _likely_cause(self):
+        net = self.net
+        if net.autocast == "float16":
+            return "numbers above 65504, the largest in float16; autocast='bfloat16' takes them."
+        largest = self._largest_feature()
+        if not math.isfinite(largest):
+            return "features that are not finite; nothing but plain arrays is checked before."
+        if largest > 1e3:
+            return f"features as large as {largest:.3g}; scale them, as StandardScaler does."
+        weight = getattr(net.criterion_, "weight", None)
+        if weight is not None and weight.max() > 10:
+            return (
+                f"a class weight of {weight.max():.3g}, which acts as a learning rate; "
+                "normalize='classes', a smaller beta or a smaller lr helps."
+            )
+        return (
+            f"the learning rate, lr={net.lr:g}; try a tenth of it, or clip gradients with "
+            "skorch.callbacks.GradientNormClipping."
+        )
+
+    def _largest_feature(self):
+        sizes = [0.0]
+        with suppress(Exception):  # whatever a loader does that is asked out of turn
+            features, _ = split_sample_weight(unpack_data(next(iter(self.iterator)))[0])
+            each_array(lambda array: sizes.append(float(array.abs().max())), features)
+        return max(sizes, key=lambda size: math.inf if math.isnan(size) else size)
+
+
+def _are_finite(parts):
+    """Whether all parameters are numbers; a buffer may be infinite, such as a mask."""
+    parameters = [p for part in parts.values() for p in part.parameters()]
+    if any(map(is_lazy, parameters)):
+        return False  # there is nothing yet
+    return all(bool(parameter.isfinite().all()) for parameter in parameters)

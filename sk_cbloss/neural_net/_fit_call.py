@@ -1,0 +1,37 @@
+"""What belongs to one call of ``fit``, not to the net."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class FitCall:
+    """A call of ``fit`` or ``partial_fit``, as far as it is.
+
+    Attributes
+    ----------
+    is_new : bool
+        Whether the net was built for it.
+    fit_params : dict
+        What was handed on.
+    validation_data : Dataset or None
+        What was given to validate on.
+    split : pair of ndarray or None
+        The rows to train and to validate on.
+    n_epochs_before : int
+        Length of the history when it began.
+    n_epochs_resumed : int
+        Number of epochs that a checkpoint has brought.
+    finite : dict
+        The last finite state of each module.
+    finite_epoch : int
+        The epoch that it was the end of.
+    """
+
+    is_new: bool = True
+    fit_params: dict = field(default_factory=dict)
+    validation_data: object = None
+    split: tuple | None = None
+    n_epochs_before: int = 0
+    n_epochs_resumed: int = 0
+    finite: dict = field(default_factory=dict)
+    finite_epoch: int = 0

@@ -1,0 +1,179 @@
+"""Callbacks that change the loss in the course of a training."""
+
+import warnings
+
+from skorch.callbacks import Callback, EarlyStopping
+
+from sk_cbloss.neural_net._epochs import as_n_epochs, check_epoch, n_epochs_done
+
+SAME = "same"
+
+
+class LossChange(Callback):
+    """Train with another loss, or other weights, from an epoch on.
+
+    What is not named stays as it was. The net predicts with the loss of the
+    epoch whose parameters it keeps: the last one, or the best one of an
+    ``EarlyStopping``.
+
+    Parameters
+    ----------
+    start : int or float, default=0.8
+        Number of epochs before the change, or, as a float, their share of
+        ``max_epochs``.
+    loss : str, default="same"
+        The loss.
+    beta : float in [0, 1], default="same"
+        See :func:`sk_cbloss.effective_number`.
+    gamma : float, default="same"
+        See :class:`CBNeuralNetClassifier`.
+    normalize : {"classes", "samples"} or None, default="same"
+        See :func:`sk_cbloss.class_balanced_weight`.
+
+    See Also
+    --------
+    DeferredReweighting : The change that the literature knows.
+
+    Examples
+    --------
+    >>> from sk_cbloss import CBNeuralNetClassifier, load_digits_lt
+    >>> from sk_cbloss.neural_net import LossChange
+    >>> X, y = load_digits_lt(return_X_y=True)
+    >>> focus = LossChange(start=10, loss="focal", gamma=2)
+    >>> net = CBNeuralNetClassifier(callbacks=[focus], random_state=0).fit(X, y)
+    >>> net.criterion_
+    ClassBalancedFocalLoss(gamma=2, reduction='mean', ignore_index=None)
+    """
+
+    def __init__(self, start=0.8, *, loss=SAME, beta=SAME, gamma=SAME, normalize=SAME):
+        self.start = start
+        self.loss = loss
+        self.beta = beta
+        self.gamma = gamma
+        self.normalize = normalize
+
+    def before(self):
+        """Return the parameters of the loss until the start, where they are not the net's.
+
+        Returns
+        -------
+        dict
+            Parameters by name.
+        """
+        return {}
+
+    def after(self):
+        """Return the parameters of the loss from the start on.
+
+        Returns
+        -------
+        dict
+            Parameters by name.
+        """
+        named = {name: getattr(self, name) for name in ("loss", "beta", "gamma", "normalize")}
+        return {name: value for name, value in named.items() if value != SAME}
+
+    def on_train_begin(self, net, **kwargs):
+        check_epoch(self.start, "start")
+        start = as_n_epochs(self.start, net)
+        for epoch in (1, start + 1):
+            net._check_loss(**_changes(net, epoch))
+        if start >= net.max_epochs:
+            warnings.warn(
+                f"start should come before max_epochs={net.max_epochs} for the loss to change, "
+                f"got {self.start!r}.",
+                stacklevel=2,
+            )
+
+    def on_epoch_begin(self, net, **kwargs):
+        self._change(net, n_epochs_done(net))
+
+    def on_train_end(self, net, **kwargs):
+        kept = n_epochs_done(net)
+        for _, callback in net.callbacks_:
+            if isinstance(callback, EarlyStopping) and callback.load_best:
+                kept = callback.best_epoch_ - net._call.n_epochs_before
+        self._change(net, kept)
+
+    def _change(self, net, epoch):
+        """Give the net the loss that holds in an epoch."""
+        changes = _changes(net, epoch)
+        if changes != (net._loss_changes or {}):
+            net._use_loss(**changes)
+
+    def state_dict(self):
+        return {}  # what it does depends on the epoch alone
+
+    def load_state_dict(self, state):
+        pass
+
+
+def _changes(net, epoch):
+    """Return what the callbacks have changed of the loss, all together, in an epoch."""
+    callbacks = [cb for _, cb in net.callbacks_ if isinstance(cb, LossChange)]
+    changes = {}
+    for callback in sorted(callbacks, key=lambda callback: as_n_epochs(callback.start, net)):
+        if epoch <= as_n_epochs(callback.start, net):
+            changes |= callback.before()
+            continue
+        for name in callback.before():
+            changes.pop(name, None)
+        after = callback.after()
+        if "loss" in after:  # the gamma of another loss
+            changes.pop("gamma", None)
+        changes |= after
+    return changes
+
+
+class DeferredReweighting(LossChange):
+    """Train without class weights first, and with them once the features are learned.
+
+    Until ``start``, all classes weigh alike (``beta=0``). From then on, the
+    net's own ``beta`` holds, with weights whose mean over the samples is 1
+    (``normalize="samples"``), so that the loss keeps its scale. With weights
+    that sum to the number of classes, the last epochs would train at a
+    fraction of the learning rate. Let the learning rate drop at the same
+    epoch.
+
+    Parameters
+    ----------
+    start : int or float, default=0.8
+        Number of epochs before the weights, or, as a float, their share of
+        ``max_epochs``.
+
+    See Also
+    --------
+    LossChange : Any other change.
+    LearningRateSchedule : Lets the learning rate drop.
+
+    References
+    ----------
+    Cao, Wei, Gaidon, Arechiga and Ma, "Learning Imbalanced Datasets with
+    Label-Distribution-Aware Margin Loss", NeurIPS 2019, section 3.3.
+
+    Examples
+    --------
+    >>> from sk_cbloss import CBNeuralNetClassifier, load_digits_lt
+    >>> from sk_cbloss.neural_net import DeferredReweighting
+    >>> X, y = load_digits_lt(return_X_y=True)
+    >>> net = CBNeuralNetClassifier(
+    ...     loss="ldam", beta=0.999, callbacks=[DeferredReweighting()], random_state=0
+    ... ).fit(X, y)
+    """
+
+    def __init__(self, start=0.8):
+        self.start = start
+
+    def before(self):
+        return {"beta": 0}
+
+    def after(self):
+        return {"normalize": "samples"}
+
+    def on_train_begin(self, net, **kwargs):
+        super().on_train_begin(net, **kwargs)
+        if not net._beta_in_use:
+            raise ValueError(
+                f"beta must be above 0 with DeferredReweighting, got beta={net.beta!r} for "
+                f"loss={net.loss!r}: there would be no weights to defer."
+            )

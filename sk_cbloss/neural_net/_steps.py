@@ -1,0 +1,289 @@
+"""Training and validation steps: skorch's, without what costs time when a net is small."""
+
+import inspect
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EpochScoring, LRScheduler
+from skorch.dataset import get_len, unpack_data
+from skorch.utils import TeeGenerator, to_tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from sk_cbloss.neural_net._divergence import DivergenceGuard
+from sk_cbloss.neural_net._inputs import split_sample_weight
+
+HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+CHECK_EVERY = 100  # batches; to ask whether a loss is finite, a GPU must be waited for
+
+
+class FastSteps(NeuralNet):
+    """Take skorch's steps, faster, in half precision if asked, and stop when they diverge.
+
+    Losses are collected on the device and asked for at the end of the epoch. Where a callback or
+    a subclass may look at the loss of each batch, it is there at each batch, as in skorch.
+    """
+
+    _grad_scaler = None
+    _n_batches = None
+
+    # ------------------------------------------------------------------ epochs
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Take a step with each batch, and record the losses.
+
+        Parameters
+        ----------
+        iterator : iterable or None
+            The batches; None does nothing.
+        training : bool
+            Whether this is training or validation.
+        prefix : {"train", "valid"}
+            Begins the names in the history.
+        step_fn : callable
+            Takes a batch; returns a dict with the loss.
+        **fit_params : dict
+            Handed to ``step_fn``.
+
+        Raises
+        ------
+        FloatingPointError
+            If a training loss or a parameter is not finite; the net then has
+            its last finite parameters again.
+        """
+        if iterator is None:
+            return
+        super()._set_training(training)
+        if training:
+            self._n_batches = len(iterator) if hasattr(iterator, "__len__") else None
+        guard = DivergenceGuard(self, iterator) if training else None
+        begin, end = self._listeners("on_batch_begin"), self._listeners("on_batch_end")
+        at_once = begin is None or end is None
+        if training and self._n_batches == 0:
+            raise ValueError(
+                "Training must have at least one batch an epoch, got none of size "
+                f"{self.batch_size}: too few samples for drop_last."
+            )
+        losses = []
+
+        def take_step(batch, **fit_params):
+            step = step_fn(batch, **fit_params)
+            losses.append(step["loss"].detach().reshape(()))
+            if guard and (at_once or len(losses) % CHECK_EVERY == 0):
+                guard.check(losses)
+            return step
+
+        if at_once:
+            super().run_single_epoch(iterator, training, prefix, take_step, **fit_params)
+            if guard:
+                guard.finish(losses)
+            return
+        rows, sizes = [], []
+        try:
+            for batch in iterator:
+                self.history.new_batch()
+                rows.append(self.history[-1]["batches"][-1])
+                for callback in begin:
+                    callback.on_batch_begin(self, batch=batch, training=training)
+                step = take_step(batch, **fit_params)
+                sizes.append(_size(batch))
+                for callback in end:
+                    callback.on_batch_end(self, batch=batch, training=training, **step)
+            if guard:
+                guard.finish(losses)
+        finally:  # an epoch that breaks off has losses, too
+            losses = torch.stack(losses).tolist() if losses else []
+            for row, loss, size in zip(rows, losses, sizes, strict=False):
+                row[f"{prefix}_loss"], row[f"{prefix}_batch_size"] = loss, size
+        self.history.record(f"{prefix}_batch_count", len(sizes))
+
+    def _listeners(self, hook):
+        """Return the callbacks that are told of each batch; None if any may look at its loss."""
+        if getattr(type(self), hook) is not getattr(NeuralNet, hook):
+            return None
+        unheard, blind = getattr(Callback, hook), getattr(EpochScoring, hook)
+        listeners = []
+        for _, callback in self.callbacks_:
+            method = getattr(type(callback), hook, None)
+            if method is unheard:
+                continue
+            if method is not blind and _reads_batches(callback):
+                return None
+            listeners.append(callback)
+        return listeners
+
+    # ------------------------------------------------------------------ steps
+
+    def train_step(self, batch, **fit_params):
+        """Take one step of the optimizer.
+
+        Parameters
+        ----------
+        batch : tuple
+            Features and targets.
+        **fit_params : dict
+            Handed to the module's ``forward``.
+
+        Returns
+        -------
+        dict
+            The batch's ``loss`` and ``y_pred``.
+        """
+        scaler = self._grad_scaler
+        if scaler is None:
+            return super().train_step(batch, **fit_params)
+        self._zero_grad_optimizer()
+        step = self.train_step_single(batch, **fit_params)
+        optimizer = getattr(self, f"{self._optimizers[0]}_")
+        scaler.unscale_(optimizer)  # so that callbacks clip gradients of the true size
+        parameters = TeeGenerator(self.get_all_learnable_params())
+        self.notify("on_grad_computed", named_parameters=parameters, batch=batch, training=True)
+        scaler.step(optimizer)
+        scaler.update()
+        return step
+
+    def notify(self, method_name, **kwargs):
+        """Tell the callbacks, unless nobody listens.
+
+        Parameters
+        ----------
+        method_name : str
+            Name of the callbacks' method.
+        **kwargs : dict
+            What to tell.
+        """
+        if method_name != "on_grad_computed" or self._is_told_of_gradients:
+            super().notify(method_name, **kwargs)
+
+    @property
+    def _is_told_of_gradients(self):
+        return type(self).on_grad_computed is not NeuralNet.on_grad_computed or any(
+            type(callback).on_grad_computed is not Callback.on_grad_computed
+            for _, callback in self.callbacks_
+        )
+
+    def train_step_single(self, batch, **fit_params):
+        """Compute the loss of a batch, and its gradients.
+
+        Parameters
+        ----------
+        batch : tuple
+            Features and targets.
+        **fit_params : dict
+            Handed to the module's ``forward``.
+
+        Returns
+        -------
+        dict
+            The batch's ``loss`` and ``y_pred``.
+        """
+        self._set_training(True)
+        X, y = unpack_data(batch)
+        features, _ = split_sample_weight(X)
+        if self.batch_transform is not None:
+            with torch.no_grad():
+                features = self.batch_transform(to_tensor(features, device=self.device))
+        y_pred = self.infer(features, **fit_params)
+        loss = self.get_loss(y_pred, y, X=X, training=True)
+        (loss if self._grad_scaler is None else self._grad_scaler.scale(loss)).backward()
+        return {"loss": loss, "y_pred": y_pred}
+
+    def _set_training(self, training=True):
+        # To set each part of a module anew at each step takes longer than some of the parts.
+        modules = [getattr(self, f"{name}_") for name in self._modules]
+        if not training or not all(module.training for module in modules):
+            super()._set_training(training)
+
+    def infer(self, x, **fit_params):
+        """Apply the module to a batch.
+
+        Parameters
+        ----------
+        x : tensor, dict or list of tensors
+            The batch's features.
+        **fit_params : dict
+            Handed to the module's ``forward``.
+
+        Returns
+        -------
+        tensor or tuple of tensors
+            What the module returns, in single precision at least.
+        """
+        x, _ = split_sample_weight(x)
+        if isinstance(x, torch.Tensor):
+            x = x.to(self.device)
+            if self.channels_last and x.ndim == 4:
+                x = x.contiguous(memory_format=torch.channels_last)
+            apply = self.module_
+        else:
+            apply = super().infer
+        if self.autocast is None:
+            return apply(x, **fit_params)
+        with torch.autocast(torch.device(self.device).type, HALF[self.autocast]):
+            y_pred = apply(x, **fit_params)
+        return _in_single(y_pred)
+
+    def initialize_optimizer(self, *args, **kwargs):
+        """Build the optimizer, and what scales gradients for it in float16.
+
+        Parameters
+        ----------
+        *args : tuple
+            See ``skorch.NeuralNet.initialize_optimizer``.
+        **kwargs : dict
+            See ``skorch.NeuralNet.initialize_optimizer``.
+
+        Returns
+        -------
+        self : CBNeuralNetClassifier
+            The net.
+
+        Raises
+        ------
+        ValueError
+            If the optimizer cannot be used in float16.
+        """
+        super().initialize_optimizer(*args, **kwargs)
+        self._grad_scaler = None
+        if self.autocast == "float16":
+            self._grad_scaler = torch.amp.GradScaler(torch.device(self.device).type)
+            if len(self._optimizers) > 1 or _evaluates_again(self.optimizer_):
+                raise ValueError(
+                    "optimizer must be a single one that computes no losses by itself for "
+                    f"autocast='float16', got {type(self.optimizer_).__name__}. "
+                    "autocast='bfloat16' takes any."
+                )
+        return self
+
+    def _forget_steps(self):
+        """Forget what the optimizers have learned."""
+        for name in self._optimizers:
+            getattr(self, f"{name}_").state.clear()
+
+
+def _reads_batches(callback):
+    """Whether a callback may look at the loss of each batch."""
+    if isinstance(callback, LRScheduler):
+        return callback.step_every == "batch" and callback.policy_ is ReduceLROnPlateau
+    return getattr(callback, "reads_batches", True)
+
+
+def _size(batch):
+    if isinstance(batch, tuple | list):
+        features, *target = batch
+        if target and isinstance(target[0], torch.Tensor):
+            return len(target[0])
+        return get_len(features)
+    return get_len(batch)
+
+
+def _in_single(y_pred):
+    if isinstance(y_pred, tuple):
+        return tuple(map(_in_single, y_pred))
+    is_half = isinstance(y_pred, torch.Tensor) and y_pred.dtype in HALF.values()
+    return y_pred.float() if is_half else y_pred
+
+
+def _evaluates_again(optimizer):
+    """Whether an optimizer computes losses by itself, as LBFGS does."""
+    closure = inspect.signature(optimizer.step).parameters["closure"]
+    return closure.default is inspect.Parameter.empty

@@ -1,0 +1,47 @@
+"""Where validation data come from: given, held out, or in a Dataset of the user's."""
+
+import numpy as np
+import skorch.dataset
+from skorch.utils import is_dataset
+
+from sk_cbloss._validation import as_labels, check_same_length
+from sk_cbloss.neural_net._batches import ArrayDataset
+from sk_cbloss.neural_net._inputs import check_features, n_samples_of
+from sk_cbloss.neural_net._labels import positions_of
+
+
+def hold_out(y, fraction, random_state):
+    """Return the rows to hold out: that share of each class, and at least one of two."""
+    held = []
+    for label in np.unique(y):
+        rows = np.flatnonzero(y == label)
+        if len(rows) > 1:
+            n_held = min(len(rows) - 1, max(1, round(fraction * len(rows))))
+            held.append(random_state.choice(rows, n_held, replace=False))
+    if not held:
+        raise ValueError("early_stopping must have a class of two samples or more, got none.")
+    return np.sort(np.concatenate(held))
+
+
+def validation_dataset(net, X, y):
+    """Return a Dataset of validation data, checked as training data are."""
+    if is_dataset(X):
+        if y is not None:
+            raise ValueError(
+                f"y_val must be None beside a Dataset, which holds it, got {type(y).__name__}."
+            )
+        return X
+    for given, name, other in ((X, "X_val", "y_val"), (y, "y_val", "X_val")):
+        if given is None:
+            raise ValueError(f"{name} must be given beside {other}, got None.")
+    y = as_labels(y)
+    check_same_length(n_samples_of(X), len(y))
+    y = positions_of(y, net.classes_, in_dataset=False)
+    return ArrayDataset(check_features(net, X, dtype=net._dtype_in_use, reset=False), y)
+
+
+def with_positions(net, dataset):
+    """Return a skorch Dataset of labels, as `predefined_split` takes it, as one of positions."""
+    if type(dataset) is not skorch.dataset.Dataset or dataset.y is None:
+        return dataset
+    return validation_dataset(net, dataset.X, dataset.y)
