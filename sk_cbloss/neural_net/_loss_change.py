@@ -91,7 +91,8 @@ class LossChange(Callback):
     def on_train_end(self, net, **kwargs):
         kept = n_epochs_done(net)
         for _, callback in net.callbacks_:
-            if isinstance(callback, EarlyStopping) and callback.load_best:
+            loads_best = isinstance(callback, EarlyStopping) and callback.load_best
+            if loads_best and callback.best_epoch_:
                 kept = callback.best_epoch_ - net._call.n_epochs_before
         self._change(net, kept)
 
@@ -116,8 +117,6 @@ def _changes(net, epoch):
         if epoch <= as_n_epochs(callback.start, net):
             changes |= callback.before()
             continue
-        for name in callback.before():
-            changes.pop(name, None)
         after = callback.after()
         if "loss" in after:  # the gamma of another loss
             changes.pop("gamma", None)

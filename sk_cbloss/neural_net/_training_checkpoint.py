@@ -71,17 +71,17 @@ class TrainingCheckpoint(Callback):
 
     Notes
     -----
-    Compiled modules go on, too, but were seen to differ in the last digits.
-
     A checkpoint holds parameters, buffers, optimizer, gradient scaler, learning
     rate schedule, the state of every callback, class counts, history, torch's
     random generators and the number of epochs; random numbers from elsewhere,
-    such as numpy's in a data set of your own, it cannot hold. Without a
-    ``random_state``, two calls that are alike are one training. It is written
+    such as numpy's in a data set of your own, it cannot hold. It is written
     beside the old one, then put in place in one step, and has a checksum. One
     that is damaged, or belongs to another training, is named in a warning, and
     the one before it is taken; if none is left, that is an error. Nothing in
     it is ever unpickled.
+
+    Without a ``random_state``, two calls that are alike are one training.
+    Compiled modules go on, too, but were seen to differ in the last digits.
 
     Examples
     --------
@@ -190,8 +190,7 @@ class TrainingCheckpoint(Callback):
 
     def _paths(self):
         """Return the checkpoints in the order of their epochs."""
-        paths = self.folder_.glob("epoch-*.safetensors")
-        return sorted(paths, key=lambda path: (len(path.name), path.name))
+        return sorted(self.folder_.glob("epoch-*.safetensors"), key=_in_order)
 
     def _read(self, path):
         state = read_state(path, KIND)
@@ -214,7 +213,7 @@ class TrainingCheckpoint(Callback):
         write_state(last, self._take(net), KIND)
         if self.keep is not None:
             # Another process may train the same, and be further.
-            paths = [path for path in self._paths() if path.name <= last.name]
+            paths = [path for path in self._paths() if _in_order(path) <= _in_order(last)]
             for path in paths[: -self.keep]:
                 path.unlink(missing_ok=True)
 
@@ -281,6 +280,10 @@ class TrainingCheckpoint(Callback):
                 f"start_from must be a checkpoint of the same module and optimizer, got "
                 f"{self.start_from}, which does not fit: {error}"
             ) from error
+
+
+def _in_order(path):
+    return len(path.name), path.name
 
 
 def _is_module(value):

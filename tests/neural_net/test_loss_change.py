@@ -108,6 +108,14 @@ def test_a_loss_may_change_while_weights_are_deferred():
     assert [bool((loss.weight == 1).all()) for loss in losses] == [True] * 4 + [False]
 
 
+def test_deferred_weights_are_those_that_hold_by_then():
+    changes = LossChange(2, beta=0.5), DeferredReweighting(4), Diary()
+    losses = losses_of(make_net(*changes, beta=0.99).fit(X, Y))
+    assert [bool((loss.weight == 1).all()) for loss in losses] == [True] * 4 + [False]
+    wanted = class_balanced_weight(COUNT, beta=0.5, normalize="samples")
+    np.testing.assert_allclose(losses[-1].weight, wanted, rtol=1e-6)
+
+
 def test_a_later_loss_has_no_gamma_of_an_earlier_one():
     changes = LossChange(1, loss="focal", gamma=2), LossChange(2, loss="softmax")
     assert "CrossEntropy" in repr(make_net(*changes).fit(X, Y).criterion_)
