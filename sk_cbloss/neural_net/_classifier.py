@@ -375,6 +375,8 @@ class CBNeuralNetClassifier(
         if not isinstance(fraction, Real) or not 0 < fraction < 1:
             raise ValueError(f"validation_fraction must be a number in (0, 1), got {fraction!r}.")
         check_integer(self.n_iter_no_change, "n_iter_no_change", minimum=1)
+        if self.early_stopping and isinstance(self.callbacks, str):
+            raise ValueError(f"early_stopping must be False with callbacks={self.callbacks!r}.")
         if self.callbacks not in (None, "disable") and not isinstance(
             self.callbacks, list | tuple
         ):

@@ -2,15 +2,14 @@
 
 import math
 
-from skorch.callbacks import Callback
-
 from sk_cbloss._validation import check_non_negative
 from sk_cbloss.neural_net._epochs import as_n_epochs, check_epoch, n_epochs_done
+from sk_cbloss.neural_net._plain_callback import PlainCallback
 
 POLICIES = ("step", "cosine")
 
 
-class LearningRateSchedule(Callback):
+class LearningRateSchedule(PlainCallback):
     """Warm the learning rate up, then let it drop in steps or along a cosine.
 
     The net's own learning rate is the top. During the warm-up it rises with
@@ -121,9 +120,3 @@ class LearningRateSchedule(Callback):
 
     def on_train_end(self, net, **kwargs):
         self._set(net, 1.0)
-
-    def state_dict(self):
-        return {}  # what it does depends on the epoch alone
-
-    def load_state_dict(self, state):
-        pass

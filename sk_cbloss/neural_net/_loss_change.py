@@ -2,14 +2,15 @@
 
 import warnings
 
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import EarlyStopping
 
 from sk_cbloss.neural_net._epochs import as_n_epochs, check_epoch, n_epochs_done
+from sk_cbloss.neural_net._plain_callback import PlainCallback
 
 SAME = "same"
 
 
-class LossChange(Callback):
+class LossChange(PlainCallback):
     """Train with another loss, or other weights, from an epoch on.
 
     What is not named stays as it was. The net predicts with the loss of the
@@ -101,12 +102,6 @@ class LossChange(Callback):
         changes = _changes(net, epoch)
         if changes != (net._loss_changes or {}):
             net._use_loss(**changes)
-
-    def state_dict(self):
-        return {}  # what it does depends on the epoch alone
-
-    def load_state_dict(self, state):
-        pass
 
 
 def _changes(net, epoch):

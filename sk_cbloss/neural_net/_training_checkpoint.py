@@ -4,7 +4,6 @@ import warnings
 from pathlib import Path
 
 import torch
-from skorch.callbacks import Callback
 from skorch.history import History
 
 from sk_cbloss._validation import check_integer
@@ -18,6 +17,7 @@ from sk_cbloss.neural_net._callback_state import (
 )
 from sk_cbloss.neural_net._epochs import n_epochs_done
 from sk_cbloss.neural_net._fingerprint import fingerprint, methods, structure
+from sk_cbloss.neural_net._plain_callback import PlainCallback
 from sk_cbloss.neural_net._state_file import (
     DamagedStateError,
     read_state,
@@ -31,7 +31,7 @@ KIND = "sk_cbloss training checkpoint, version 1"
 NOT_IN_NAME = {"device", "torch_load_kwargs", "use_caching", "verbose", "warm_start"}
 
 
-class TrainingCheckpoint(Callback):
+class TrainingCheckpoint(PlainCallback):
     """Write down all of a training after each epoch, and go on from there when it was cut off.
 
     Start the same call again, after a crash, a full disk or a killed process,

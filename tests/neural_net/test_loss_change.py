@@ -15,6 +15,7 @@ from sk_cbloss.neural_net import (
     LearningRateSchedule,
     LossChange,
     PadCropFlip,
+    TrainingCheckpoint,
     cifar_recipe,
 )
 
@@ -275,6 +276,15 @@ def test_the_recipe_is_the_papers():
     epochs = (0, 4, 5, 159.9, 160, 179.9, 180, 199)
     scales = [schedule.scale(net, epoch, 1.0) for epoch in epochs]
     np.testing.assert_allclose(scales, [0.2, 1, 1, 1, 0.01, 0.01, 1e-4, 1e-4])
+
+
+def test_callbacks_show_their_parameters():
+    net = CBNeuralNetClassifier(**cifar_recipe(deferred=True))
+    assert "LearningRateSchedule(warmup=0.025)" in repr(net)
+    assert "DeferredReweighting()" in repr(net)
+    assert repr(LossChange(3, gamma=2)) == "LossChange(start=3, gamma=2)"
+    checkpoint = TrainingCheckpoint("folder", keep=None)
+    assert repr(checkpoint) == "TrainingCheckpoint(dirname='folder', keep=None)"
 
 
 def test_the_recipe_trains_and_its_parts_can_be_replaced():

@@ -97,6 +97,7 @@ def test_a_net_in_float16_goes_on_and_can_be_pickled():
         ),
         ({"batch_transform": "flip"}, "batch_transform must be callable or None, got 'flip'"),
         ({"callbacks": LearningRateSchedule()}, "callbacks must be a list, None or 'disable'"),
+        ({"callbacks": "disable", "early_stopping": True}, "early_stopping must be False with"),
         ({"early_stopping": np.array([True])}, "early_stopping must be True or False"),
         ({"early_stopping": "yes"}, "early_stopping must be True or False, got 'yes'"),
         ({"channels_last": 1}, "channels_last must be True or False, got 1"),
