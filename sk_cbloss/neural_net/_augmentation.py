@@ -72,10 +72,11 @@ class PadCropFlip:
         tensor of shape (n_samples, n_channels, height, width)
             New images of the same data type, device and memory format.
         """
-        if images.ndim != 4:
+        if not isinstance(images, torch.Tensor) or images.ndim != 4:
+            found = getattr(images, "shape", type(images).__name__)
             raise ValueError(
-                "images must have shape (n_samples, n_channels, height, width), "
-                f"got shape {tuple(images.shape)}."
+                "images must be a tensor of shape (n_samples, n_channels, height, width), got "
+                f"{found if isinstance(found, str) else f'shape {tuple(found)}'}."
             )
         n_samples, n_channels, height, width = images.shape
         device = images.device

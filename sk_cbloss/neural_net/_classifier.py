@@ -368,6 +368,8 @@ class CBNeuralNetClassifier(
             raise ValueError(
                 f"batch_transform must be callable or None, got {self.batch_transform!r}."
             )
+        if self.device is None:
+            raise ValueError("device must be 'auto' or name a device, got None.")
         for name in ("early_stopping", "channels_last"):
             if not isinstance(getattr(self, name), bool | np.bool_):
                 raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}.")
@@ -579,6 +581,7 @@ class CBNeuralNetClassifier(
     def _train(
         self, X, y, sample_weight, X_val, y_val, fit_params, *, method, build, classes=None
     ):
+        counted = getattr(self, "class_count_", None)
         data, positions = self._learn_data(
             X,
             y,
@@ -592,7 +595,12 @@ class CBNeuralNetClassifier(
             self._dtype_in_use = self.dtype
         call = FitCall(is_new=build, fit_params=fit_params)
         if X_val is not None or y_val is not None:
-            call.validation_data = validation_dataset(self, X_val, y_val)
+            try:
+                call.validation_data = validation_dataset(self, X_val, y_val)
+            except Exception:
+                if counted is not None:
+                    self.class_count_ = counted  # or the next try would count twice
+                raise
         with seeded(self._next_seed(build), self.device), self._reported(X, y):
             if build:
                 self.initialize()

@@ -168,7 +168,7 @@ def test_whole_values_for_integers(fill):
 @pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4), (1, 1, 2, 3, 4)])
 def test_a_batch_has_four_dimensions(shape):
     with pytest.raises(
-        ValueError, match=r"^images must have shape \(n_samples, .*got shape \("
+        ValueError, match=r"^images must be a tensor of shape \(n_samples, .*got shape \("
     ) as e:
         PadCropFlip()(torch.zeros(shape))
     assert str(shape) in str(e.value)

@@ -99,6 +99,7 @@ def test_a_net_in_float16_goes_on_and_can_be_pickled():
         ({"callbacks": LearningRateSchedule()}, "callbacks must be a list, None or 'disable'"),
         ({"callbacks": "disable", "early_stopping": True}, "early_stopping must be False with"),
         ({"early_stopping": np.array([True])}, "early_stopping must be True or False"),
+        ({"device": None}, "device must be 'auto' or name a device, got None"),
         ({"early_stopping": "yes"}, "early_stopping must be True or False, got 'yes'"),
         ({"channels_last": 1}, "channels_last must be True or False, got 1"),
         ({"validation_fraction": 1}, r"validation_fraction must be a number in \(0, 1\), got 1"),

@@ -79,6 +79,15 @@ def test_given_data_are_checked_before_training(X_val, y_val, message):
         make_net().fit(X, Y, X_val=X_val, y_val=y_val)
 
 
+def test_a_wrong_try_is_not_counted():
+    net = make_net().partial_fit(X, Y)
+    with pytest.raises(ValueError, match="y_val must be given"):
+        net.partial_fit(X, Y, X_val=X_TEST)
+    np.testing.assert_array_equal(net.class_count_, np.bincount(Y))
+    net.partial_fit(X, Y, X_val=X_TEST, y_val=Y_TEST)
+    np.testing.assert_array_equal(net.class_count_, 2 * np.bincount(Y))
+
+
 # ---------------------------------------------------------------------- held out
 
 
