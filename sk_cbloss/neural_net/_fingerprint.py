@@ -95,7 +95,7 @@ def _parts(value, seen):
     if inspect.isroutine(value):
         return _of_function(value)
     if isinstance(value, nn.Module):
-        return structure(value), dict(value.state_dict())
+        return structure(value, seen), dict(value.state_dict())
     if isinstance(value, Dataset):
         return _of_dataset(value, seen)
     if hasattr(value, "__dict__"):
@@ -106,16 +106,16 @@ def _parts(value, seen):
     )
 
 
-def structure(module):
+def structure(module, seen=()):
     """Return what a module is beside its parameters: its parts, their types and attributes."""
-    parts = []
+    parts, seen = [], (*seen, module)  # a part may hold the whole, in a list
     for name, part in module.named_modules():
         own = {key: value for key, value in vars(part).items() if key not in OF_EVERY_MODULE}
-        parts.append((name, type(part), part.extra_repr(), _as_far_as_known(own)[0]))
+        parts.append((name, type(part), part.extra_repr(), _as_far_as_known(own, seen)[0]))
     return parts
 
 
-def _as_far_as_known(values, seen=()):
+def _as_far_as_known(values, seen):
     """Return a digest of each value, or its type, and whether all could be told from others."""
     known, all_told = {}, True
     for name, value in values.items():

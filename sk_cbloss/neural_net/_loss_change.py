@@ -102,6 +102,7 @@ class LossChange(PlainCallback):
         changes = _changes(net, epoch)
         if changes != (net._loss_changes or {}):
             net._use_loss(**changes)
+            net._check_head()
 
 
 def _changes(net, epoch):

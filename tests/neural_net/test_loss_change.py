@@ -117,6 +117,11 @@ def test_deferred_weights_are_those_that_hold_by_then():
     np.testing.assert_allclose(losses[-1].weight, wanted, rtol=1e-6)
 
 
+def test_a_later_loss_without_its_head_is_told_of():
+    with pytest.warns(UserWarning, match="last layer of type NormalizedLinear for LDAMLoss"):
+        make_net(LossChange(2, loss="ldam")).fit(X, Y)
+
+
 def test_a_later_loss_has_no_gamma_of_an_earlier_one():
     changes = LossChange(1, loss="focal", gamma=2), LossChange(2, loss="softmax")
     assert "CrossEntropy" in repr(make_net(*changes).fit(X, Y).criterion_)

@@ -311,7 +311,7 @@ CASES = {
     ),
     "early_stopping": {"early_stopping": True, "n_iter_no_change": 4, "validation_fraction": 0.3},
     "LossChange": with_callbacks(
-        LossChange(3, loss="focal", gamma=2), LossChange(0.75, loss="ldam", beta=0.9)
+        LossChange(3, loss="focal", gamma=2), LossChange(0.75, loss="vs", beta=0.9)
     ),
     "DeferredReweighting": with_callbacks(DeferredReweighting(0.5), loss="ldam", beta=0.9),
     "float64": {"dtype": "float64"},
@@ -1094,6 +1094,16 @@ class Typed(nn.Module):
 
     def forward(self, x, times=1.0):
         return self.scale * times * self.head(x)
+
+
+def test_a_part_may_hold_the_whole(tmp_path):
+    torch.manual_seed(0)
+    module = Typed(5, 3)
+    module.head.whole = [module]
+    names = {folder_of(tmp_path, {"module": module}) for _ in range(2)}
+    assert len(names) == 1
+    module.head.whole.append("more")
+    assert folder_of(tmp_path, {"module": module}) not in names
 
 
 def test_what_shows_in_no_parameter_names_another_folder(tmp_path):
