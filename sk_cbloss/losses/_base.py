@@ -39,6 +39,9 @@ class ClassBalancedLoss(nn.Module):
     decays_head_bias = True
     """Whether weight decay may act on the bias of the last layer."""
 
+    stacked_numbers = ()
+    """Numbers that enter the formula by arithmetic alone: tensors may stand in for them."""
+
     def __init__(self, weight=None, *, reduction="mean", ignore_index=-100):
         super().__init__()
         if reduction not in REDUCTIONS:

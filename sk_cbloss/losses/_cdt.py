@@ -60,6 +60,8 @@ class CDTLoss(PriorSoftmaxLoss):
     tensor(0.6381)
     """
 
+    stacked_numbers = ("gamma",)
+
     def __init__(
         self,
         class_prior,

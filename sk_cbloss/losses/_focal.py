@@ -50,6 +50,8 @@ class ClassBalancedFocalLoss(OneVsRestLoss):
     tensor(0.6878)
     """
 
+    stacked_numbers = ("gamma",)
+
     def __init__(self, weight=None, *, gamma=1.0, reduction="mean", ignore_index=-100):
         super().__init__(weight, reduction=reduction, ignore_index=ignore_index)
         self.gamma = check_non_negative(gamma, "gamma")

@@ -31,11 +31,11 @@ def sigmoid(logits, target, weight, counted):
 
 def sigmoid_focal(logits, target, weight, counted, gamma):
     """Weighted binary cross entropies times ``(1 - p_t)**gamma``, summed over the classes."""
-    if gamma == 0:
-        return sigmoid(logits, target, weight, counted)
     if _must_be_plain(weight):
         loss = _functional.sigmoid_focal(logits, target, gamma)
         return _functional.apply_weight(loss, weight, counted)
+    if gamma == 0:
+        return sigmoid(logits, target, weight, counted)
     return _SigmoidFocal.apply(logits, target, weight, counted, gamma, torch.is_grad_enabled())
 
 

@@ -122,6 +122,7 @@ class LDAMLoss(PriorLoss):
 
     weighs_prior = False  # margins answer to samples, whatever these weigh
     head_type = NormalizedLinear
+    stacked_numbers = ("max_margin", "scale")
 
     def __init__(
         self,

@@ -62,6 +62,8 @@ class LogitAdjustedLoss(PriorSoftmaxLoss):
     tensor([[0.9010, 0.0900, 0.0090]])
     """
 
+    stacked_numbers = ("tau",)
+
     def __init__(
         self,
         class_prior,

@@ -48,7 +48,7 @@ class ClassBalancedCrossEntropyLoss(SoftmaxLoss):
     """
 
     def _total(self, logits, target, weight, sample_weight):
-        if self.label_smoothing or target.is_floating_point():
+        if self.label_smoothing or target.is_floating_point() or _functional.is_transformed():
             return super()._total(logits, target, weight, sample_weight)
         # The same, fused by torch.
         ignored = _functional.NO_TARGET if self.ignore_index is None else self.ignore_index

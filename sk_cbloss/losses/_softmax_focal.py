@@ -52,6 +52,8 @@ class ClassBalancedSoftmaxFocalLoss(SoftmaxLoss):
     tensor(0.6460)
     """
 
+    stacked_numbers = ("gamma",)
+
     def __init__(
         self, weight=None, *, gamma=1.0, label_smoothing=0.0, reduction="mean", ignore_index=-100
     ):

@@ -64,6 +64,8 @@ class VSLoss(PriorSoftmaxLoss):
     tensor(1.1361)
     """
 
+    stacked_numbers = ("tau", "gamma")
+
     def __init__(
         self,
         class_prior,
