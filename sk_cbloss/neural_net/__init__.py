@@ -9,6 +9,7 @@ from sk_cbloss.neural_net._augmentation import PadCropFlip
 from sk_cbloss.neural_net._batches import ArrayDataset, BatchLoader
 from sk_cbloss.neural_net._cifar_resnet import CifarResNet
 from sk_cbloss.neural_net._classifier import CBNeuralNetClassifier
+from sk_cbloss.neural_net._fit_together import Fit, fit_together
 from sk_cbloss.neural_net._learning_rate import LearningRateSchedule
 from sk_cbloss.neural_net._loss_change import DeferredReweighting, LossChange
 from sk_cbloss.neural_net._modules import MLP
@@ -22,9 +23,11 @@ __all__ = [
     "CBNeuralNetClassifier",
     "CifarResNet",
     "DeferredReweighting",
+    "Fit",
     "LearningRateSchedule",
     "LossChange",
     "PadCropFlip",
     "TrainingCheckpoint",
     "cifar_recipe",
+    "fit_together",
 ]

@@ -30,6 +30,46 @@ class ArrayDataset(Dataset):
         return _take(self.X, rows), y
 
 
+class Rows:
+    """Some rows of an array that are not copied, so that many nets can share the array.
+
+    Parameters
+    ----------
+    array : array, tensor or CSR matrix
+        The array.
+    rows : array of shape (n_rows,), dtype int64
+        Positions of the rows.
+    learned : dict, default=None
+        What checking the array has told of it, as attributes of a net.
+    """
+
+    def __init__(self, array, rows, learned=None):
+        self.array, self.rows, self.learned = array, torch.as_tensor(rows), learned
+
+    @property
+    def shape(self):
+        return (len(self.rows), *self.array.shape[1:])
+
+    @property
+    def ndim(self):
+        return self.array.ndim
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, rows):
+        return self.array[self.rows[rows].numpy()]
+
+    def as_tensor(self):
+        """Return the same rows of a tensor."""
+        return Rows(as_tensor(self.array), self.rows, self.learned)
+
+    def cut(self, rows):
+        """Return some of the rows, as a tensor."""
+        rows = self.rows[rows]
+        return cut(self.array, rows.to(getattr(self.array, "device", "cpu")))
+
+
 def _is_collection(data):
     return isinstance(data, Mapping | list | tuple) and not scipy.sparse.issparse(data)
 
@@ -53,8 +93,10 @@ def _take(data, rows):
     return each_array(take, data)
 
 
-def _as_tensor(array):
+def as_tensor(array):
     """Return an array in memory as a tensor; leave what is sparse or lies on disk."""
+    if isinstance(array, Rows):
+        return array.as_tensor()
     if isinstance(array, torch.Tensor):
         return array
     if scipy.sparse.issparse(array) or is_mapped(array):
@@ -71,17 +113,19 @@ def is_mapped(array):
     return False
 
 
-def _cut(data, rows):
+def cut(data, rows):
     """Return rows of each array, as tensors."""
 
-    def cut(array):
+    def cut_one(array):
+        if isinstance(array, Rows):
+            return array.cut(rows)
         if isinstance(array, torch.Tensor):
             # A slice is a view, which a module may write to: the data are the user's own.
             return array[rows].clone() if isinstance(rows, slice) else array.index_select(0, rows)
         part = array[rows if isinstance(rows, slice) else rows.numpy()]
         return torch.from_numpy(part.toarray() if scipy.sparse.issparse(part) else np.array(part))
 
-    return each_array(cut, data)
+    return each_array(cut_one, data)
 
 
 class BatchLoader(DataLoader):
@@ -127,7 +171,7 @@ class BatchLoader(DataLoader):
         if not kwargs.get("num_workers") and not (shuffle and kwargs.get("generator")):
             source = _source(dataset)
             y = torch.zeros(len(source), dtype=torch.int64) if source.y is None else source.y
-            self._data, self._rows = each_array(_as_tensor, [source.X, y]), _rows(dataset)
+            self._data, self._rows = each_array(as_tensor, [source.X, y]), _rows(dataset)
             self._device = torch.device("cpu")
 
     def keep_on(self, device):
@@ -157,17 +201,25 @@ class BatchLoader(DataLoader):
         return super().__iter__() if self._data is None else self._batches()
 
     def _batches(self):
+        order = self._draw_order()
+        for start, stop in self._bounds():
+            rows = slice(start, stop)
+            yield cut(self._data, rows if order is None else order[rows])
+
+    def _draw_order(self):
+        """Return the rows of the arrays in the order of an epoch; None if as they lie."""
         _draw_seed(self.generator)  # as DataLoader does, for workers that it may not have
+        if not isinstance(self.sampler.sampler, RandomSampler):
+            return self._rows
+        order = torch.randperm(len(self.dataset), generator=_generator(_draw_seed()))
+        order = order.to(self._device)
+        return order if self._rows is None else self._rows[order]
+
+    def _bounds(self):
+        """Return where each batch begins and ends."""
         n_rows, size = len(self.dataset), self.sampler.batch_size
         stop = n_rows - n_rows % size if self.sampler.drop_last else n_rows
-        order = self._rows
-        if isinstance(self.sampler.sampler, RandomSampler):
-            order = torch.randperm(n_rows, generator=_generator(_draw_seed()))
-            order = order.to(self._device)
-            order = order if self._rows is None else self._rows[order]
-        for start in range(0, stop, size):
-            rows = slice(start, min(start + size, stop))
-            yield _cut(self._data, rows if order is None else order[rows])
+        return [(start, min(start + size, stop)) for start in range(0, stop, size)]
 
 
 def _draw_seed(generator=None):

@@ -78,8 +78,9 @@ class CheckedData(NeuralNet):
         if add_counts and not anew:
             count += self.class_count_
         if given is None and np.count_nonzero(count) < 2:
+            weighed = "" if sample_weight is None else " with a sample_weight above 0"
             raise ValueError(
-                f"{type(self).__name__} needs samples of at least 2 classes, "
+                f"{type(self).__name__} needs samples of at least 2 classes{weighed}, "
                 f"got one class: {known[np.argmax(count)]!s}."
             )
         if not is_dataset(X):

@@ -20,8 +20,8 @@ class DivergenceGuard:
         self.n_checked = 0
         parts = net._learning_parts()
         if _are_finite(parts):
-            state = {name: part.state_dict() for name, part in parts.items()}
-            net._call.finite, net._call.finite_epoch = copy.deepcopy(state), len(net.history) - 1
+            state = {name: _copied(part.state_dict()) for name, part in parts.items()}
+            net._call.finite, net._call.finite_epoch = state, len(net.history) - 1
 
     def check(self, losses):
         """Raise a FloatingPointError, the parameters put back, if a new loss is not finite."""
@@ -35,7 +35,11 @@ class DivergenceGuard:
         """Check the last losses, and what the last step has made of the parameters."""
         self.check(losses)
         if not _are_finite(self.net._learning_parts()):
-            self._stop(f"parameters that are not after batch {len(losses)}")
+            self.stop(losses)
+
+    def stop(self, losses):
+        """Raise a FloatingPointError for parameters that are not finite although losses are."""
+        self._stop(f"parameters that are not after batch {len(losses)}")
 
     def _stop(self, found):
         net, call, cause = self.net, self.net._call, self._likely_cause()
@@ -79,6 +83,13 @@ class DivergenceGuard:
             features, _ = split_sample_weight(unpack_data(next(iter(self.iterator)))[0])
             each_array(lambda array: sizes.append(float(array.abs().max())), features)
         return max(sizes, key=lambda size: math.inf if math.isnan(size) else size)
+
+
+def _copied(state):
+    return {
+        name: value.clone() if isinstance(value, torch.Tensor) else copy.deepcopy(value)
+        for name, value in state.items()
+    }
 
 
 def _are_finite(parts):

@@ -9,6 +9,7 @@ from sklearn.utils.validation import validate_data
 from skorch.helper import SliceDataset
 
 from sk_cbloss._validation import as_numpy
+from sk_cbloss.neural_net._batches import Rows
 
 # Sample weights travel with the features, so that splitting, shuffling and batching keep them
 # together; features that are a single array then stand under the second key.
@@ -34,6 +35,9 @@ def n_samples_of(X):
 
 def check_features(net, X, *, dtype, reset):
     """Return features in the net's dtype, checked as scikit-learn does."""
+    if isinstance(X, Rows):  # checked already, for all the nets that share them
+        vars(net).update(X.learned)
+        return X
     if is_multi_input(X):
         if reset:  # sizes of an earlier fit to an array
             vars(net).pop("n_features_in_", None)

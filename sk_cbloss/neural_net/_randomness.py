@@ -24,3 +24,35 @@ def seeded(seed, device):
                 with torch.cuda.device(one):
                     torch.cuda.manual_seed(seed)
             yield
+
+
+class RandomStream:
+    """Random numbers of one net, from which it goes on drawing whenever it is its turn.
+
+    Parameters
+    ----------
+    seed : int
+        The seed.
+    device : str or torch.device
+        Where the net draws, too.
+    """
+
+    def __init__(self, seed, device):
+        device = torch.device(device)
+        self._generators = [torch.default_generator]
+        if device.type == "cuda":
+            torch.cuda.init()
+            number = torch.cuda.current_device() if device.index is None else device.index
+            self._generators.append(torch.cuda.default_generators[number])
+        with seeded(seed, device):
+            self.state = self._read()
+
+    def _read(self):
+        return [generator.get_state() for generator in self._generators]
+
+    def __enter__(self):
+        for generator, state in zip(self._generators, self.state, strict=True):
+            generator.set_state(state)
+
+    def __exit__(self, *exception):
+        self.state = self._read()

@@ -92,9 +92,15 @@ class FastSteps(NeuralNet):
                 guard.finish(losses)
         finally:  # an epoch that breaks off has losses, too
             losses = torch.stack(losses).tolist() if losses else []
-            for row, loss, size in zip(rows, losses, sizes, strict=False):
-                row[f"{prefix}_loss"], row[f"{prefix}_batch_size"] = loss, size
+            _record_batches(rows, prefix, losses, sizes)
         self.history.record(f"{prefix}_batch_count", len(sizes))
+
+    def _record_epoch(self, losses, sizes):
+        """Record an epoch of training whose batches were trained on elsewhere."""
+        rows = self.history[-1]["batches"]
+        rows.extend({} for _ in losses[len(rows) :])  # there are some if a callback was told
+        _record_batches(rows, "train", losses, sizes)
+        self.history.record("train_batch_count", len(sizes))
 
     def _listeners(self, hook):
         """Return the callbacks that are told of each batch; None if any may look at its loss."""
@@ -258,6 +264,11 @@ class FastSteps(NeuralNet):
         """Forget what the optimizers have learned."""
         for name in self._optimizers:
             getattr(self, f"{name}_").state.clear()
+
+
+def _record_batches(rows, prefix, losses, sizes):
+    for row, loss, size in zip(rows, losses, sizes, strict=False):
+        row[f"{prefix}_loss"], row[f"{prefix}_batch_size"] = loss, size
 
 
 def _reads_batches(callback):

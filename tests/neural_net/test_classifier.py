@@ -476,7 +476,9 @@ def test_a_new_class_in_partial_fit():
 
 
 def test_one_class_left_by_weights_of_0():
-    with pytest.raises(ValueError, match="at least 2 classes, got one class: bee"):
+    with pytest.raises(
+        ValueError, match="2 classes with a sample_weight above 0, got one class: bee"
+    ):
         make_net().fit(X, NAMES, sample_weight=NAMES == "bee")
 
 

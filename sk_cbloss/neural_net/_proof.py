@@ -1,0 +1,90 @@
+"""Whether nets that are trained as one do what a net alone does: tried, on a batch."""
+
+import warnings
+from contextlib import contextmanager
+
+import torch
+
+
+class NotStackableError(Exception):
+    """Why nets cannot be trained as one."""
+
+
+@contextmanager
+def loops_are_errors():
+    """Raise a NotStackableError where vmap would run one net after the other, and slowly."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="There is a performance drop")
+        try:
+            yield
+        except UserWarning as warning:
+            raise NotStackableError(f"it would be slow: {first_line(warning)}") from warning
+
+
+def first_line(error):
+    """Return the first line of an error's text."""
+    return str(error).strip().partition("\n")[0]
+
+
+@contextmanager
+def kept_random_numbers(device):
+    """Put torch's generators back afterwards; yield a list for the states they had reached."""
+    reached = []
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield reached
+        reached += generator_states(device)
+
+
+def generator_states(device):
+    """Return the states of the generators that a module there may draw from."""
+    states = [torch.default_generator.get_state()]
+    if device.type == "cuda":
+        states.append(torch.cuda.get_rng_state(device))
+    return [state.numpy().tobytes() for state in states]
+
+
+@contextmanager
+def kept_buffers(module):
+    """Put a module's buffers back afterwards, even those that were replaced."""
+    kept = [
+        (part, name, buffer, None if buffer is None else buffer.clone())
+        for part in module.modules()
+        for name, buffer in part._buffers.items()
+    ]
+    try:
+        yield
+    finally:
+        for part, name, buffer, value in kept:
+            part._buffers[name] = buffer
+            if buffer is not None:
+                buffer.copy_(value)
+
+
+def copied(batch):
+    """Return copies of tensors, which a module may write to."""
+    return [part.clone() for part in batch]
+
+
+def loss_alone(net, batch, names):
+    """Return a net's loss of a batch of features, targets and perhaps weights, and gradients."""
+    x, *others = batch
+    parameters = dict(net.module_.named_parameters())
+    with torch.enable_grad():
+        logits = net.module_(x)
+        loss = net.criterion_(logits[0] if isinstance(logits, tuple) else logits, *others)
+        loss = loss.mean() if loss.ndim else loss
+        gradients = torch.autograd.grad(loss, [parameters[name] for name in names])
+    return loss.detach(), dict(zip(names, gradients, strict=True))
+
+
+def same(ours, theirs):
+    """Whether tensors are equal but for rounding, which adds up over a batch."""
+    if ours.shape != theirs.shape:
+        return False
+    if not ours.is_floating_point():
+        return torch.equal(ours, theirs)
+    scale = theirs.abs().nan_to_num().max().item() if theirs.numel() else 0.0
+    relative = 1e-3 if ours.dtype == torch.float32 else 1e-7
+    return torch.allclose(
+        ours, theirs, rtol=relative, atol=relative * max(scale, 1e-3), equal_nan=True
+    )

@@ -1,0 +1,362 @@
+"""Nets of one architecture that train as one: their parameters are the rows of a matrix."""
+
+from itertools import chain, groupby
+
+import numpy as np
+import torch
+from torch import nn
+
+from sk_cbloss.neural_net._batches import cut
+from sk_cbloss.neural_net._fingerprint import fingerprint, structure
+from sk_cbloss.neural_net._inputs import split_sample_weight
+from sk_cbloss.neural_net._proof import (
+    NotStackableError,
+    copied,
+    kept_buffers,
+    kept_random_numbers,
+    loops_are_errors,
+    loss_alone,
+    same,
+)
+from sk_cbloss.neural_net._stacked_step import (
+    StackedLoss,
+    StackedStep,
+    kind_of_loss,
+)
+
+AT_ONCE = 100  # batches for which rows are put together
+
+
+class Stack:
+    """Train nets of one architecture at once, each on batches of its own.
+
+    Each net stays whole. Its parameters and buffers are copied into its row
+    when an epoch begins, and back when it ends; what its optimizer has
+    learned is a view of what the stack's has.
+
+    Parameters
+    ----------
+    nets : list of CBNeuralNetClassifier
+        Initialised nets with the same parameters' shapes and the same kind of
+        optimizer.
+    """
+
+    def __init__(self, nets):
+        self.nets, self.live = nets, dict.fromkeys(range(len(nets)))
+        self._stack_parameters()
+        self._stack_optimizers()
+        self.losses, self.step, self.is_proven = None, None, False
+        self.form = fingerprint(structure(nets[0].module_))
+
+    # ------------------------------------------------------------------ rows of a matrix
+
+    def _stack_parameters(self):
+        names = {id(p): name for name, p in self.nets[0].module_.named_parameters()}
+        # The columns of each of the optimizer's groups, and of each parameter in it.
+        self.columns, self.layout, end = [], [], 0
+        for group in self.nets[0].optimizer_.param_groups:
+            begin, places = end, []
+            for parameter in filter(_learns, group["params"]):
+                place = slice(end, end + parameter.numel())
+                places.append((names[id(parameter)], parameter.shape, place))
+                end = place.stop
+            self.columns.append(slice(begin, end))
+            self.layout.append(places)
+        self.values = self._matrix_like(self.nets[0])
+        self.gradient = torch.zeros_like(self.values)
+        self.parameters, self.gradients = self._by_name(self.values), self._by_name(self.gradient)
+        # What does not learn: buffers, and parameters without a gradient.
+        self.buffers = {
+            name: torch.stack([buffer] * len(self.nets))
+            for name, buffer in _constants_of(self.nets[0].module_).items()
+        }
+        stacked = self.parameters | self.buffers
+        self.rows = [[tensor[row] for tensor in stacked.values()] for row in self.live]
+        self.own = [[_tensors_of(net.module_)[name] for name in stacked] for net in self.nets]
+
+    def _matrix_like(self, net):
+        like = next(filter(_learns, net.module_.parameters()))
+        return like.new_empty(len(self.nets), self.columns[-1].stop, requires_grad=False)
+
+    def _by_name(self, matrix):
+        return {
+            name: matrix[:, place].view(len(matrix), *shape)
+            for name, shape, place in chain(*self.layout)
+        }
+
+    @torch.no_grad()
+    def _copy_in(self):
+        for row in self.live:
+            torch._foreach_copy_(self.rows[row], self.own[row])
+
+    @torch.no_grad()
+    def _copy_out(self, is_finite):
+        for row in self.live:
+            if is_finite[row]:  # else the net keeps what it had before the epoch
+                torch._foreach_copy_(self.own[row], self.rows[row])
+
+    # ------------------------------------------------------------------ one optimizer
+
+    def _stack_optimizers(self):
+        """Build one optimizer, with a group of parameters for nets of the same settings."""
+        self.runs, groups = [], []
+        # A net that is done has a group of its own, and nothing that is learned there matters.
+        keys = [
+            self._settings_of(net) if row in self.live else None
+            for row, net in enumerate(self.nets)
+        ]
+        for _, run in groupby(range(len(self.nets)), key=lambda net: keys[net]):
+            run = list(run)
+            self.runs.append(slice(run[0], run[-1] + 1))
+            for number, columns in enumerate(self.columns):
+                leaf = nn.Parameter(self.values[self.runs[-1], columns])
+                leaf.grad = self.gradient[self.runs[-1], columns]
+                groups.append({"params": [leaf]} | _settings(self.nets[run[0]], number))
+        self.optimizer = type(self.nets[0].optimizer_)(groups)
+        self.has_shared_state = False
+        for net in self.nets:
+            net.optimizer_._opt_called = True  # or torch's schedules would miss its steps
+        for block, nets, number in self._blocks():
+            if nets.start in self.live:
+                states = [self._state_of(net, number) for net in self.nets[nets]]
+                if states[0]:
+                    self.optimizer.state[block["params"][0]] = _stacked(states)
+
+    def _settings_of(self, net):
+        """Return what nets must share to be in one group: settings, and how far they are."""
+        return [
+            (
+                _settings(net, number),
+                {k: float(v) if v.ndim == 0 else None for k, v in state.items()},
+            )
+            for number in range(len(self.columns))
+            for state in [self._state_of(net, number)]
+        ]
+
+    def _state_of(self, net, number):
+        """Return what a net's optimizer has learned of a group, each thing as one vector."""
+        states = [
+            net.optimizer_.state[p]
+            for p in filter(_learns, net.optimizer_.param_groups[number]["params"])
+            if p in net.optimizer_.state
+        ]
+        return {
+            name: states[0][name]
+            if states[0][name].ndim == 0
+            else torch.cat([state[name].reshape(-1) for state in states])
+            for name in (states[0] if states else ())
+        }
+
+    def _blocks(self):
+        """Yield each group of the optimizer with its nets and its number in theirs."""
+        pairs = [(nets, number) for nets in self.runs for number in range(len(self.columns))]
+        for block, (nets, number) in zip(self.optimizer.param_groups, pairs, strict=True):
+            yield block, nets, number
+
+    def _take_settings(self):
+        """Take over what callbacks have changed of the optimizers' settings."""
+        for block, nets, number in self._blocks():
+            live = [net for net in range(len(self.nets))[nets] if net in self.live]
+            settings = [_settings(self.nets[net], number) for net in live]
+            if any(other != settings[0] for other in settings[1:]):
+                self._share_state()
+                self._stack_optimizers()  # nets have parted
+                return
+            block.update(*settings[:1])
+
+    def _share_state(self):
+        """Let the nets' optimizers see what the one has learned of them."""
+        if self.has_shared_state:
+            return
+        for block, nets, number in self._blocks():
+            learned = self.optimizer.state.get(block["params"][0])
+            start = self.columns[number].start
+            for row in range(nets.start, nets.stop):
+                if not learned or row not in self.live:
+                    continue
+                net = self.nets[row]
+                own = dict(net.module_.named_parameters())
+                for name, shape, place in self.layout[number]:
+                    columns = slice(place.start - start, place.stop - start)
+                    net.optimizer_.state[own[name]] = {
+                        key: value
+                        if value.ndim == 0
+                        else value[row - nets.start, columns].view(shape)
+                        for key, value in learned.items()
+                    }
+        self.has_shared_state = True
+
+    # ------------------------------------------------------------------ an epoch
+
+    def run_epoch(self, loaders, orders, before_batch=(), after_batch=()):
+        """Train for an epoch.
+
+        Parameters
+        ----------
+        loaders : list of BatchLoader
+            One of each net.
+        orders : list of tensor or None
+            The rows of each net's data in the order of the epoch.
+        before_batch, after_batch : list of callables
+            Told of each batch.
+
+        Returns
+        -------
+        losses : tensor of shape (n_batches, n_nets)
+            The losses.
+        is_finite : list of bool
+            Whether a net's losses and parameters are numbers. If not, it has
+            the parameters that it had before.
+        """
+        some = self.nets[min(self.live)]
+        if fingerprint(structure(some.module_)) != self.form:
+            raise NotStackableError("its module changes attributes of its own between epochs")
+        self._copy_in()
+        self._take_losses()
+        self._take_settings()
+        bounds, losses = loaders[0]._bounds(), []
+        epoch = _Epoch(loaders, orders, self.values.device)
+        for first in range(0, len(bounds), AT_ONCE):
+            part = bounds[first : first + AT_ONCE]
+            for batch in epoch.batches(part):
+                for tell in before_batch:
+                    tell()
+                if before_batch or after_batch:
+                    self._take_settings()
+                losses.append(self._take_step(batch))
+                for tell in after_batch:
+                    tell()
+        self._share_state()
+        losses = torch.stack(losses)
+        is_finite = losses.isfinite().all(dim=0) & self.values.isfinite().all(dim=1)
+        is_finite = is_finite.tolist()
+        self._copy_out(is_finite)
+        return losses, is_finite
+
+    @torch.no_grad()
+    def _take_step(self, batch):
+        if not self.is_proven:
+            for row in {min(self.live), max(self.live)}:
+                self._prove(row, batch)
+            self.is_proven = True
+        losses, gradients = self.step(self.parameters, self.buffers, batch)
+        torch._foreach_copy_(list(self.gradients.values()), list(gradients))
+        self.optimizer.step()
+        return losses
+
+    def _prove(self, row, batch):
+        """Raise a NotStackableError unless a net alone does the same with a batch.
+
+        This finds what cannot be seen from outside: hooks, buffers that are replaced, dropout
+        whose masks are drawn in another order.
+        """
+        net, shared = self.nets[row], {k: v.clone() for k, v in self.buffers.items()}
+        with kept_random_numbers(self.values.device) as states_of_stack, loops_are_errors():
+            losses, gradients = self.step(
+                self.parameters, shared, [part.clone() for part in batch]
+            )
+        net._set_training(True)
+        with kept_random_numbers(self.values.device) as states_alone, kept_buffers(net.module_):
+            loss, alone = loss_alone(net, copied(part[row] for part in batch), self.parameters)
+            buffers = dict(net.module_.named_buffers())
+            pairs = {"loss": (losses[row], loss)}
+            for name, gradient in zip(self.parameters, gradients, strict=True):
+                pairs[f"gradient of {name}"] = gradient[row], alone[name]
+            pairs |= {f"buffer {n}": (shared[n][row], buffers[n]) for n in buffers}
+            for name, (ours, theirs) in pairs.items():
+                if not same(ours, theirs):
+                    raise NotStackableError(f"its {name} would differ from that of a net alone")
+        if states_of_stack != states_alone:
+            raise NotStackableError("it would draw other random numbers than a net alone")
+
+    def _take_losses(self):
+        """Stack the nets' losses, if they are others than before."""
+        current = [net.criterion_ for net in self.nets]
+        if self.step is not None and all(current[net] is self.losses[net] for net in self.live):
+            return
+        self.losses, stacked, start = current, [], 0
+        for _, run in groupby(current, key=kind_of_loss):
+            stacked.append(StackedLoss(list(run), start))
+            start = stacked[-1].nets.stop
+        self.step = StackedStep(self.nets[0].module_, stacked)
+
+    # ------------------------------------------------------------------ the way out
+
+    def release(self, *rows):
+        """Let nets go: their rows go on for nothing."""
+        for row in rows:
+            del self.live[row]
+            learned = self.nets[row].optimizer_.state
+            for parameter, state in learned.items():
+                learned[parameter] = {name: value.clone() for name, value in state.items()}
+
+
+class _Epoch:
+    """The batches of an epoch of many nets, gathered from the arrays whose rows they have."""
+
+    def __init__(self, loaders, orders, device):
+        parts = [split_sample_weight(loader._data[0]) for loader in loaders]
+        features, weights = zip(*parts, strict=True)
+        targets = [loader._data[1] for loader in loaders]
+        self.vectors = [targets] if weights[0] is None else [targets, weights]
+        self.rows = [some.rows for some in features]
+        self.arrays = [list(run) for _, run in groupby((f.array for f in features), key=id)]
+        self.orders = [
+            torch.arange(len(target)) if order is None else order
+            for order, target in zip(orders, targets, strict=True)
+        ]
+        self.device = device
+
+    def batches(self, bounds):
+        """Yield features, targets and perhaps weights of each batch, for all nets."""
+        begin, end = bounds[0][0], bounds[-1][1]
+        orders = [order[begin:end] for order in self.orders]
+        rows = _taken(self.rows, orders)
+        if all(isinstance(array, torch.Tensor) for array, *_ in self.arrays):
+            rows = rows.to(self.device)  # where the arrays lie
+        vectors = [_taken(vectors, orders).to(self.device) for vectors in self.vectors]
+        for start, stop in bounds:
+            place = slice(start - begin, stop - begin)
+            yield self._gather(rows[:, place]), *(vector[:, place] for vector in vectors)
+
+    def _gather(self, rows):
+        """Return the features of rows of shape (n_nets, batch_size)."""
+        ends = np.cumsum([len(run) for run in self.arrays])
+        parts = [
+            cut(run[0], rows[end - len(run) : end].reshape(-1)).to(self.device)
+            for run, end in zip(self.arrays, ends, strict=True)
+        ]
+        x = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return x.view(*rows.shape, *x.shape[1:])
+
+
+def _taken(vectors, orders):
+    """Return the entries of each vector in an order of its own, as rows of a matrix."""
+    pairs = zip(vectors, orders, strict=True)
+    return torch.stack([vector.index_select(0, order) for vector, order in pairs])
+
+
+def _stacked(states):
+    """Return what optimizers have learned as one state, of which numbers of steps are shared."""
+    return {
+        name: value.clone() if value.ndim == 0 else torch.stack([state[name] for state in states])
+        for name, value in states[0].items()
+    }
+
+
+def _learns(parameter):
+    return parameter.requires_grad
+
+
+def _settings(net, number):
+    group = net.optimizer_.param_groups[number]
+    return {name: value for name, value in group.items() if name != "params"}
+
+
+def _tensors_of(module):
+    return dict(module.named_parameters()) | dict(module.named_buffers())
+
+
+def _constants_of(module):
+    frozen = {name: p for name, p in module.named_parameters() if not p.requires_grad}
+    return frozen | dict(module.named_buffers())

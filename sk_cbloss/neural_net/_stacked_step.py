@@ -1,0 +1,281 @@
+"""A training step of many nets at once, as a plain list of operations."""
+
+import copy
+import random
+from collections import Counter
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.autograd import Function
+from torch.func import functional_call, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from sk_cbloss.neural_net._fingerprint import fingerprint, structure
+from sk_cbloss.neural_net._proof import (
+    NotStackableError,
+    copied,
+    first_line,
+    generator_states,
+    kept_random_numbers,
+    same,
+)
+
+TRACE_AFTER = 30  # calls: about as many steps as tracing takes the time of
+
+
+class _StackedLinear(Function):
+    """Linear layers of many nets at once, with gradients laid out as the parameters are."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias):
+        ctx.save_for_backward(x, weight)
+        if bias is None:
+            return torch.bmm(x, weight.transpose(1, 2))
+        return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, weight = ctx.saved_tensors
+        needs_x, _, needs_bias = ctx.needs_input_grad
+        grad_x = torch.bmm(grad, weight) if needs_x else None
+        if x.shape[2] < weight.shape[1]:  # the faster of two ways
+            grad_weight = torch.bmm(x.transpose(1, 2), grad).transpose(1, 2)
+        else:
+            grad_weight = torch.bmm(grad.transpose(1, 2), x)
+        return grad_x, grad_weight, grad.sum(dim=1) if needs_bias else None
+
+
+class _VmappedLinear(Function):
+    """A linear layer; under vmap, the one above."""
+
+    @staticmethod
+    def forward(x, weight, bias):
+        return F.linear(x, weight, bias)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass  # outside of vmap it is not used
+
+    @staticmethod
+    def vmap(info, in_dims, x, weight, bias):
+        dims = set(in_dims[:2] if bias is None else in_dims)
+        if dims == {0} and x.ndim == 3:
+            return _StackedLinear.apply(x, weight, bias), 0
+        return vmap(F.linear, in_dims)(x, weight, bias), 0
+
+
+class _Linear(nn.Linear):
+    def forward(self, x):
+        return _VmappedLinear.apply(x, self.weight, self.bias)
+
+
+def _as_template(module):
+    """Return a copy of a module whose linear layers are fast when stacked."""
+    template = copy.deepcopy(module).train()
+    for part in template.modules():
+        if type(part) is nn.Linear and not _has_hooks(part):
+            part.__class__ = _Linear
+    return template
+
+
+def _has_hooks(module):
+    return any(hooks for name, hooks in vars(module).items() if name.endswith("_hooks"))
+
+
+class StackedLoss:
+    """The losses of consecutive nets of a stack, alike but for numbers.
+
+    Parameters
+    ----------
+    losses : list of ClassBalancedLoss
+        One of each net.
+    start : int
+        Position of the first of the nets.
+    """
+
+    def __init__(self, losses, start):
+        self.nets = slice(start, start + len(losses))
+        self.template = copy.deepcopy(losses[0])
+        self.buffers = {
+            name: torch.stack([loss.get_buffer(name) for loss in losses])
+            for name, _ in losses[0].named_buffers()
+        }
+        like = next(iter(self.buffers.values()))
+        self.numbers = {
+            name: like.new_tensor([getattr(loss, name) for loss in losses])
+            for name in losses[0].stacked_numbers
+        }
+
+    def __call__(self, *batch):
+        """Return the loss of each net, from logits, targets and perhaps sample weights of all."""
+        if self.nets != slice(0, len(batch[0])):  # to cut them costs time in the gradient, too
+            batch = [part[self.nets] for part in batch]
+        return vmap(self._of_one)(self.buffers, self.numbers, *batch)
+
+    def _of_one(self, buffers, numbers, *batch):
+        for name, number in numbers.items():
+            setattr(self.template, name, number)
+        loss = functional_call(self.template, buffers, batch)
+        return loss.mean() if loss.ndim else loss
+
+
+def kind_of_loss(loss):
+    """Return what losses must share to be stacked."""
+    own = {
+        name: value
+        for name, value in vars(loss).items()
+        if not name.startswith("_") and name not in loss.stacked_numbers
+    }
+    return type(loss), own
+
+
+class StackedStep:
+    """Computes losses and gradients of all nets of a stack from a batch.
+
+    What is often called with batches of one shape is traced: what Python does
+    between the operations is then done once and for all.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        One of the nets' modules.
+    losses : list of StackedLoss
+        Of all nets, in their order.
+    """
+
+    def __init__(self, module, losses):
+        self.template, self.losses = _as_template(module), losses
+        self.n_calls, self.traced = Counter(), {}
+
+    def __call__(self, parameters, buffers, batch):
+        """Return losses and gradients.
+
+        Parameters
+        ----------
+        parameters : dict of str to tensor of shape (n_nets, ...)
+            Those that learn.
+        buffers : dict of str to tensor of shape (n_nets, ...)
+            The others; what the modules change of them is changed here.
+        batch : list of tensors of shape (n_nets, batch_size, ...)
+            Features, targets and perhaps sample weights.
+
+        Returns
+        -------
+        losses : tensor of shape (n_nets,)
+            The losses.
+        gradients : list of tensors of shape (n_nets, ...)
+            One of each parameter.
+
+        Raises
+        ------
+        NotStackableError
+            If the modules' code cannot be run for many nets at once.
+        """
+        shapes = tuple(part.shape for part in batch)
+        self.n_calls[shapes] += 1
+        try:
+            if self.n_calls[shapes] == TRACE_AFTER:
+                self.traced[shapes] = self._trace(parameters, buffers, batch)
+                self._prove(self.traced[shapes], parameters, buffers, batch)
+            if shapes in self.traced:
+                losses, *gradients = self.traced[shapes](*_tensors_in(parameters, buffers, batch))
+                return losses, gradients
+            return self._compute(parameters, buffers, batch)
+        except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+            raise NotStackableError(
+                "its module cannot run for many nets at once "
+                f"({type(error).__name__}: {first_line(error)})"
+            ) from error
+
+    def _compute(self, parameters, buffers, batch):
+        x, *others = batch
+        with torch.enable_grad():
+            parameters = {name: p.detach().requires_grad_() for name, p in parameters.items()}
+            logits = vmap(self._logits_of_one, randomness="same")(parameters, buffers, x)
+            losses = torch.cat([loss(logits, *others) for loss in self.losses])
+            gradients = torch.autograd.grad(losses.sum(), list(parameters.values()))
+        return losses.detach(), gradients
+
+    def _logits_of_one(self, parameters, buffers, x):
+        logits = functional_call(self.template, (parameters, buffers), (x,))
+        return logits[0] if isinstance(logits, tuple) else logits
+
+    def _trace(self, parameters, buffers, batch):
+        """Return the same as a list of operations; random numbers are as before."""
+        buffers = {name: buffer.clone() for name, buffer in buffers.items()}
+        batch = copied(batch)
+
+        def compute(*tensors):
+            tensors = iter(tensors)
+            own = [dict(zip(part, tensors, strict=False)) for part in (parameters, buffers)]
+            losses, gradients = self._compute(*own, list(tensors))
+            return losses, *gradients
+
+        with kept_random_numbers(batch[0].device):
+            return make_fx(compute)(*_tensors_in(parameters, buffers, batch)).forward
+
+    def _prove(self, traced, parameters, buffers, batch):
+        """Raise a NotStackableError unless the list of operations does the same."""
+        results = []
+        for step in (lambda *given: traced(*_tensors_in(*given)), self._compute):
+            own = {name: buffer.clone() for name, buffer in buffers.items()}
+            with kept_random_numbers(batch[0].device) as states:
+                losses, *gradients = step(parameters, own, copied(batch))
+            results.append([losses, *_flat(gradients), *own.values()])
+            results[-1].append(torch.tensor(bytearray(b"".join(states))))
+        if not all(map(same, *results)):
+            raise NotStackableError("its module computes something else when it is traced")
+
+
+def _flat(gradients):
+    return gradients if isinstance(gradients[0], torch.Tensor) else gradients[0]
+
+
+def _tensors_in(parameters, buffers, batch):
+    return *parameters.values(), *buffers.values(), *batch
+
+
+def probe(module, x):
+    """Run a copy of a module once, to learn how it behaves.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The module.
+    x : tensor of shape (batch_size, ...)
+        Features.
+
+    Returns
+    -------
+    is_random : bool
+        Whether it draws from torch's generator.
+    n_bytes : int
+        Memory that it keeps to compute gradients.
+
+    Raises
+    ------
+    NotStackableError
+        If it does what a list of operations cannot repeat.
+    """
+    module, sizes = copy.deepcopy(module).train(), []
+    before = _python_state(module)
+    with kept_random_numbers(x.device), torch.enable_grad():
+        drawn = generator_states(x.device)
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda saved: (sizes.append(saved.nbytes), saved)[1], lambda saved: saved
+        ):
+            module(x)
+        is_random = generator_states(x.device) != drawn
+    if _python_state(module) != before:
+        raise NotStackableError(
+            "its module changes attributes of its own, or draws random numbers that are not "
+            "torch's, as it runs"
+        )
+    return is_random, sum(sizes)
+
+
+def _python_state(module):
+    numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002
+    return fingerprint(structure(module)), random.getstate(), fingerprint(numpy_state)
