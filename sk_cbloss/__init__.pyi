@@ -26,6 +26,7 @@ from .metrics import classwise_calibration_error as classwise_calibration_error
 from .metrics import make_shot_scorer as make_shot_scorer
 from .metrics import shot_recall_score as shot_recall_score
 from .metrics import worst_class_recall_score as worst_class_recall_score
+from .model_selection import StackedGridSearchCV as StackedGridSearchCV
 from .neural_net import CBNeuralNetClassifier as CBNeuralNetClassifier
 from .sampling import ClassBalancedSampler as ClassBalancedSampler
 from .weights import ClassBalancedWeigher as ClassBalancedWeigher

@@ -11,7 +11,7 @@ from numpydoc.validate import validate
 import sk_cbloss
 
 ROOMS = ["datasets", "inspection", "losses", "meta", "metrics", "neural_net", "pipeline"]
-ROOMS += ["sampling", "weights"]
+ROOMS += ["sampling", "weights", "model_selection"]
 
 IGNORED = {
     "EX01": "methods are shown at work in their class's example",

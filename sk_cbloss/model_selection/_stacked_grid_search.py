@@ -1,0 +1,320 @@
+"""A grid search that trains all of its nets at once."""
+
+import logging
+import sys
+import time
+from collections import Counter
+from numbers import Integral
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import clone
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
+from sklearn.utils import assert_all_finite, indexable
+from sklearn.utils.metadata_routing import process_routing
+from sklearn.utils.parallel import Parallel, delayed
+from tqdm import tqdm
+
+from sk_cbloss._validation import check_integer
+from sk_cbloss.model_selection._folds import Folds, net_of
+from sk_cbloss.model_selection._trained import Trained
+from sk_cbloss.neural_net import TrainingCheckpoint, fit_together
+
+LOG = logging.getLogger(__name__)
+
+
+class StackedGridSearchCV(GridSearchCV):
+    """Grid search over a net, all of whose candidates and folds are trained at once.
+
+    Small nets leave a machine idle. Here those of one architecture become one
+    stacked model, each with its own loss, optimizer's settings, random numbers
+    and batches, so that dozens train in the time of a few. Results are those
+    of scikit-learn's :class:`~sklearn.model_selection.GridSearchCV`, whose
+    interface this has.
+
+    Parameters
+    ----------
+    estimator : CBNeuralNetClassifier or Pipeline that ends in one
+        The net. Give it a ``random_state``; without one, all nets of the
+        search share a seed that is drawn.
+    param_grid : dict or list of dict
+        Values to try by parameter. A list of grids lets each loss have its
+        own, such as a gamma for "focal" alone.
+    scoring : str, callable, list, tuple or dict, default=None
+        As in GridSearchCV.
+    n_jobs : int, default=None
+        Number of processes for what is not stacked.
+    refit : bool, str or callable, default=True
+        As in GridSearchCV.
+    cv : int, cross-validation generator or iterable, default=None
+        As in GridSearchCV.
+    verbose : int, default=0
+        1 says how the nets are trained, and shows a progress bar on a
+        terminal.
+    pre_dispatch : int or str, default="2*n_jobs"
+        How many of these to hand to the processes ahead of time.
+    error_score : "raise" or number, default=nan
+        Score of a net whose fit fails; the others are trained all the same.
+    return_train_score : bool, default=False
+        Whether ``cv_results_`` has the scores on the training data.
+    max_stack : int or "auto", default="auto"
+        How many nets to train as one at most. "auto" takes what the device's
+        memory holds, or a CPU's cache, and fits nets with convolutions one by
+        one on a CPU, which is faster there; with ``n_jobs``, side by side.
+    checkpoint_dir : str or path, default=None
+        Folder in which the nets' states are kept about ten times a training.
+        A search that was cut off goes on there when it is started again.
+
+    Attributes
+    ----------
+    cv_results_ : dict of ndarrays
+        As in GridSearchCV. The time of a fit is its share of the stack's.
+    best_estimator_ : estimator
+        The best candidate, fitted to all the data in the ordinary way.
+    best_score_ : float
+        Its mean score over the folds.
+    best_params_ : dict
+        Its parameters.
+    best_index_ : int
+        Its index in ``cv_results_``.
+    scorer_ : callable or dict of callables
+        What gave the scores.
+    n_splits_ : int
+        Number of folds.
+    refit_time_ : float
+        Seconds that ``best_estimator_`` took.
+    multimetric_ : bool
+        Whether there are several scores.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    n_features_in_ : int
+        Number of features seen in fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen in fit, if X has names that are all strings.
+    n_stacks_ : int
+        Number of stacked models that were trained.
+    n_fallback_fits_ : int
+        Number of nets that could not be stacked and were fitted one by one.
+
+    See Also
+    --------
+    beta_grid : Values of beta to search.
+    sklearn.model_selection.GridSearchCV : Trains one net after the other.
+
+    Notes
+    -----
+    Nets of a stack may differ in ``beta``, ``gamma``, ``loss``, ``normalize``,
+    ``criterion__*``, ``lr``, ``optimizer__*``, ``random_state``,
+    ``max_epochs``, early stopping and the callbacks of skorch and of this
+    package that act between epochs. Others go to stacks of their own. What
+    cannot be stacked, such as a criterion of your own or gradient clipping, is
+    fitted one by one; the log (``sk_cbloss.model_selection``) and
+    ``verbose=1`` say what and why. The steps of a Pipeline before the net are
+    fitted once a fold.
+
+    Predictions are those of nets fitted alone, but for rounding. In single
+    precision the last digits differ, and with BatchNorm a prediction may turn.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sk_cbloss import CBNeuralNetClassifier, StackedGridSearchCV, load_digits_lt
+    >>> X, y = load_digits_lt(return_X_y=True)
+    >>> model = make_pipeline(StandardScaler(), CBNeuralNetClassifier(random_state=0))
+    >>> grid = [
+    ...     {"cbneuralnetclassifier__beta": [0, 0.9, 0.99]},
+    ...     {"cbneuralnetclassifier__loss": ["focal"], "cbneuralnetclassifier__gamma": [0.5, 1]},
+    ... ]
+    >>> search = StackedGridSearchCV(model, grid, scoring="balanced_accuracy", cv=3).fit(X, y)
+    >>> len(search.cv_results_["params"]), search.n_fallback_fits_
+    (5, 0)
+    """
+
+    def __init__(
+        self,
+        estimator,
+        param_grid,
+        *,
+        scoring=None,
+        n_jobs=None,
+        refit=True,
+        cv=None,
+        verbose=0,
+        pre_dispatch="2*n_jobs",
+        error_score=np.nan,
+        return_train_score=False,
+        max_stack="auto",
+        checkpoint_dir=None,
+    ):
+        super().__init__(
+            estimator,
+            param_grid,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.max_stack = max_stack
+        self.checkpoint_dir = checkpoint_dir
+
+    def fit(self, X, y=None, **params):
+        """Train all nets, score them, and refit the best.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
+            Features.
+        y : array-like of shape (n_samples,), default=None
+            Class labels.
+        **params : dict
+            Handed to the estimator's ``fit``, such as ``sample_weight``, and
+            ``groups`` to ``cv``; with metadata routing, to whoever requests
+            them.
+
+        Returns
+        -------
+        self : StackedGridSearchCV
+            The fitted search.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is invalid.
+        """
+        self._check_parameters()
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but y is None.")
+        X, y = indexable(X, y)
+        if getattr(y, "dtype", None) is not None and np.asarray(y).dtype.kind == "f":
+            assert_all_finite(np.asarray(y), input_name="y")  # before it is split by class
+        fit_params, split_params, params = self._routed(params)
+        cv = check_cv(self.cv, y, classifier=True)
+        splits = list(cv.split(X, y, **split_params))
+        fit_times = []
+        outcomes = self._outcomes(Folds(X, y, splits, fit_params), fit_times)
+        search = GridSearchCV(
+            Trained(clone(self.estimator), outcomes),
+            self.param_grid,
+            scoring=self.scoring,
+            n_jobs=1,  # what has been trained is handed out in turn
+            refit=self.refit,
+            cv=splits,
+            error_score=self.error_score,
+            return_train_score=self.return_train_score,
+        )
+        if hasattr(self, "_skl_callbacks"):
+            search.set_callbacks(*self._skl_callbacks)
+        search.fit(X, y, **params)
+        vars(self).update({k: v for k, v in vars(search).items() if k.endswith("_")})
+        if self.scoring is None:
+            self.scorer_ = check_scoring(self.estimator)
+        fit_times = np.reshape(fit_times, (-1, self.n_splits_))
+        self.cv_results_["mean_fit_time"] = fit_times.mean(axis=1)
+        self.cv_results_["std_fit_time"] = fit_times.std(axis=1)
+        return self
+
+    def _check_parameters(self):
+        if net_of(self.estimator) is None:
+            raise ValueError(
+                "estimator must be a CBNeuralNetClassifier or a Pipeline whose last step is one, "
+                f"got {self.estimator!r}. GridSearchCV takes any."
+            )
+        if self.max_stack != "auto":
+            check_integer(self.max_stack, "max_stack", minimum=1)
+        folder = self.checkpoint_dir
+        if folder is not None and (not isinstance(folder, str | PathLike) or not str(folder)):
+            raise ValueError(f"checkpoint_dir must be a path or None, got {folder!r}.")
+
+    def _routed(self, params):
+        """Return what goes to the estimator's fit, to the splitter, and on to the search."""
+        if not get_config()["enable_metadata_routing"]:
+            fit_params = {name: value for name, value in params.items() if name != "groups"}
+            return fit_params, {"groups": params.get("groups")}, fit_params
+        routed = process_routing(self, "fit", **params)
+        to_fit = routed.estimator.fit
+        further = {k: v for k, v in params.items() if k in to_fit or k in routed.scorer.score}
+        return to_fit, routed.splitter.split, further
+
+    def _outcomes(self, folds, fit_times):
+        """Train all, then yield each fitted candidate or its error, in the search's order."""
+        jobs = []
+        for candidate in ParameterGrid(self.param_grid):
+            for fold in range(len(folds.rows)):
+                estimator = clone(self.estimator).set_params(**clone(candidate, safe=False))
+                self._keep_checkpoints(estimator)
+                jobs.append(folds.job(estimator, candidate, fold))
+        self._say(f"Training {len(jobs)} nets, {len(folds.rows)} of each candidate")
+        with self._progress_bar(sum(_n_epochs(job.estimator) for job in jobs)) as bar:
+            stacked = [job for job in jobs if job.fit]
+            fit_together([job.fit for job in stacked], max_stack=self.max_stack, tell=bar.update)
+            self._say_how(jobs)
+            for job in stacked:
+                job.take_fit()
+            self._fit_alone([job for job in jobs if job.obstacle], folds, bar)
+        while jobs:
+            job = jobs.pop(0)  # once scored, it need not be kept
+            fit_times.append(job.seconds)
+            yield job.outcome
+
+    def _fit_alone(self, jobs, folds, bar):
+        """Fit what cannot be stacked, in processes side by side."""
+        results = Parallel(self.n_jobs, pre_dispatch=self.pre_dispatch, return_as="generator")(
+            delayed(_fit)(job.estimator, *folds.data(job.fold)) for job in jobs
+        )
+        for job, (job.outcome, job.seconds) in zip(jobs, results, strict=True):
+            bar.update(_n_epochs(job.estimator))
+
+    def _keep_checkpoints(self, estimator):
+        net = net_of(estimator)
+        if self.checkpoint_dir is None or net is None:
+            return
+        if isinstance(net.callbacks, str):
+            raise ValueError(
+                f"callbacks must be a list or None with checkpoint_dir, got {net.callbacks!r}."
+            )
+        every = max(1, _n_epochs(estimator) // 10)
+        checkpoint = TrainingCheckpoint(Path(self.checkpoint_dir), every=every)
+        net.set_params(callbacks=[*(net.callbacks or []), checkpoint])
+
+    def _progress_bar(self, total):
+        hidden = not self.verbose or not sys.stderr.isatty()
+        return tqdm(total=total, desc=type(self).__name__, unit="epoch", disable=hidden)
+
+    def _say_how(self, jobs):
+        """Say how the nets were trained, and count what the attributes tell."""
+        n_nets = [job.fit.n_nets for job in jobs if job.fit and job.fit.n_nets]
+        obstacles = [job.obstacle or (job.fit.obstacle if job.fit else None) for job in jobs]
+        obstacles = Counter(filter(None, obstacles))
+        self.n_stacks_ = round(sum(1 / n for n in n_nets))
+        self.n_fallback_fits_ = obstacles.total()
+        self._say(f"{len(n_nets)} nets trained as {self.n_stacks_} stacked models")
+        for obstacle, n_fits in obstacles.items():
+            self._say(f"{n_fits} nets fitted one by one: {obstacle}")
+
+    def _say(self, line):
+        LOG.info(line)
+        if self.verbose:
+            print(line)  # noqa: T201
+
+
+def _n_epochs(estimator):
+    """Return how many epochs a candidate may train, as far as it can be told."""
+    n_epochs = getattr(net_of(estimator), "max_epochs", 0)
+    return n_epochs if isinstance(n_epochs, Integral) else 0
+
+
+def _fit(estimator, X, y, params):
+    start = time.perf_counter()
+    try:
+        outcome = estimator.fit(X, y, **params)
+    except Exception as error:
+        outcome = error
+    return outcome, time.perf_counter() - start
