@@ -11,17 +11,21 @@ unweighted net and the best net with inverse frequency of the same search.
 # %%
 # The data
 # --------
-import sys
-
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.base import clone
 from sklearn.metrics import recall_score
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sk_cbloss import CBNeuralNetClassifier, beta_grid, load_digits_lt, shot_recall_score
+from sk_cbloss import (
+    CBNeuralNetClassifier,
+    StackedGridSearchCV,
+    beta_grid,
+    load_digits_lt,
+    shot_recall_score,
+)
 
 train, test = load_digits_lt("train"), load_digits_lt("test")
 counts = np.array(list(train.class_count.values()))
@@ -32,7 +36,9 @@ print(f"Test part, untouched until the end: {np.bincount(test.target)} of each d
 # The search
 # ----------
 # beta = 0 weighs all classes alike and beta = 1 is inverse frequency; between them the grid is
-# log-uniform in 1 / (1 - beta). Every fold computes the weights from its own labels.
+# log-uniform in 1 / (1 - beta). Every fold computes the weights from its own labels. The nets of
+# all candidates and folds are trained at once; GridSearchCV would find the same, one net after the
+# other.
 net = CBNeuralNetClassifier(max_epochs=40, module__hidden_units=(64,), random_state=0)
 model = make_pipeline(StandardScaler(), net)
 grid = {
@@ -41,18 +47,7 @@ grid = {
     "cbneuralnetclassifier__optimizer__weight_decay": [0, 0.01],
 }
 cv = StratifiedKFold(5, shuffle=True, random_state=0)
-search = GridSearchCV(model, grid, scoring="balanced_accuracy", cv=cv, n_jobs=2)
-try:
-    from sklearn.callback import ProgressBar
-
-    live = sys.stdout.isatty()
-    progress = ProgressBar(max_propagation_depth=0)
-except ImportError:  # scikit-learn before 1.9, or no rich
-    live = False
-if live:
-    search.set_callbacks(progress)
-else:  # no terminal to draw a bar on: a line a fit
-    search.set_params(verbose=2)
+search = StackedGridSearchCV(model, grid, scoring="balanced_accuracy", cv=cv, verbose=1)
 
 
 def short(name):
