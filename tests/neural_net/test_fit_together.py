@@ -238,6 +238,40 @@ def test_a_module_that_changes_between_epochs():
     assert all(fit.obstacle for fit in fits)
 
 
+class OwnWay(CBNeuralNetClassifier):
+    def get_loss(self, *args, **kwargs):
+        return 2 * super().get_loss(*args, **kwargs)
+
+
+class Lazy(nn.Module):
+    def __init__(self, n_classes):
+        super().__init__()
+        self.head = nn.LazyLinear(n_classes)
+
+    def forward(self, x):
+        return self.head(x)
+
+
+def test_nets_that_are_not_even_tried():
+    nets = [OwnWay(max_epochs=1, random_state=0), make_net(module=Lazy)]
+    fits = [Fit(net, X, Y, ALL) for net in nets]
+    fit_together(fits)
+    assert [fit.fitted for fit in fits] == [None, None]
+    assert fits[0].obstacle == "OwnWay may train in a way of its own"
+    assert fits[1].obstacle == "its module has parameters without a size"
+
+
+def test_parameters_that_the_last_step_ruins():
+    """The losses are numbers, all of them; one net's parameters no longer are."""
+    params = {"optimizer": torch.optim.SGD, "batch_size": -1, "max_epochs": 1}
+    fits = [Fit(make_net(lr=lr, **params), X, Y, ALL) for lr in (0.1, float("inf"))]
+    fit_together(fits)
+    assert fits[0].fitted
+    with pytest.raises(FloatingPointError, match="parameters that are not after batch 1") as alone:
+        clone(fits[1].net).fit(X, Y)
+    assert str(fits[1].error) == str(alone.value)
+
+
 def test_wrong_max_stack():
     for wrong in (0, -3, 2.5, "x"):
         with pytest.raises(ValueError, match="max_stack must be an integer >= 1"):
