@@ -90,8 +90,6 @@ class StackedGridSearchCV(GridSearchCV):
         Whether there are several scores.
     classes_ : ndarray of shape (n_classes,)
         Class labels.
-    n_features_in_ : int
-        Number of features seen in fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen in fit, if X has names that are all strings.
     n_stacks_ : int
