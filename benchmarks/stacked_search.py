@@ -13,9 +13,7 @@ for every loss, on long-tailed digits and on data of your own (arrays `X_train` 
 
 import argparse
 import platform
-import statistics
 import sys
-import time
 from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import skorch
 import torch
+from _timing import medians_of
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.preprocessing import StandardScaler
@@ -100,19 +99,6 @@ def plain_skorch(y):
         for beta in beta_grid(counts, n_betas=8)
     ]
     return net, {"criterion__weight": weights}
-
-
-def medians_of(sides, n_rounds):
-    for run in sides.values():  # warm
-        run()
-    seconds = {name: [] for name in sides}
-    for n in range(n_rounds):
-        names = list(sides)
-        for name in names[n % len(names) :] + names[: n % len(names)]:
-            start = time.perf_counter()
-            sides[name]()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(times) for name, times in seconds.items()}
 
 
 def report(case, median, targets):

@@ -16,9 +16,7 @@ ours is faster.
 
 import argparse
 import platform
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from importlib.metadata import version
@@ -28,6 +26,7 @@ import numpy as np
 import skorch
 import torch
 import torch.nn.functional as F
+from _timing import medians_of
 from torch.utils.data import DataLoader, TensorDataset
 
 from sk_cbloss import CBNeuralNetClassifier, class_balanced_weight
@@ -192,19 +191,6 @@ def check_same(case, X, y, sample_weight):
     loop.step(*loop.data)
     for ours, theirs in zip(net.net.module_.parameters(), loop.module.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4 if case.autocast else 1e-6)
-
-
-def medians_of(sides, n_rounds):
-    for run in sides.values():  # warm
-        run()
-    seconds = {name: [] for name in sides}
-    for n in range(n_rounds):
-        names = list(sides)
-        for name in names[n % len(names) :] + names[: n % len(names)]:
-            start = time.perf_counter()
-            sides[name]()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(times) for name, times in seconds.items()}
 
 
 def run_case(name, case, weighted, n_rounds):
