@@ -106,15 +106,15 @@ class StackedGridSearchCV(GridSearchCV):
     -----
     Nets of a stack may differ in ``beta``, ``gamma``, ``loss``, ``normalize``,
     ``criterion__*``, ``lr``, ``optimizer__*``, ``random_state``,
-    ``max_epochs``, early stopping and the callbacks of skorch and of this
-    package that act between epochs. Others go to stacks of their own. What
+    ``max_epochs``, early stopping, schedules, ``TrainingCheckpoint`` and
+    what they score. Others go to stacks of their own. What
     cannot be stacked, such as a criterion of your own or gradient clipping, is
     fitted one by one; the log (``sk_cbloss.model_selection``) and
     ``verbose=1`` say what and why. The steps of a Pipeline before the net are
     fitted once a fold.
 
-    Predictions are those of nets fitted alone, but for rounding. In single
-    precision the last digits differ, and with BatchNorm a prediction may turn.
+    Predictions are those of nets fitted alone, but for rounding: in single
+    precision, those that are near a tie may turn.
 
     Examples
     --------

@@ -160,6 +160,8 @@ def _train_alike(walks, max_stack):
 def _train_stack(walks):
     """Train nets of one shape as one, to the end of the last of them."""
     start = time.perf_counter()
+    for walk in walks:
+        walk.fit.n_nets = len(walks)
     stack = members = None
     while live := [walk for walk in walks if not walk.is_done]:
         if stack is None or 2 * len(live) <= len(members):  # most rows go on for nothing
@@ -172,7 +174,7 @@ def _train_stack(walks):
         if live[0].is_random and _have_parted(walks):
             raise NotStackableError("they no longer draw the same random numbers")
     for walk in walks:
-        walk.fit.n_nets, walk.fit.seconds = len(walks), (time.perf_counter() - start) / len(walks)
+        walk.fit.seconds = (time.perf_counter() - start) / len(walks)
 
 
 def _have_parted(walks):

@@ -18,11 +18,7 @@ from sk_cbloss.neural_net._proof import (
     loss_alone,
     same,
 )
-from sk_cbloss.neural_net._stacked_step import (
-    StackedLoss,
-    StackedStep,
-    kind_of_loss,
-)
+from sk_cbloss.neural_net._stacked_step import StackedLoss, StackedStep, kind_of_loss
 
 AT_ONCE = 100  # batches for which rows are put together
 
@@ -240,7 +236,7 @@ class Stack:
                 self._prove(row, batch)
             self.is_proven = True
         losses, gradients = self.step(self.parameters, self.buffers, batch)
-        torch._foreach_copy_(list(self.gradients.values()), list(gradients))
+        torch._foreach_copy_(list(self.gradients.values()), gradients)
         self.optimizer.step()
         return losses
 
@@ -252,9 +248,7 @@ class Stack:
         """
         net, shared = self.nets[row], {k: v.clone() for k, v in self.buffers.items()}
         with kept_random_numbers(self.values.device) as states_of_stack, loops_are_errors():
-            losses, gradients = self.step(
-                self.parameters, shared, [part.clone() for part in batch]
-            )
+            losses, gradients = self.step(self.parameters, shared, copied(batch))
         net._set_training(True)
         with kept_random_numbers(self.values.device) as states_alone, kept_buffers(net.module_):
             loss, alone = loss_alone(net, copied(part[row] for part in batch), self.parameters)

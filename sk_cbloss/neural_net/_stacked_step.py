@@ -181,8 +181,9 @@ class StackedStep:
                 self._prove(self.traced[shapes], parameters, buffers, batch)
             if shapes in self.traced:
                 losses, *gradients = self.traced[shapes](*_tensors_in(parameters, buffers, batch))
-                return losses, gradients
-            return self._compute(parameters, buffers, batch)
+            else:
+                losses, *gradients = self._compute(parameters, buffers, batch)
+            return losses, gradients
         except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
             raise NotStackableError(
                 "its module cannot run for many nets at once "
@@ -196,7 +197,7 @@ class StackedStep:
             logits = vmap(self._logits_of_one, randomness="same")(parameters, buffers, x)
             losses = torch.cat([loss(logits, *others) for loss in self.losses])
             gradients = torch.autograd.grad(losses.sum(), list(parameters.values()))
-        return losses.detach(), gradients
+        return losses.detach(), *gradients
 
     def _logits_of_one(self, parameters, buffers, x):
         logits = functional_call(self.template, (parameters, buffers), (x,))
@@ -210,8 +211,7 @@ class StackedStep:
         def compute(*tensors):
             tensors = iter(tensors)
             own = [dict(zip(part, tensors, strict=False)) for part in (parameters, buffers)]
-            losses, gradients = self._compute(*own, list(tensors))
-            return losses, *gradients
+            return self._compute(*own, list(tensors))
 
         with kept_random_numbers(batch[0].device):
             return make_fx(compute)(*_tensors_in(parameters, buffers, batch)).forward
@@ -222,15 +222,11 @@ class StackedStep:
         for step in (lambda *given: traced(*_tensors_in(*given)), self._compute):
             own = {name: buffer.clone() for name, buffer in buffers.items()}
             with kept_random_numbers(batch[0].device) as states:
-                losses, *gradients = step(parameters, own, copied(batch))
-            results.append([losses, *_flat(gradients), *own.values()])
-            results[-1].append(torch.tensor(bytearray(b"".join(states))))
-        if not all(map(same, *results)):
+                computed = step(parameters, own, copied(batch))
+            results.append(([*computed, *own.values()], states))
+        (ours, our_states), (theirs, their_states) = results
+        if our_states != their_states or not all(map(same, ours, theirs)):
             raise NotStackableError("its module computes something else when it is traced")
-
-
-def _flat(gradients):
-    return gradients if isinstance(gradients[0], torch.Tensor) else gradients[0]
 
 
 def _tensors_in(parameters, buffers, batch):

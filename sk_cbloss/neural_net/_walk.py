@@ -59,7 +59,7 @@ class Walk:
     def give_up(self, obstacle):
         """Leave the fit to be done alone, if there is an obstacle."""
         if obstacle is not None:
-            self.fit.obstacle, self.is_done = obstacle, True
+            self.fit.obstacle, self.fit.n_nets, self.is_done = obstacle, 0, True
             self.fit.fitted = self.fit.error = self.net = self.generator = None
             self._tell_of(0)
 

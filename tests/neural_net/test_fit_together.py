@@ -9,6 +9,7 @@ from skorch.callbacks import LRScheduler
 from skorch.helper import predefined_split
 from torch import nn
 from torch.func import vmap
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from sk_cbloss import CBNeuralNetClassifier, load_digits_lt
 from sk_cbloss.losses import LOSSES
@@ -236,6 +237,23 @@ def test_a_module_that_changes_between_epochs():
     fits = [Fit(make_net(beta=beta, **params), X, Y, ALL) for beta in (0, 0.9)]
     fit_together(fits)
     assert all(fit.obstacle for fit in fits)
+
+
+def test_a_module_that_is_another_one_when_it_is_traced():
+    class Wary(nn.Module):
+        def __init__(self, n_features, n_classes):
+            super().__init__()
+            self.head = nn.Linear(n_features, n_classes)
+
+        def forward(self, x):
+            return self.head(x) * (1 if get_proxy_mode() is None else 2)
+
+    params = {"module": Wary, "batch_size": 16, "max_epochs": 2}
+    fits = [Fit(make_net(beta=beta, **params), X, Y, ALL) for beta in (0, 0.9)]
+    fit_together(fits)
+    for fit in fits:
+        assert fit.obstacle == "its module computes something else when it is traced"
+        assert fit.n_nets == 0
 
 
 class OwnWay(CBNeuralNetClassifier):
