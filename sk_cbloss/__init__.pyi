@@ -7,6 +7,11 @@ from .datasets import long_tailed_strategy as long_tailed_strategy
 from .datasets import long_tailed_train_test_split as long_tailed_train_test_split
 from .datasets import make_long_tailed as make_long_tailed
 from .datasets import make_long_tailed_classification as make_long_tailed_classification
+from .inspection import BetaSearchDisplay as BetaSearchDisplay
+from .inspection import ClassWeightDisplay as ClassWeightDisplay
+from .inspection import EffectiveNumberDisplay as EffectiveNumberDisplay
+from .inspection import LongTailDisplay as LongTailDisplay
+from .inspection import ShotRecallDisplay as ShotRecallDisplay
 from .inspection import TrainingHistoryDisplay as TrainingHistoryDisplay
 from .losses import CDTLoss as CDTLoss
 from .losses import ClassBalancedCrossEntropyLoss as ClassBalancedCrossEntropyLoss

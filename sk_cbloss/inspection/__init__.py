@@ -1,10 +1,21 @@
 """Pictures, by scikit-learn's protocol of displays.
 
->>> from sk_cbloss.inspection import TrainingHistoryDisplay
->>> history = [{"train_loss": 0.9, "valid_loss": 1.1}, {"train_loss": 0.4, "valid_loss": 0.8}]
->>> display = TrainingHistoryDisplay(history).plot()
+>>> from sk_cbloss.inspection import LongTailDisplay
+>>> display = LongTailDisplay({"cat": 900, "dog": 90, "yak": 9}).plot()
 """
 
+from sk_cbloss.inspection._beta_search import BetaSearchDisplay
+from sk_cbloss.inspection._class_weight import ClassWeightDisplay
+from sk_cbloss.inspection._effective_number import EffectiveNumberDisplay
+from sk_cbloss.inspection._long_tail import LongTailDisplay
+from sk_cbloss.inspection._shot_recall import ShotRecallDisplay
 from sk_cbloss.inspection._training_history import TrainingHistoryDisplay
 
-__all__ = ["TrainingHistoryDisplay"]
+__all__ = [
+    "BetaSearchDisplay",
+    "ClassWeightDisplay",
+    "EffectiveNumberDisplay",
+    "LongTailDisplay",
+    "ShotRecallDisplay",
+    "TrainingHistoryDisplay",
+]

@@ -8,17 +8,22 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from sk_cbloss._validation import as_numpy
+from sk_cbloss.inspection._figure import GREY, pyplot_of
 
 LOSSES = ("valid_loss", "train_loss")
+RATE = "event_lr"
 PARTS = {"valid_": "validation", "train_": "training"}
 
 
 class TrainingHistoryDisplay:
     """Losses and scores of a net against the epoch.
 
-    The left panel shows the losses, the right one the scores, if there are
-    any. A full line is of the validation data, with a ring at its best epoch;
-    a pale line of the same colour is of the training data.
+    The first panel shows the losses, the next one the scores, if there are
+    any, and the last one the learning rate, if it changes. A full line is of
+    the validation data, with a ring at its best epoch; a pale line of the same
+    colour is of the training data. An upright line marks where a
+    :class:`~sk_cbloss.neural_net.LossChange` sets in, such as deferred
+    re-weighting.
 
     Parameters
     ----------
@@ -26,19 +31,22 @@ class TrainingHistoryDisplay:
         A row for each epoch, such as ``net.history_``. Read are the columns
         ``epoch`` (else, rows are counted from 1), ``train_loss``,
         ``valid_loss`` and the scores: other numbers whose name starts with
-        ``train_`` or ``valid_``, or that have a column ``<name>_best``. A
-        value that an epoch lacks leaves a gap.
+        ``train_`` or ``valid_``, or that have a column ``<name>_best``; and
+        ``event_lr`` and ``event_loss``. A value that an epoch lacks leaves a
+        gap.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes of shape (n_panels,)
-        The panels: losses, then scores.
+        The panels: losses, scores, learning rate.
     figure_ : matplotlib Figure
         The figure that holds them.
     lines_ : dict of matplotlib Line2D
         The lines, by the names of their columns.
     best_ : dict of matplotlib Line2D
         The rings at the best epochs, by the names of their columns.
+    changes_ : list of matplotlib Line2D
+        The upright lines, in each panel, where the loss changes.
 
     See Also
     --------
@@ -69,7 +77,15 @@ class TrainingHistoryDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, *, ax=None, scores=None, loss_scale="linear", name=None, line_kw=None
+        cls,
+        estimator,
+        *,
+        ax=None,
+        scores=None,
+        learning_rate=None,
+        loss_scale="linear",
+        name=None,
+        line_kw=None,
     ):
         """Draw the history of a fitted net.
 
@@ -82,6 +98,8 @@ class TrainingHistoryDisplay:
         ax : matplotlib Axes or array-like of Axes, default=None
             See :meth:`plot`.
         scores : str or list of str, default=None
+            See :meth:`plot`.
+        learning_rate : bool, default=None
             See :meth:`plot`.
         loss_scale : {"linear", "log"}, default="linear"
             See :meth:`plot`.
@@ -96,9 +114,25 @@ class TrainingHistoryDisplay:
             The display, drawn.
         """
         display = cls(_history_of(estimator))
-        return display.plot(ax, scores=scores, loss_scale=loss_scale, name=name, line_kw=line_kw)
+        return display.plot(
+            ax,
+            scores=scores,
+            learning_rate=learning_rate,
+            loss_scale=loss_scale,
+            name=name,
+            line_kw=line_kw,
+        )
 
-    def plot(self, ax=None, *, scores=None, loss_scale="linear", name=None, line_kw=None):
+    def plot(
+        self,
+        ax=None,
+        *,
+        scores=None,
+        learning_rate=None,
+        loss_scale="linear",
+        name=None,
+        line_kw=None,
+    ):
         """Draw the history.
 
         Parameters
@@ -108,6 +142,8 @@ class TrainingHistoryDisplay:
             share. None makes a new figure.
         scores : str or list of str, default=None
             Columns to draw as scores; None draws all, an empty list none.
+        learning_rate : bool, default=None
+            Whether to draw the learning rate; None draws it if it changes.
         loss_scale : {"linear", "log"}, default="linear"
             Scale of the losses; "log" where the first ones dwarf the rest.
         name : str, default=None
@@ -120,17 +156,14 @@ class TrainingHistoryDisplay:
         TrainingHistoryDisplay
             The display itself.
         """
-        try:
-            from matplotlib import cbook, lines, pyplot
-        except ImportError as error:
-            raise ImportError(
-                f"{type(self).__name__}.plot requires matplotlib, which "
-                "`pip install matplotlib` installs."
-            ) from error
+        pyplot = pyplot_of(self)
+        from matplotlib import cbook, lines
+
         if loss_scale not in ("linear", "log"):
             raise ValueError(f"loss_scale must be 'linear' or 'log', got {loss_scale!r}.")
         epochs, columns, best = _read(self.history)
-        panels = _panels(columns, scores)
+        rate = _learning_rate(self.history, learning_rate)
+        panels = _panels(columns, scores, rate is not None)
         line_kw = cbook.normalize_kwargs(line_kw, lines.Line2D)
 
         if ax is None:
@@ -141,12 +174,16 @@ class TrainingHistoryDisplay:
         self.axes_ = _divide(ax, len(panels))
         self.figure_ = self.axes_[0].figure
         self.lines_, self.best_ = {}, {}
+        columns[RATE] = rate
         for panel, shown in zip(self.axes_, panels, strict=True):
             self._draw(panel, epochs, {column: columns[column] for column in shown}, name, line_kw)
             self._mark(panel, epochs, {column: best[column] for column in shown if column in best})
-            panel.legend()
             if loss_scale == "log" and shown[0] in LOSSES:
                 panel.set_yscale("log")
+        self._mark_changes(epochs)
+        for panel, shown in zip(self.axes_, panels, strict=True):
+            if shown != [RATE] or name:
+                panel.legend()
         return self
 
     def _draw(self, panel, epochs, columns, name, line_kw):
@@ -164,7 +201,8 @@ class TrainingHistoryDisplay:
                 style |= {"marker": "o", "markersize": 4, "markevery": lonely}
             (self.lines_[column],) = panel.plot(epochs, values, **style | line_kw)
             colors.setdefault(subject, self.lines_[column].get_color())
-        panel.set(xlabel="Epoch", ylabel=_title(subject) if alike else "Score")
+        title = "Learning rate" if subject == RATE else _title(subject)
+        panel.set(xlabel="Epoch", ylabel=title if alike else "Score")
         panel.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
 
     def _mark(self, panel, epochs, best):
@@ -180,6 +218,17 @@ class TrainingHistoryDisplay:
                 markerfacecolor="white",
                 label=None if known else "best epoch",
             )
+
+    def _mark_changes(self, epochs):
+        """Draw an upright line before each epoch that brings another loss."""
+        self.changes_ = []
+        for epoch, row in zip(epochs, self.history, strict=True):
+            if row.get("event_loss") is True:
+                for panel in self.axes_:
+                    known = "loss changes" in panel.get_legend_handles_labels()[1]
+                    style = {"color": GREY, "linestyle": ":", "zorder": 0}
+                    label = None if known else "loss changes"
+                    self.changes_.append(panel.axvline(epoch - 0.5, label=label, **style))
 
 
 def _history_of(estimator):
@@ -227,7 +276,20 @@ def _read(history):
     return epochs, columns, best
 
 
-def _panels(columns, scores):
+def _learning_rate(history, wanted):
+    """Return the learning rate by epoch, or None if it is not to be drawn."""
+    rate = np.array([_number(row.get(RATE)) for row in history], dtype=float)
+    if wanted and np.isnan(rate).all():
+        raise ValueError(
+            f"learning_rate=True requires a history with {RATE!r}, as a LearningRateSchedule "
+            "or skorch's LRScheduler leaves it, got none."
+        )
+    if wanted is None:
+        wanted = len(set(rate[~np.isnan(rate)])) > 1
+    return rate if wanted else None
+
+
+def _panels(columns, scores, has_rate):
     """Return the names of each panel's columns, the validation data's before the training's."""
     found = [name for name in columns if name not in LOSSES]
     scores = found if scores is None else [scores] if isinstance(scores, str) else scores
@@ -237,7 +299,7 @@ def _panels(columns, scores):
     # Sorting is stable: scores otherwise keep their order.
     scores = sorted(scores, key=lambda name: name.startswith("train_"))
     losses = [name for name in LOSSES if name in columns]
-    panels = [panel for panel in (losses, scores) if panel]
+    panels = [panel for panel in (losses, scores, [RATE] if has_rate else []) if panel]
     if not panels:
         raise ValueError(f"scores must not be empty where there is no loss, got {scores!r}.")
     return panels

@@ -61,7 +61,7 @@ def shot_recall_score(
     """
     if shot is not None and shot not in SHOTS:
         raise ValueError(f"shot must be 'many', 'medium', 'few' or None, got {shot!r}.")
-    few_below, many_above = _check_thresholds(thresholds)
+    _check_thresholds(thresholds)
     if not hasattr(class_count, "items"):
         raise ValueError(
             "class_count must be a mapping from label to number of training samples, "
@@ -80,10 +80,8 @@ def shot_recall_score(
         sample_weight=sample_weight,
         zero_division=np.nan,
     )
-    count = check_class_count([class_count[label] for label in classes.tolist()])
-    few, many = count < few_below, count > many_above
-    groups = {"many": many, "medium": ~few & ~many, "few": few}
-    scores = {name: _mean(recall[group]) for name, group in groups.items()}
+    shots = shots_of([class_count[label] for label in classes.tolist()], thresholds)
+    scores = {name: _mean(recall[shots == name]) for name in SHOTS}
     return scores if shot is None else scores[shot]
 
 
@@ -131,6 +129,13 @@ def make_shot_scorer(y, *, shot, thresholds=(20, 100)):
     return make_scorer(
         shot_recall_score, class_count=class_count, shot=shot, thresholds=thresholds
     )
+
+
+def shots_of(class_count, thresholds=(20, 100)):
+    """Return for each count whether it is "many", "medium" or "few"."""
+    few_below, many_above = _check_thresholds(thresholds)
+    count = check_class_count(class_count)
+    return np.select([count < few_below, count > many_above], ["few", "many"], "medium")
 
 
 def _check_thresholds(thresholds):

@@ -13,7 +13,8 @@ SAME = "same"
 class LossChange(PlainCallback):
     """Train with another loss, or other weights, from an epoch on.
 
-    What is not named stays as it was. The net predicts with the loss of the
+    What is not named stays as it was. The history's ``event_loss`` marks the
+    first epoch with the other loss. The net predicts with the loss of the
     epoch whose parameters it keeps: the last one, or the best one of an
     ``EarlyStopping``.
 
@@ -87,7 +88,10 @@ class LossChange(PlainCallback):
             )
 
     def on_epoch_begin(self, net, **kwargs):
-        self._change(net, n_epochs_done(net))
+        epoch = n_epochs_done(net)
+        self._change(net, epoch)
+        changed = epoch > 1 and _changes(net, epoch) != _changes(net, epoch - 1)
+        net.history.record("event_loss", changed)
 
     def on_train_end(self, net, **kwargs):
         kept = n_epochs_done(net)

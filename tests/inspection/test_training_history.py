@@ -17,6 +17,7 @@ from skorch.history import History
 
 from sk_cbloss import CBNeuralNetClassifier, ClassBalancedClassifier, load_digits_lt
 from sk_cbloss.inspection import TrainingHistoryDisplay
+from sk_cbloss.neural_net import DeferredReweighting, LearningRateSchedule
 
 ROWS = [
     {
@@ -43,12 +44,6 @@ def without(row, *columns):
 
 def labels(panel):
     return [text.get_text() for text in panel.get_legend().get_texts()]
-
-
-@pytest.fixture(autouse=True)
-def _no_figure_stays():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +208,42 @@ def test_line_kw():
     display = TrainingHistoryDisplay(ROWS).plot(line_kw={"c": "red", "lw": 3})
     assert {line.get_color() for line in display.lines_.values()} == {"red"}
     assert {line.get_linewidth() for line in display.lines_.values()} == {3}
+
+
+# ------------------------------------------------- the learning rate, and changes of the loss
+
+RATES = [row | {"event_lr": lr} for row, lr in zip(ROWS, (0.1, 0.1, 0.01), strict=True)]
+
+
+def test_a_learning_rate_that_changes_has_a_panel():
+    _, _, rate = TrainingHistoryDisplay(RATES).plot(loss_scale="log").axes_
+    assert (rate.get_xlabel(), rate.get_ylabel()) == ("Epoch", "Learning rate")
+    assert_array_equal(rate.lines[0].get_ydata(), [0.1, 0.1, 0.01])
+    assert rate.get_legend() is None
+    assert rate.get_yscale() == "linear"
+    assert len(TrainingHistoryDisplay(RATES).plot(learning_rate=False).axes_) == 2
+    assert len(TrainingHistoryDisplay(RATES[:2]).plot().axes_) == 2
+    assert len(TrainingHistoryDisplay(RATES[:2]).plot(learning_rate=True).axes_) == 3
+    with pytest.raises(ValueError, match="learning_rate=True requires a history with 'event_lr'"):
+        TrainingHistoryDisplay(ROWS).plot(learning_rate=True)
+
+
+def test_a_change_of_the_loss_is_an_upright_line():
+    rows = [row | {"event_loss": row["epoch"] == 3} for row in RATES]
+    display = TrainingHistoryDisplay(rows).plot()
+    assert [line.axes for line in display.changes_] == list(display.axes_)
+    assert {tuple(line.get_xdata()) for line in display.changes_} == {(2.5, 2.5)}
+    assert labels(display.axes_[0])[-1] == "loss changes"
+    assert TrainingHistoryDisplay(ROWS).plot().changes_ == []
+
+
+def test_a_net_with_deferred_weights(data):
+    callbacks = [LearningRateSchedule(milestones=(2,)), DeferredReweighting(start=2)]
+    net = CBNeuralNetClassifier(max_epochs=4, callbacks=callbacks, random_state=0).fit(*data)
+    assert net.history_[:, "event_loss"] == [False, False, True, False]
+    display = TrainingHistoryDisplay.from_estimator(net)
+    assert list(display.lines_) == ["train_loss", "event_lr"]
+    assert display.changes_[0].get_xdata()[0] == 2.5
 
 
 # -------------------------------------------------------------------------------- the Axes

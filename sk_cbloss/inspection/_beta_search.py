@@ -1,0 +1,242 @@
+"""The score of a search against the volume that beta stands for."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from sk_cbloss.inspection._figure import GREY, axes_for, beta_text, log_scale, style_of
+
+
+class BetaSearchDisplay:
+    """Score of a search against N = 1 / (1 - beta), a line for each loss.
+
+    A line is the mean over the folds, its band a standard error to either
+    side. Where the search has tried other parameters too, a point is the
+    best of them at its beta. The limits, which no log scale holds, are
+    levels: no weights (``beta=0``) and inverse frequency (``beta=1``). A ring
+    marks what the search has chosen.
+
+    Parameters
+    ----------
+    cv_results : dict of ndarray
+        What a search has found, such as ``GridSearchCV(...).fit(X, y).cv_results_``.
+    beta : str, default=None
+        Name of the parameter that is beta; None takes the one whose name is
+        ``beta`` or ends in ``__beta``.
+    line : str, default=None
+        Name of the parameter that has a line for each value; None takes the
+        one whose name is ``loss`` or ends in ``__loss``, if there is one.
+    metric : str, default=None
+        Name of the score, of several; None takes ``score``, or the first.
+    chosen : int, default=None
+        Position of the chosen candidate; None takes the one ranked first.
+    score_name : str, default=None
+        What the score is called; None takes ``metric``.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Where it is drawn.
+    figure_ : matplotlib Figure
+        The figure that holds it.
+    lines_ : dict of matplotlib Line2D
+        The lines, by the values of ``line``; by None without such.
+    levels_ : dict of matplotlib Line2D
+        The levels of the limits that were tried, by beta.
+    chosen_ : matplotlib Line2D or None
+        The ring; None if the choice is not among what is drawn.
+
+    See Also
+    --------
+    beta_grid : Values worth searching.
+    StackedGridSearchCV : A search of many nets at once.
+
+    Notes
+    -----
+    Folds are not independent of each other, so that the bands are a rough
+    guide. The ring's own score is too good by the choice: judge on other data.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sk_cbloss import ClassBalancedClassifier, load_digits_lt
+    >>> from sk_cbloss.inspection import BetaSearchDisplay
+    >>> X, y = load_digits_lt(return_X_y=True)
+    >>> model = ClassBalancedClassifier(LogisticRegression(max_iter=1000))
+    >>> grid = {"beta": [0, 0.9, 0.99, 1]}
+    >>> search = GridSearchCV(model, grid, scoring="balanced_accuracy", cv=3).fit(X / 16, y)
+    >>> display = BetaSearchDisplay.from_search(search)
+    >>> list(display.levels_)
+    [0.0, 1.0]
+    """
+
+    def __init__(
+        self, cv_results, *, beta=None, line=None, metric=None, chosen=None, score_name=None
+    ):
+        self.cv_results = cv_results
+        self.beta = beta
+        self.line = line
+        self.metric = metric
+        self.chosen = chosen
+        self.score_name = score_name
+
+    @classmethod
+    def from_search(cls, search, *, beta=None, line=None, metric=None, ax=None):
+        """Draw what a fitted search has found.
+
+        Parameters
+        ----------
+        search : GridSearchCV or other search of scikit-learn's kind
+            Fitted.
+        beta : str, default=None
+            Name of the parameter that is beta; None finds it.
+        line : str, default=None
+            Name of the parameter that has a line for each value; None takes
+            the loss, if it was searched.
+        metric : str, default=None
+            Name of the score, of several; None takes the one that the search
+            refits by.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        BetaSearchDisplay
+            The display, drawn.
+        """
+        check_is_fitted(search)
+        if not hasattr(search, "cv_results_"):
+            raise ValueError(f"search must have cv_results_, got {type(search).__name__}.")
+        if metric is None and search.multimetric_ and isinstance(search.refit, str):
+            metric = search.refit
+        refitted = metric is None or metric == search.refit
+        chosen = getattr(search, "best_index_", None) if refitted else None
+        is_named = not search.multimetric_ and isinstance(search.scoring, str)
+        display = cls(
+            search.cv_results_,
+            beta=beta,
+            line=line,
+            metric=metric,
+            chosen=chosen,
+            score_name=search.scoring if is_named else None,
+        )
+        return display.plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the scores.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        BetaSearchDisplay
+            The display itself.
+        """
+        results = self.cv_results
+        params = [name.removeprefix("param_") for name in results if name.startswith("param_")]
+        key = _one_of(params, "beta", self.beta)
+        line = _one_of(params, "line", self.line, known_as="loss", needed=False)
+        metric = self.metric or _first_metric(results)
+        if f"mean_test_{metric}" not in results:
+            raise ValueError(f"metric must be a score of the search, got {metric!r}.")
+        mean = np.asarray(results[f"mean_test_{metric}"], dtype=float)
+        n_folds = sum(name.startswith("split") and name.endswith(f"_{metric}") for name in results)
+        error = np.asarray(results[f"std_test_{metric}"]) / np.sqrt(max(1, n_folds))
+        # A candidate that leaves beta to its loss has None, or a masked value.
+        betas = np.array([_number(beta) for beta in results[f"param_{key}"]])
+        lines = results[f"param_{line}"] if line else [None] * len(betas)
+        lines = np.array([str(value) if line else None for value in lines], dtype=object)
+
+        tried = ~np.isnan(betas) & ~np.isnan(mean)
+        if not tried.any():
+            raise ValueError("the search must have tried some beta with a score, got none.")
+
+        ax = axes_for(self, ax)
+        self.lines_, self.levels_ = {}, {}
+        for place, value in enumerate(dict.fromkeys(lines)):
+            among = np.flatnonzero((lines == value) & (betas > 0) & (betas < 1))
+            best = _best_of_each(betas, mean, among)
+            if best.size:
+                self.lines_[value] = _draw(ax, place, value, betas[best], mean[best], error[best])
+        for limit, dashes in ((0.0, ":"), (1.0, "--")):
+            best = _best_of_each(betas, mean, np.flatnonzero(betas == limit))
+            if best.size:
+                style = {"color": GREY, "linestyle": dashes, "label": f"beta {beta_text(limit)}"}
+                self.levels_[limit] = ax.axhline(mean[best[0]], **style)
+        self._ring(ax, results, metric, betas, mean)
+        name = self.score_name or metric
+        ax.set_xlabel("N = 1 / (1 - beta)")
+        log_scale(ax, "x")
+        ax.set_ylabel(f"{name.replace('_', ' ').capitalize()}, mean of {n_folds} folds")
+        ax.legend(fontsize="small")
+        return self
+
+    def _ring(self, ax, results, metric, betas, mean):
+        """Mark the candidate that was chosen, on its line or at the end of its level."""
+        chosen = self.chosen
+        if chosen is None:
+            chosen = int(np.argmin(results[f"rank_test_{metric}"]))
+        self.chosen_ = None
+        if np.isnan(betas[chosen]) or np.isnan(mean[chosen]):
+            return
+        ring = {"marker": "o", "markersize": 13, "linestyle": "", "markerfacecolor": "none"}
+        ring |= {"markeredgecolor": GREY, "markeredgewidth": 2, "clip_on": False}
+        ring["label"] = f"chosen: beta {beta_text(betas[chosen])}"
+        if 0 < betas[chosen] < 1:
+            (self.chosen_,) = ax.plot(1 / (1 - betas[chosen]), mean[chosen], **ring)
+        else:
+            at = ax.get_yaxis_transform()
+            (self.chosen_,) = ax.plot(betas[chosen], mean[chosen], transform=at, **ring)
+
+
+def _draw(ax, place, value, betas, mean, error):
+    """Draw the line of a loss, and its band."""
+    volume = 1 / (1 - betas)
+    (line,) = ax.plot(volume, mean, label=value, **style_of(place))
+    if value is None:
+        line.set_label("between")
+    ax.fill_between(volume, mean - error, mean + error, color=line.get_color(), alpha=0.15, lw=0)
+    return line
+
+
+def _best_of_each(betas, mean, among):
+    """Return the position of the best candidate of each beta, by increasing beta."""
+    among = among[~np.isnan(mean[among])]
+    return np.array(
+        [
+            max(among[betas[among] == beta], key=lambda place: mean[place])
+            for beta in np.unique(betas[among])
+        ],
+        dtype=int,
+    )
+
+
+def _one_of(params, argument, name, *, known_as=None, needed=True):
+    """Return the name of the search's parameter that is asked for, or that is called so."""
+    known_as = known_as or argument
+    if name is not None:
+        if name not in params:
+            raise ValueError(f"{argument} must be a parameter of the search, got {name!r}.")
+        return name
+    found = [param for param in params if param.split("__")[-1] == known_as]
+    if len(found) == 1 or (not found and not needed):
+        return found[0] if found else None
+    raise ValueError(
+        f"{argument} must name one of the search's parameters where not exactly one is called "
+        f"{known_as!r}, got {name!r} and the parameters {params}."
+    )
+
+
+def _first_metric(results):
+    metrics = [name.removeprefix("mean_test_") for name in results if name.startswith("mean_test")]
+    return "score" if "score" in metrics or not metrics else metrics[0]
+
+
+def _number(value):
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return np.nan

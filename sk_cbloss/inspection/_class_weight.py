@@ -1,0 +1,159 @@
+"""The weight of each class, from head to tail."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from sk_cbloss._validation import check_beta, check_normalize
+from sk_cbloss.inspection._counts import MAX_NAMED, counts_of, counts_of_labels, name_classes
+from sk_cbloss.inspection._figure import GREY, axes_for, beta_text, log_scale, style_of
+from sk_cbloss.weights import beta_grid, class_balanced_weight
+
+
+class ClassWeightDisplay:
+    """Weight of each class, from head to tail, for several beta.
+
+    What re-weighting does: the closer beta comes to 1, the more samples of
+    the tail count, and the less those of the head.
+
+    Parameters
+    ----------
+    class_count : mapping from label to number, or array-like of shape (n_classes,)
+        Number of samples of each class; those without samples are left out.
+    betas : array-like of float in [0, 1], default=None
+        A line each. None takes no weights, inverse frequency, and three values
+        between.
+    normalize : {"classes", "samples"} or None, default="samples"
+        See :func:`class_balanced_weight`.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Where it is drawn.
+    figure_ : matplotlib Figure
+        The figure that holds it.
+    lines_ : list of matplotlib Line2D
+        A line for each beta.
+
+    See Also
+    --------
+    class_balanced_weight : The numbers.
+    EffectiveNumberDisplay : Where they come from.
+
+    References
+    ----------
+    Cui, Jia, Lin, Song and Belongie, "Class-Balanced Loss Based on Effective
+    Number of Samples", CVPR 2019, section 4.
+
+    Examples
+    --------
+    >>> from sk_cbloss.inspection import ClassWeightDisplay
+    >>> display = ClassWeightDisplay({"cat": 900, "dog": 90, "yak": 9}).plot()
+    >>> [line.get_label() for line in display.lines_][::4]
+    ['beta 0, no weights', 'beta 1, inverse frequency']
+    """
+
+    def __init__(self, class_count, *, betas=None, normalize="samples"):
+        self.class_count = class_count
+        self.betas = betas
+        self.normalize = normalize
+
+    @classmethod
+    def from_labels(cls, y, *, betas=None, normalize="samples", ax=None):
+        """Draw the weights of the classes of some labels.
+
+        Parameters
+        ----------
+        y : array-like of shape (n_samples,)
+            Class labels.
+        betas : array-like of float in [0, 1], default=None
+            A line each; None takes five.
+        normalize : {"classes", "samples"} or None, default="samples"
+            See :func:`class_balanced_weight`.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        ClassWeightDisplay
+            The display, drawn.
+        """
+        return cls(counts_of_labels(y), betas=betas, normalize=normalize).plot(ax)
+
+    @classmethod
+    def from_estimator(cls, estimator, *, ax=None):
+        """Draw the weights that a fitted estimator uses, beside none and inverse frequency.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted ClassBalancedWeigher, ClassBalancedClassifier,
+            ClassBalancedSampler or CBNeuralNetClassifier; also a Pipeline or a
+            search that holds one.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        ClassWeightDisplay
+            The display, drawn.
+        """
+        weigher = _weigher_in(estimator)
+        named = dict(zip(weigher.classes_.tolist(), weigher.class_count_.tolist(), strict=True))
+        beta = weigher.beta if weigher.beta is not None else weigher._beta_in_use
+        betas = sorted({0, beta, 1})
+        return cls(named, betas=betas, normalize=getattr(weigher, "normalize", "samples")).plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the weights.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        ClassWeightDisplay
+            The display itself.
+        """
+        labels, count = counts_of(self.class_count)
+        normalize = check_normalize(self.normalize)
+        betas = self.betas
+        if betas is None:
+            betas = [0, *beta_grid(count, n_betas=5)[1:4], 1]
+        betas = [check_beta(beta) for beta in betas]
+        ax = axes_for(self, ax)
+        rank = np.arange(1, len(count) + 1)
+        self.lines_ = []
+        for place, beta in enumerate(betas):
+            weight = class_balanced_weight(count, beta=beta, normalize=normalize)
+            style = style_of(place, marker=len(count) <= MAX_NAMED)
+            self.lines_ += ax.plot(rank, weight, label=f"beta {beta_text(beta)}", **style)
+        if normalize is not None:
+            ax.axhline(1, color=GREY, linewidth=0.8, zorder=0)
+        ax.set_ylabel("Weight of a sample")
+        log_scale(ax, "y")
+        name_classes(ax, labels)
+        for place, (name, ha) in {0: ("head", "left"), 1: ("tail", "right")}.items():
+            ax.text(place, 1.02, name, transform=ax.transAxes, ha=ha, color=GREY)
+        ax.legend(fontsize="small")
+        return self
+
+
+def _weigher_in(estimator):
+    """Return what weighs classes: the estimator itself, or a fitted one that it holds."""
+    check_is_fitted(estimator)
+    if hasattr(estimator, "class_count_") and hasattr(estimator, "beta"):
+        return estimator
+    inner = [getattr(estimator, "best_estimator_", None), getattr(estimator, "estimator_", None)]
+    inner += [step for _, step in getattr(estimator, "steps", ())]
+    for each in inner:
+        if each is not None and not isinstance(each, str):
+            try:
+                return _weigher_in(each)
+            except ValueError:
+                continue
+    raise ValueError(
+        "estimator must weigh classes by beta, or hold an estimator that does, "
+        f"got {type(estimator).__name__}."
+    )

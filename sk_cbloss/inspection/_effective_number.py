@@ -1,0 +1,124 @@
+"""The effective number of samples against the number."""
+
+import numpy as np
+
+from sk_cbloss._validation import check_beta
+from sk_cbloss.inspection._counts import counts_of, counts_of_labels
+from sk_cbloss.inspection._figure import GREY, axes_for, beta_text, log_scale, number, style_of
+from sk_cbloss.weights import effective_number
+
+BETAS = (0.9, 0.99, 0.999, 0.9999)
+
+
+class EffectiveNumberDisplay:
+    """Effective number of samples against the number, for several beta.
+
+    A class grows by less and less with each sample, as the new ones resemble
+    those that are there: its effective number bends towards
+    ``N = 1 / (1 - beta)``. Strokes below show the data's classes; where a
+    line is straight there, beta acts as inverse frequency, and where it is
+    flat, as no weights.
+
+    Parameters
+    ----------
+    class_count : mapping from label to number, or array-like of shape (n_classes,)
+        Number of samples of each class; those without samples do not count.
+    betas : array-like of float in [0, 1], default=(0.9, 0.99, 0.999, 0.9999)
+        A line each.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Where it is drawn.
+    figure_ : matplotlib Figure
+        The figure that holds it.
+    lines_ : list of matplotlib Line2D
+        A line for each beta.
+    classes_ : matplotlib Line2D
+        The strokes of the classes.
+
+    See Also
+    --------
+    effective_number : The numbers.
+    ClassWeightDisplay : What weights follow from them.
+
+    References
+    ----------
+    Cui, Jia, Lin, Song and Belongie, "Class-Balanced Loss Based on Effective
+    Number of Samples", CVPR 2019, section 3.
+
+    Examples
+    --------
+    >>> from sk_cbloss.inspection import EffectiveNumberDisplay
+    >>> display = EffectiveNumberDisplay.from_labels(["cat"] * 900 + ["yak"] * 9)
+    >>> display.ax_.get_ylabel()
+    'Effective number of samples'
+    """
+
+    def __init__(self, class_count, *, betas=BETAS):
+        self.class_count = class_count
+        self.betas = betas
+
+    @classmethod
+    def from_labels(cls, y, *, betas=BETAS, ax=None):
+        """Draw the effective numbers of the classes of some labels.
+
+        Parameters
+        ----------
+        y : array-like of shape (n_samples,)
+            Class labels.
+        betas : array-like of float in [0, 1], default=(0.9, 0.99, 0.999, 0.9999)
+            A line each.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        EffectiveNumberDisplay
+            The display, drawn.
+        """
+        return cls(counts_of_labels(y), betas=betas).plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the effective numbers.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        EffectiveNumberDisplay
+            The display itself.
+        """
+        counts = counts_of(self.class_count).count
+        betas = [check_beta(beta) for beta in self.betas]
+        ax = axes_for(self, ax)
+        top = 2 * max(counts.max(), 10)
+        n = np.geomspace(1, top, 200)
+        ax.plot(n, n, color=GREY, linewidth=1, label="beta 1, inverse frequency")
+        self.lines_ = []
+        for place, beta in enumerate(betas):
+            label = f"beta {beta_text(beta)}"
+            if 0 < beta < 1:
+                label += f", N = {number(1 / (1 - beta))}"
+            style = style_of(place, marker=False)
+            self.lines_ += ax.plot(n, effective_number(n, beta=beta), label=label, **style)
+        (self.classes_,) = ax.plot(
+            counts,
+            np.zeros(len(counts)),
+            "|",
+            color=GREY,
+            alpha=max(0.1, min(1, 30 / len(counts))),
+            markersize=14,
+            markeredgewidth=1.5,
+            transform=ax.get_xaxis_transform(),
+            clip_on=False,
+            label="the classes",
+        )
+        ax.set(xlim=(1, top), ylim=(0.8, top))
+        log_scale(ax, "x", "y")
+        ax.set(xlabel="Number of samples of a class", ylabel="Effective number of samples")
+        ax.legend(fontsize="small")
+        return self

@@ -1,0 +1,68 @@
+"""What the displays share: where they draw, and colours that everybody can tell apart."""
+
+import numpy as np
+
+# Okabe and Ito's, which colour-blind readers tell apart and which show on white and on black.
+# Markers and dashes serve where there is no colour.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+GREY = "#808080"
+
+
+def pyplot_of(display):
+    """Return matplotlib's pyplot, or say that the display needs it."""
+    try:
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise ImportError(
+            f"{type(display).__name__}.plot requires matplotlib, which "
+            "`pip install matplotlib` installs."
+        ) from error
+    return pyplot
+
+
+def axes_for(display, ax, *, width=5.6, height=3.6):
+    """Give the display an Axes to draw on, the one it is handed or a new one."""
+    pyplot = pyplot_of(display)
+    if ax is None:
+        _, ax = pyplot.subplots(figsize=(width, height), layout="constrained")
+        ax.spines[["top", "right"]].set_visible(False)
+    display.ax_, display.figure_ = ax, ax.figure
+    return ax
+
+
+def style_of(place, *, marker=True):
+    """Return how the line at a place among others looks."""
+    style = {"color": COLORS[place % 6], "linestyle": DASHES[(place // 6 + place) % 6]}
+    return style | {"marker": MARKERS[place % 6], "markersize": 5} if marker else style
+
+
+def log_scale(ax, *names):
+    """Make axes, "x" or "y", logarithmic, with ticks that read 0.1, 1 and 1,000."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    for name in names:
+        ax.set(**{f"{name}scale": "log"})
+        axis = getattr(ax, f"{name}axis")
+        low, high = axis.get_view_interval()
+        if high < 200 * low:
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:,g}")
+        axis.set_minor_formatter(NullFormatter())
+
+
+def number(value):
+    """Return a number as text of three digits or more: 1,234 and 12.5."""
+    return f"{value:,.0f}" if value >= 100 or value == np.round(value) else f"{value:.3g}"
+
+
+def beta_text(beta):
+    """Return what a beta is called in a legend."""
+    if beta == 0:
+        return "0, no weights"
+    if beta == 1:
+        return "1, inverse frequency"
+    # As many nines as it takes: 0.9999 and 0.99995 are not the same.
+    digits = max(2, int(np.ceil(-np.log10(1 - beta))) + 1)
+    return f"{beta:.{digits}f}".rstrip("0")

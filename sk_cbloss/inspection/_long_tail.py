@@ -1,0 +1,117 @@
+"""The number of samples of each class, from head to tail."""
+
+import numpy as np
+
+from sk_cbloss.inspection._counts import counts_of, counts_of_labels, name_classes
+from sk_cbloss.inspection._figure import COLORS, GREY, axes_for, log_scale, number
+from sk_cbloss.metrics import shots_of
+
+
+class LongTailDisplay:
+    """Number of samples of each class, from head to tail, on a log scale.
+
+    Shades mark the classes with many, a medium number of, and few samples.
+
+    Parameters
+    ----------
+    class_count : mapping from label to number, or array-like of shape (n_classes,)
+        Number of samples of each class; those without samples are left out.
+    thresholds : (float, float), default=(20, 100)
+        Few-shot classes have fewer samples than the first number, many-shot
+        classes more than the second.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Where it is drawn.
+    figure_ : matplotlib Figure
+        The figure that holds it.
+    outline_ : matplotlib StepPatch
+        The counts.
+
+    See Also
+    --------
+    shot_recall_score : Recall of the three groups.
+    ShotRecallDisplay : Draws that.
+
+    Examples
+    --------
+    >>> from sk_cbloss import load_digits_lt
+    >>> from sk_cbloss.inspection import LongTailDisplay
+    >>> X, y = load_digits_lt(return_X_y=True)
+    >>> display = LongTailDisplay.from_labels(y)
+    >>> display.ax_.get_title()
+    '431 samples of 10 classes, imbalance factor 21.3'
+    """
+
+    def __init__(self, class_count, *, thresholds=(20, 100)):
+        self.class_count = class_count
+        self.thresholds = thresholds
+
+    @classmethod
+    def from_labels(cls, y, *, thresholds=(20, 100), ax=None):
+        """Draw the classes of some labels.
+
+        Parameters
+        ----------
+        y : array-like of shape (n_samples,)
+            Class labels.
+        thresholds : (float, float), default=(20, 100)
+            Few-shot classes have fewer samples than the first number,
+            many-shot classes more than the second.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        LongTailDisplay
+            The display, drawn.
+        """
+        return cls(counts_of_labels(y), thresholds=thresholds).plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the classes.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        LongTailDisplay
+            The display itself.
+        """
+        labels, count = counts_of(self.class_count)
+        shots = shots_of(count, self.thresholds)
+        ax = axes_for(self, ax)
+        n_classes = len(count)
+        edges = np.arange(n_classes + 1) + 0.5
+        floor = min(0.8, count.min() / 2)
+        self.outline_ = ax.stairs(
+            count, edges, baseline=floor, fill=True, color=COLORS[0], linewidth=0
+        )
+        for shot, alpha in {"many": 0.18, "medium": 0.06, "few": 0.18}.items():
+            among = np.flatnonzero(shots == shot)
+            if among.size:
+                left, right = edges[among[0]], edges[among[-1] + 1]
+                ax.axvspan(left, right, color=GREY, alpha=alpha, linewidth=0, zorder=0)
+                words = f"{shot}\n{len(among):,}"
+                ax.text(
+                    (left + right) / 2,
+                    0.98,
+                    words,
+                    transform=ax.get_xaxis_transform(),
+                    ha="center",
+                    va="top",
+                    fontsize="small",
+                )
+        name_classes(ax, labels)
+        ax.set(ylabel="Number of samples", ylim=(floor, count.max() * 6))
+        log_scale(ax, "y")
+        ax.set_title(
+            f"{number(count.sum())} samples of {n_classes:,} classes, "
+            f"imbalance factor {number(count[0] / count[-1])}",
+            fontsize="medium",
+        )
+        return self

@@ -1,0 +1,206 @@
+"""Recall of classes with many, a medium number of, and few training samples, model by model."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from sk_cbloss.inspection._figure import GREY, axes_for, style_of
+from sk_cbloss.metrics import SHOTS, shot_recall_score
+
+
+class ShotRecallDisplay:
+    """Recall of many-, medium- and few-shot classes, models side by side.
+
+    A mark is the mean over the runs of a model, a stroke reaches from its
+    lowest run to its highest. Runs are the folds of a cross-validation, or
+    seeds.
+
+    Parameters
+    ----------
+    recalls : mapping from name to array-like of shape (3,) or (n_runs, 3)
+        Of each model, the recalls of many-, medium- and few-shot classes; NaN
+        where there is no such class.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Where it is drawn.
+    figure_ : matplotlib Figure
+        The figure that holds it.
+    marks_ : dict of matplotlib Line2D
+        The marks, by the names of the models.
+
+    See Also
+    --------
+    shot_recall_score : The numbers.
+    LongTailDisplay : Which classes belong to which group.
+
+    Examples
+    --------
+    >>> from sk_cbloss.inspection import ShotRecallDisplay
+    >>> recalls = {"plain": [0.95, 0.7, 0.2], "class-balanced": [0.93, 0.75, 0.5]}
+    >>> display = ShotRecallDisplay(recalls).plot()
+    >>> list(display.marks_)
+    ['plain', 'class-balanced']
+    """
+
+    def __init__(self, recalls):
+        self.recalls = recalls
+
+    @classmethod
+    def from_predictions(
+        cls, y_true, y_pred, *, class_count, thresholds=(20, 100), name="model", ax=None
+    ):
+        """Draw the recalls of predictions.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,)
+            True labels of the test part.
+        y_pred : array-like of shape (n_samples,), or mapping from name to such
+            Predicted labels, of one model or of several.
+        class_count : mapping from label to number
+            Number of training samples of each class, such as
+            ``collections.Counter(y_train)``.
+        thresholds : (float, float), default=(20, 100)
+            See :func:`shot_recall_score`.
+        name : str, default="model"
+            Name of a single model.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        ShotRecallDisplay
+            The display, drawn.
+        """
+        predictions = y_pred if isinstance(y_pred, Mapping) else {name: y_pred}
+        recalls = {}
+        for model, predicted in predictions.items():
+            score = shot_recall_score(
+                y_true, predicted, class_count=class_count, thresholds=thresholds
+            )
+            recalls[model] = [score[shot] for shot in SHOTS]
+        return cls(recalls).plot(ax)
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, y, *, class_count, thresholds=(20, 100), name=None, ax=None
+    ):
+        """Draw the recalls of a fitted classifier.
+
+        Parameters
+        ----------
+        estimator : classifier, or mapping from name to classifier
+            A fitted classifier, or several.
+        X : array-like of shape (n_samples, n_features)
+            Features of the test part.
+        y : array-like of shape (n_samples,)
+            Its labels.
+        class_count : mapping from label to number
+            Number of training samples of each class, such as
+            ``collections.Counter(y_train)``.
+        thresholds : (float, float), default=(20, 100)
+            See :func:`shot_recall_score`.
+        name : str, default=None
+            Name of a single classifier; None takes its class's.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        ShotRecallDisplay
+            The display, drawn.
+        """
+        models = estimator
+        if not isinstance(estimator, Mapping):
+            models = {name or type(estimator).__name__: estimator}
+        predictions = {name: model.predict(X) for name, model in models.items()}
+        return cls.from_predictions(
+            y, predictions, class_count=class_count, thresholds=thresholds, ax=ax
+        )
+
+    @classmethod
+    def from_cv_results(cls, cv_results, *, name="model", ax=None):
+        """Draw the recalls of a cross-validation, fold by fold.
+
+        Parameters
+        ----------
+        cv_results : dict of ndarray, or mapping from name to such
+            What :func:`sklearn.model_selection.cross_validate` returned, of one
+            model or of several, with the scorers ``{shot: make_shot_scorer(y,
+            shot=shot) for shot in ("many", "medium", "few")}``.
+        name : str, default="model"
+            Name of a single model.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        ShotRecallDisplay
+            The display, drawn.
+        """
+        several = cv_results
+        if any(key.startswith("test_") for key in cv_results):
+            several = {name: cv_results}
+        recalls = {}
+        for model, results in several.items():
+            missing = [shot for shot in SHOTS if f"test_{shot}" not in results]
+            if missing:
+                raise ValueError(
+                    "cv_results must hold a score for each of 'many', 'medium' and 'few', "
+                    f"got none of {missing[0]!r}; pass cross_validate a dict of scorers."
+                )
+            recalls[model] = np.transpose([results[f"test_{shot}"] for shot in SHOTS])
+        return cls(recalls).plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the recalls.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        ShotRecallDisplay
+            The display itself.
+        """
+        models = {name: _runs(name, recalls) for name, recalls in dict(self.recalls).items()}
+        if not models:
+            raise ValueError("recalls must hold at least one model, got none.")
+        ax = axes_for(self, ax)
+        width = min(0.16, 0.7 / len(models))
+        self.marks_ = {}
+        for place, (name, runs) in enumerate(models.items()):
+            x = np.arange(len(SHOTS)) + (place - (len(models) - 1) / 2) * width
+            style = style_of(place)
+            known = ~np.isnan(runs).all(axis=0)
+            ax.vlines(
+                x[known],
+                np.nanmin(runs[:, known], axis=0),
+                np.nanmax(runs[:, known], axis=0),
+                color=style["color"],
+                linewidth=1.5,
+            )
+            mean = np.full(len(SHOTS), np.nan)
+            mean[known] = np.nanmean(runs[:, known], axis=0)
+            (self.marks_[name],) = ax.plot(x, mean, **style | {"linestyle": "", "label": name})
+        for edge in (0.5, 1.5):
+            ax.axvline(edge, color=GREY, linewidth=0.5)
+        ax.set_xticks(range(len(SHOTS)), [f"{shot}-shot" for shot in SHOTS])
+        ax.set(xlim=(-0.5, 2.5), ylim=(0, 1.02), ylabel="Recall, mean over classes")
+        ax.legend(fontsize="small")
+        return self
+
+
+def _runs(name, recalls):
+    """Return the recalls of a model as an array of shape (n_runs, 3)."""
+    runs = np.atleast_2d(np.asarray(recalls, dtype=float))
+    if runs.ndim != 2 or runs.shape[1] != len(SHOTS) or not runs.size:
+        raise ValueError(
+            "recalls must be of shape (3,) or (n_runs, 3), for many, medium and few, "
+            f"got shape {np.shape(recalls)} of {name!r}."
+        )
+    return runs

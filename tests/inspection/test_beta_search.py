@@ -1,0 +1,165 @@
+import sys
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sk_cbloss import ClassBalancedClassifier, load_digits_lt
+from sk_cbloss.inspection import BetaSearchDisplay
+
+
+def results_of(rows, n_folds=4, metric="score"):
+    """Return the results of a search from (beta, loss, decay, mean, std)."""
+    betas, losses, decays, mean, std = map(list, zip(*rows, strict=True))
+    columns = {"param_net__beta": betas, "param_net__loss": losses, "param_net__decay": decays}
+    columns = {key: np.ma.array(values, dtype=object) for key, values in columns.items()}
+    rank = np.argsort(np.argsort([-m for m in mean])) + 1
+    folds = {f"split{i}_test_{metric}": np.array(mean) for i in range(n_folds)}
+    return (
+        columns
+        | folds
+        | {
+            f"mean_test_{metric}": np.array(mean),
+            f"std_test_{metric}": np.array(std),
+            f"rank_test_{metric}": rank,
+        }
+    )
+
+
+ROWS = [
+    (0, "softmax", 0.0, 0.50, 0.1),
+    (0, "focal", 0.0, 0.55, 0.1),
+    (0.9, "softmax", 0.0, 0.60, 0.1),
+    (0.9, "softmax", 0.1, 0.65, 0.2),
+    (0.99, "softmax", 0.0, 0.80, 0.1),
+    (0.99, "focal", 0.0, 0.70, 0.1),
+    (1, "softmax", 0.0, 0.75, 0.1),
+]
+
+
+def legend(display):
+    return [text.get_text() for text in display.ax_.get_legend().get_texts()]
+
+
+def test_a_line_a_loss_at_the_best_of_the_other_parameters():
+    display = BetaSearchDisplay(results_of(ROWS)).plot()
+    assert list(display.lines_) == ["softmax", "focal"]
+    volume, score = display.lines_["softmax"].get_data()
+    assert_allclose(volume, [10, 100])
+    assert_allclose(score, [0.65, 0.8])
+    assert_allclose(display.lines_["focal"].get_ydata(), [0.7])
+    # Of the band: a standard error, over four folds.
+    band = display.ax_.collections[0].get_paths()[0].vertices[:, 1]
+    assert_allclose([band.min(), band.max()], [0.65 - 0.1, 0.8 + 0.05])
+
+
+def test_limits_are_levels_and_the_choice_has_a_ring():
+    display = BetaSearchDisplay(results_of(ROWS)).plot()
+    assert {beta: line.get_ydata()[0] for beta, line in display.levels_.items()} == {
+        0.0: 0.55,
+        1.0: 0.75,
+    }
+    assert_allclose(display.chosen_.get_xydata(), [[100, 0.8]])
+    assert legend(display) == [
+        "softmax",
+        "focal",
+        "beta 0, no weights",
+        "beta 1, inverse frequency",
+        "chosen: beta 0.99",
+    ]
+    assert display.ax_.get_xlabel() == "N = 1 / (1 - beta)"
+    assert display.ax_.get_ylabel() == "Score, mean of 4 folds"
+
+
+def test_a_limit_that_is_chosen_has_the_ring():
+    display = BetaSearchDisplay(results_of([*ROWS, (1, "focal", 0.0, 0.9, 0.1)])).plot()
+    assert_allclose(display.chosen_.get_xydata(), [[1, 0.9]])
+    display = BetaSearchDisplay(results_of(ROWS), chosen=0).plot()
+    assert_allclose(display.chosen_.get_xydata(), [[0, 0.5]])
+
+
+def test_betas_that_are_left_to_the_loss_and_failed_fits_are_left_out():
+    rows = [*ROWS, (None, "ldam", 0.0, 0.95, 0.1), (0.999, "softmax", 0.0, np.nan, np.nan)]
+    display = BetaSearchDisplay(results_of(rows), chosen=len(ROWS)).plot()
+    assert list(display.lines_) == ["softmax", "focal"]
+    assert_allclose(display.lines_["softmax"].get_xdata(), [10, 100])
+    assert display.chosen_ is None
+
+
+def test_a_line_for_another_parameter():
+    display = BetaSearchDisplay(results_of(ROWS), line="net__decay").plot()
+    assert list(display.lines_) == ["0.0", "0.1"]
+
+
+@pytest.fixture(scope="module")
+def data():
+    X, y = load_digits_lt(return_X_y=True)
+    return X / 16, y
+
+
+@pytest.fixture(scope="module")
+def model():
+    weighted = ClassBalancedClassifier(LogisticRegression(max_iter=300))
+    return make_pipeline(StandardScaler(), weighted)
+
+
+@pytest.mark.parametrize("search", [GridSearchCV, RandomizedSearchCV])
+def test_from_a_search_with_one_score(search, data, model):
+    grid = {"classbalancedclassifier__beta": [0, 0.9, 0.99, 1]}
+    extra = {"n_iter": 4} if search is RandomizedSearchCV else {}
+    fitted = search(model, grid, cv=3, scoring="balanced_accuracy", **extra).fit(*data)
+    display = BetaSearchDisplay.from_search(fitted)
+    assert display.ax_.get_ylabel() == "Balanced accuracy, mean of 3 folds"
+    assert display.chosen_.get_ydata()[0] == fitted.best_score_
+    assert list(display.levels_) == [0.0, 1.0]
+    assert legend(display)[0] == "between"
+
+
+def test_from_a_search_with_several_scores(data, model):
+    grid = {"classbalancedclassifier__beta": [0, 0.99]}
+    scoring = ["accuracy", "balanced_accuracy"]
+    fitted = GridSearchCV(model, grid, cv=2, scoring=scoring, refit="accuracy").fit(*data)
+    results = fitted.cv_results_
+    for metric, shown in ((None, "accuracy"), ("balanced_accuracy", "balanced_accuracy")):
+        display = BetaSearchDisplay.from_search(fitted, metric=metric)
+        assert_array_equal(display.levels_[0.0].get_ydata()[0], results[f"mean_test_{shown}"][0])
+        best = results[f"mean_test_{shown}"].max()
+        assert display.chosen_.get_ydata()[0] == best
+    unfitted = GridSearchCV(model, grid, cv=2, scoring=scoring, refit=False).fit(*data)
+    assert BetaSearchDisplay.from_search(unfitted).ax_.get_ylabel().startswith("Accuracy")
+
+
+def test_bad_searches(data, model):
+    with pytest.raises(NotFittedError):
+        BetaSearchDisplay.from_search(GridSearchCV(model, {}))
+    with pytest.raises(ValueError, match="search must have cv_results_, got LogisticRegression"):
+        BetaSearchDisplay.from_search(LogisticRegression(max_iter=500).fit(*data))
+    for arguments, message in (
+        ({"beta": "gamma"}, "beta must be a parameter of the search, got 'gamma'"),
+        ({"line": "gamma"}, "line must be a parameter of the search, got 'gamma'"),
+        ({"metric": "f1"}, "metric must be a score of the search, got 'f1'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            BetaSearchDisplay(results_of(ROWS), **arguments).plot()
+    results = results_of(ROWS)
+    results["param_other__beta"] = results["param_net__beta"]
+    with pytest.raises(
+        ValueError, match="beta must name one of .* 'beta', got None and the param"
+    ):
+        BetaSearchDisplay(results).plot()
+    nothing = [(None, "softmax", 0.0, 0.5, 0.1)]
+    with pytest.raises(ValueError, match="the search must have tried some beta with a score"):
+        BetaSearchDisplay(results_of(nothing)).plot()
+    assert not plt.get_fignums()
+
+
+def test_without_matplotlib(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match="BetaSearchDisplay.plot requires matplotlib"):
+        BetaSearchDisplay(results_of(ROWS)).plot()

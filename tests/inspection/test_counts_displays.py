@@ -1,0 +1,210 @@
+"""The displays of class counts: long tail, effective numbers, weights."""
+
+import sys
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sk_cbloss import (
+    CBNeuralNetClassifier,
+    ClassBalancedClassifier,
+    ClassBalancedSampler,
+    ClassBalancedWeigher,
+    class_balanced_weight,
+    load_digits_lt,
+    long_tailed_counts,
+)
+from sk_cbloss.inspection import ClassWeightDisplay, EffectiveNumberDisplay, LongTailDisplay
+
+DISPLAYS = [EffectiveNumberDisplay, ClassWeightDisplay, LongTailDisplay]
+COUNTS = {"dog": 90, "cat": 900, "emu": 0, "yak": 9}
+MANY = long_tailed_counts(8142, 1000, imbalance_factor=500)
+
+
+def texts(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+def legend(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+# ------------------------------------------------------------------------------ all of them
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+@pytest.mark.parametrize("counts", [COUNTS, pd.Series(COUNTS), [3, 2, 1], [5], MANY])
+def test_draws_few_classes_and_thousands(display, counts):
+    drawn = display(counts).plot()
+    drawn.figure_.canvas.draw()
+    assert drawn.ax_.figure is drawn.figure_
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_labels_or_counts(display):
+    y = ["cat"] * 900 + ["yak"] * 9 + ["dog"] * 90
+    _, (left, right) = plt.subplots(1, 2)
+    first = display.from_labels(y, ax=left)
+    second = display(COUNTS).plot(right)
+    assert first.ax_ is left
+    assert len(plt.get_fignums()) == 1
+    for one, other in zip(first.ax_.lines, second.ax_.lines, strict=True):
+        assert_array_equal(one.get_xydata(), other.get_xydata())
+    assert [t.get_text() for t in left.get_xticklabels()] == [
+        t.get_text() for t in right.get_xticklabels()
+    ]
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ([0, 0], "class_count must hold a class that has samples, got none"),
+        ([], "class_count must hold a class that has samples, got none"),
+        ([3, -1], "class_count must .* got"),
+        ("cat", "class_count must .* got 'cat'"),
+    ],
+)
+def test_bad_counts(display, counts, message):
+    with pytest.raises(ValueError, match=message):
+        display(counts).plot()
+    assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_without_matplotlib(display, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match=f"{display.__name__}.plot requires matplotlib"):
+        display(COUNTS).plot()
+
+
+# -------------------------------------------------------------------------------- long tail
+
+
+def test_long_tail_goes_from_head_to_tail_and_leaves_empty_classes_out():
+    display = LongTailDisplay(COUNTS).plot()
+    assert_array_equal(display.outline_.get_data().values, [900, 90, 9])
+    assert [t.get_text() for t in display.ax_.get_xticklabels()] == ["cat", "dog", "yak"]
+    assert display.ax_.get_yscale() == "log"
+    assert display.ax_.get_title() == "999 samples of 3 classes, imbalance factor 100"
+
+
+def test_long_tail_names_the_groups():
+    assert texts(LongTailDisplay(COUNTS).plot().ax_) == ["many\n1", "medium\n1", "few\n1"]
+    # At a threshold, a class is of medium size.
+    edges = LongTailDisplay([100, 20, 1], thresholds=(20, 100)).plot()
+    assert texts(edges.ax_) == ["medium\n2", "few\n1"]
+    with pytest.raises(ValueError, match="thresholds must be two increasing numbers"):
+        LongTailDisplay(COUNTS, thresholds=(3, 1)).plot()
+
+
+def test_long_tail_of_thousands_has_ranks_for_ticks():
+    ax = LongTailDisplay(MANY).plot().ax_
+    assert ax.get_xlabel() == "Class, by rank from head to tail"
+    ax.figure.canvas.draw()
+    assert 4 <= len(ax.get_xticklabels()) <= 12
+    assert ax.get_title().startswith("1,303,811 samples of 8,142 classes")
+
+
+# ------------------------------------------------------------------------ effective numbers
+
+
+def test_effective_number_is_the_papers_formula():
+    display = EffectiveNumberDisplay(COUNTS, betas=[0.9, 0.999, 1, 0]).plot()
+    for beta, line in zip([0.9, 0.999], display.lines_[:2], strict=True):
+        n, number = line.get_data()
+        assert_allclose(number, (1 - beta**n) / (1 - beta), rtol=1e-9)
+    assert_array_equal(*display.lines_[2].get_data())
+    assert set(display.lines_[3].get_ydata()) == {1}
+    assert_array_equal(display.classes_.get_xdata(), [900, 90, 9])
+
+
+def test_effective_number_says_where_a_line_ends():
+    assert legend(EffectiveNumberDisplay(COUNTS, betas=[0.99, 0.99995]).plot().ax_) == [
+        "beta 1, inverse frequency",
+        "beta 0.99, N = 100",
+        "beta 0.99995, N = 20,000",
+        "the classes",
+    ]
+
+
+@pytest.mark.parametrize("display", DISPLAYS[:2])
+def test_bad_beta(display):
+    with pytest.raises(ValueError, match=r"beta must be a number in \[0, 1\], got 1.5"):
+        display(COUNTS, betas=[0.9, 1.5]).plot()
+    assert not plt.get_fignums()
+
+
+# ---------------------------------------------------------------------------------- weights
+
+
+@pytest.mark.parametrize("normalize", ["samples", "classes", None])
+def test_weights_are_those_of_the_function(normalize):
+    display = ClassWeightDisplay(COUNTS, betas=[0, 0.99, 1], normalize=normalize).plot()
+    for beta, line in zip([0, 0.99, 1], display.lines_, strict=True):
+        expected = class_balanced_weight([900, 90, 9], beta=beta, normalize=normalize)
+        assert_array_equal(line.get_ydata(), expected)
+        assert_array_equal(line.get_xdata(), [1, 2, 3])
+    assert texts(display.ax_) == ["head", "tail"]
+
+
+def test_weights_by_default_span_the_limits():
+    labels = legend(ClassWeightDisplay(COUNTS).plot().ax_)
+    assert len(labels) == 5
+    assert (labels[0], labels[-1]) == ("beta 0, no weights", "beta 1, inverse frequency")
+
+
+@pytest.fixture(scope="module")
+def data():
+    X, y = load_digits_lt(return_X_y=True)
+    return X / 16, np.array(list("zyxwvutsrq"))[y]
+
+
+def estimators(data):
+    weighted = ClassBalancedClassifier(LogisticRegression(max_iter=500), beta=0.99)
+    pipeline = make_pipeline(StandardScaler(), weighted)
+    search = GridSearchCV(pipeline, {"classbalancedclassifier__beta": [0.99]}, cv=2)
+    net = CBNeuralNetClassifier(beta=0.99, normalize="samples", max_epochs=1)
+    return {
+        "weigher": ClassBalancedWeigher(0.99).fit(*data),
+        "classifier": weighted.fit(*data),
+        "pipeline": pipeline.fit(*data),
+        "search": search.fit(*data),
+        "net": net.fit(*data),
+    }
+
+
+def test_weights_of_an_estimator_and_of_what_holds_one(data):
+    _, count = np.unique(data[1], return_counts=True)
+    count = np.sort(count)[::-1]
+    for name, estimator in estimators(data).items():
+        display = ClassWeightDisplay.from_estimator(estimator)
+        assert [t.get_text() for t in display.ax_.get_xticklabels()] == list("zyxwvutsrq"), name
+        expected = class_balanced_weight(count, beta=0.99, normalize="samples")
+        assert_allclose(display.lines_[1].get_ydata(), expected, err_msg=name)
+        assert legend(display.ax_)[1] == "beta 0.99"
+
+
+def test_weights_of_a_net_that_takes_its_losss_beta(data):
+    net = CBNeuralNetClassifier(max_epochs=1).fit(*data)
+    assert legend(ClassWeightDisplay.from_estimator(net).ax_)[1] == "beta 0.999"
+    net = CBNeuralNetClassifier(loss="logit_adjusted", max_epochs=1).fit(*data)
+    assert len(ClassWeightDisplay.from_estimator(net).lines_) == 2
+
+
+def test_weights_of_what_does_not_weigh(data):
+    plain = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(*data)
+    with pytest.raises(ValueError, match="estimator must weigh classes by beta, .* got Pipeline"):
+        ClassWeightDisplay.from_estimator(plain)
+    with pytest.raises(NotFittedError):
+        ClassWeightDisplay.from_estimator(ClassBalancedWeigher())
+    with pytest.raises(NotFittedError):
+        ClassWeightDisplay.from_estimator(ClassBalancedSampler())

@@ -1,0 +1,109 @@
+import sys
+from collections import Counter
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_validate
+
+from sk_cbloss import (
+    ClassBalancedClassifier,
+    load_digits_lt,
+    make_shot_scorer,
+    shot_recall_score,
+)
+from sk_cbloss.inspection import ShotRecallDisplay
+
+RUNS = {"plain": [[0.9, 0.6, 0.1], [0.8, 0.5, 0.3]], "weighted": [0.8, 0.7, 0.5]}
+
+
+def heights(display, name):
+    return display.marks_[name].get_ydata()
+
+
+def test_marks_are_means_and_strokes_reach_from_lowest_to_highest():
+    display = ShotRecallDisplay(RUNS).plot()
+    assert_allclose(heights(display, "plain"), [0.85, 0.55, 0.2])
+    assert_allclose(heights(display, "weighted"), [0.8, 0.7, 0.5])
+    strokes = display.ax_.collections[0].get_segments()
+    assert_allclose([stroke[:, 1] for stroke in strokes], [[0.8, 0.9], [0.5, 0.6], [0.1, 0.3]])
+    ticks = [tick.get_text() for tick in display.ax_.get_xticklabels()]
+    assert ticks == ["many-shot", "medium-shot", "few-shot"]
+
+
+def test_models_stand_side_by_side():
+    display = ShotRecallDisplay({str(i): [0.5, 0.5, 0.5] for i in range(9)}).plot()
+    x = np.array([mark.get_xdata() for mark in display.marks_.values()])
+    assert (np.diff(x, axis=0) > 0).all()
+    assert (np.abs(x - [0, 1, 2]) < 0.5).all()
+
+
+def test_a_group_without_classes_is_left_out():
+    display = ShotRecallDisplay({"plain": [[0.9, np.nan, 0.1], [0.8, np.nan, np.nan]]}).plot()
+    assert_allclose(heights(display, "plain"), [0.85, np.nan, 0.1])
+    display.figure_.canvas.draw()
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load_digits_lt(return_X_y=True), load_digits_lt("test", return_X_y=True)
+
+
+def test_from_estimators_and_their_predictions(data):
+    (X, y), (X_test, y_test) = data
+    count = Counter(y.tolist())
+    plain = LogisticRegression(max_iter=500)
+    models = {"plain": plain, "weighted": ClassBalancedClassifier(plain, beta=1)}
+    models = {name: model.fit(X / 16, y) for name, model in models.items()}
+    display = ShotRecallDisplay.from_estimator(models, X_test / 16, y_test, class_count=count)
+    predictions = {name: model.predict(X_test / 16) for name, model in models.items()}
+    again = ShotRecallDisplay.from_predictions(y_test, predictions, class_count=count)
+    for name, predicted in predictions.items():
+        expected = list(shot_recall_score(y_test, predicted, class_count=count).values())
+        assert_array_equal(heights(display, name), expected)
+        assert_array_equal(heights(again, name), expected)
+    single = ShotRecallDisplay.from_estimator(
+        models["plain"], X_test / 16, y_test, class_count=count
+    )
+    assert list(single.marks_) == ["LogisticRegression"]
+    named = ShotRecallDisplay.from_predictions(
+        y_test, predictions["plain"], class_count=count, name="mine", thresholds=(0, 0)
+    )
+    assert list(named.marks_) == ["mine"]
+    assert np.isnan(heights(named, "mine")[1:]).all()
+
+
+def test_from_a_cross_validation(data):
+    (X, y), _ = data
+    scoring = {shot: make_shot_scorer(y, shot=shot) for shot in ("many", "medium", "few")}
+    results = cross_validate(LogisticRegression(max_iter=500), X / 16, y, cv=3, scoring=scoring)
+    display = ShotRecallDisplay.from_cv_results({"plain": results}, ax=plt.subplots()[1])
+    expected = [results[f"test_{shot}"].mean() for shot in scoring]
+    assert_allclose(heights(display, "plain"), expected)
+    alone = ShotRecallDisplay.from_cv_results(results, name="plain")
+    assert_allclose(heights(alone, "plain"), expected)
+    del results["test_few"]
+    with pytest.raises(ValueError, match="cv_results must hold a score for .* none of 'few'"):
+        ShotRecallDisplay.from_cv_results(results)
+
+
+@pytest.mark.parametrize(
+    ("recalls", "message"),
+    [
+        ({}, "recalls must hold at least one model, got none"),
+        ({"a": [0.5, 0.5]}, r"recalls must be of shape .* got shape \(2,\) of 'a'"),
+        ({"a": np.empty((0, 3))}, r"got shape \(0, 3\) of 'a'"),
+    ],
+)
+def test_bad_recalls(recalls, message):
+    with pytest.raises(ValueError, match=message):
+        ShotRecallDisplay(recalls).plot()
+    assert not plt.get_fignums()
+
+
+def test_without_matplotlib(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match="ShotRecallDisplay.plot requires matplotlib"):
+        ShotRecallDisplay(RUNS).plot()
