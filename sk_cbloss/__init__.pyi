@@ -1,4 +1,5 @@
 # The public names, written once: for lazy_loader at run time, and for type checkers.
+from ._show_versions import show_versions as show_versions
 from .datasets import fetch_cifar10_lt as fetch_cifar10_lt
 from .datasets import fetch_cifar100_lt as fetch_cifar100_lt
 from .datasets import load_digits_lt as load_digits_lt
@@ -13,6 +14,7 @@ from .inspection import EffectiveNumberDisplay as EffectiveNumberDisplay
 from .inspection import LongTailDisplay as LongTailDisplay
 from .inspection import ShotRecallDisplay as ShotRecallDisplay
 from .inspection import TrainingHistoryDisplay as TrainingHistoryDisplay
+from .inspection import describe_long_tail as describe_long_tail
 from .losses import CDTLoss as CDTLoss
 from .losses import ClassBalancedCrossEntropyLoss as ClassBalancedCrossEntropyLoss
 from .losses import ClassBalancedFocalLoss as ClassBalancedFocalLoss

@@ -1,4 +1,4 @@
-"""Pictures, by scikit-learn's protocol of displays.
+"""Pictures, by scikit-learn's protocol of displays, and a summary in words.
 
 >>> from sk_cbloss.inspection import LongTailDisplay
 >>> display = LongTailDisplay({"cat": 900, "dog": 90, "yak": 9}).plot()
@@ -6,6 +6,7 @@
 
 from sk_cbloss.inspection._beta_search import BetaSearchDisplay
 from sk_cbloss.inspection._class_weight import ClassWeightDisplay
+from sk_cbloss.inspection._describe import LongTail, describe_long_tail
 from sk_cbloss.inspection._effective_number import EffectiveNumberDisplay
 from sk_cbloss.inspection._long_tail import LongTailDisplay
 from sk_cbloss.inspection._shot_recall import ShotRecallDisplay
@@ -15,7 +16,9 @@ __all__ = [
     "BetaSearchDisplay",
     "ClassWeightDisplay",
     "EffectiveNumberDisplay",
+    "LongTail",
     "LongTailDisplay",
     "ShotRecallDisplay",
     "TrainingHistoryDisplay",
+    "describe_long_tail",
 ]

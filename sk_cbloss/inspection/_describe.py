@@ -1,0 +1,190 @@
+"""A long tail in words."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq
+
+from sk_cbloss.inspection._counts import counts_of, counts_of_labels
+from sk_cbloss.inspection._figure import beta_text, number
+from sk_cbloss.metrics import SHOTS, shots_of
+from sk_cbloss.weights import beta_grid, effective_number
+
+CLOSE = 1.1  # weights that differ by less than 10 % count as alike
+
+
+@dataclass(frozen=True, repr=False)
+class LongTail:
+    """What there is to know about the classes of some labels.
+
+    Printed, it reads as text. :func:`describe_long_tail` makes it.
+
+    Parameters
+    ----------
+    class_count : dict from label to number
+        Number of samples of each class, from head to tail.
+    shots : dict from group name to list of labels
+        The classes with many, a medium number of, and few samples.
+    thresholds : (float, float)
+        What bounds the groups.
+    beta_range : (float, float) or None
+        Below the first, all classes weigh alike to 10 %; above the second,
+        they weigh as by inverse frequency, to 10 %. None if classes are of
+        about one size, and no beta matters.
+    betas : ndarray of float
+        A grid to search, limits included.
+
+    Attributes
+    ----------
+    n_samples : float
+        Number of samples.
+    n_classes : int
+        Number of classes.
+    imbalance_factor : float
+        Largest over smallest count.
+
+    See Also
+    --------
+    describe_long_tail : Makes one from labels.
+
+    Examples
+    --------
+    >>> from sk_cbloss import describe_long_tail
+    >>> tail = describe_long_tail(["cat"] * 900 + ["dog"] * 90 + ["yak"] * 9)
+    >>> tail.imbalance_factor
+    100.0
+    >>> tail.shots["few"]
+    ['yak']
+    """
+
+    class_count: dict
+    shots: dict
+    thresholds: tuple
+    beta_range: tuple | None
+    betas: np.ndarray
+
+    @property
+    def n_samples(self):
+        return sum(self.class_count.values())
+
+    @property
+    def n_classes(self):
+        return len(self.class_count)
+
+    @property
+    def imbalance_factor(self):
+        counts = self.class_count.values()
+        return max(counts) / min(counts)
+
+    def __repr__(self):
+        (head, most), *_, (tail, least) = [*self.class_count.items()] * 2
+        few_below, many_above = map(number, self.thresholds)
+        bounds = {
+            "many": f"more than {many_above} samples",
+            "medium": f"{few_below} to {many_above}",
+            "few": f"fewer than {few_below}",
+        }
+        lines = [
+            f"{_several(self.n_samples, 'sample')} of {_several(self.n_classes, 'class')}, "
+            f"from {number(most)} ({head!r}) to {number(least)} ({tail!r}); "
+            f"imbalance factor {number(self.imbalance_factor)}"
+        ]
+        for shot, labels in self.shots.items():
+            n_samples = sum(self.class_count[label] for label in labels)
+            share = f", {_several(n_samples, 'sample')}" if labels else ""
+            lines.append(
+                f"  {shot}-shot ({bounds[shot]}): {_several(len(labels), 'class')}{share}"
+            )
+        if self.beta_range is None:
+            lines.append("Classes are of about one size: beta changes nothing.")
+        else:
+            low, high = map(_rounded, self.beta_range)
+            lines.append(
+                f"beta up to {low} weighs all classes alike, from {high} on as by inverse "
+                "frequency (to 10 %)."
+            )
+            grid = ", ".join(_rounded(beta) for beta in self.betas)
+            lines.append(f"A grid to search: {grid}")
+        return "\n".join(lines)
+
+
+def describe_long_tail(y, *, thresholds=(20, 100), n_betas=6):
+    """Say in words how long-tailed labels are, and which beta to try.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Class labels.
+    thresholds : (float, float), default=(20, 100)
+        Few-shot classes have fewer samples than the first number, many-shot
+        classes more than the second.
+    n_betas : int, default=6
+        Number of values of beta in the grid, between the limits.
+
+    Returns
+    -------
+    LongTail
+        Prints as text, and has the numbers as attributes.
+
+    Raises
+    ------
+    ValueError
+        If y holds no labels, or a parameter is invalid.
+
+    See Also
+    --------
+    LongTailDisplay : The same as a picture.
+    beta_grid : The grid.
+
+    Examples
+    --------
+    >>> from sk_cbloss import describe_long_tail, load_digits_lt
+    >>> X, y = load_digits_lt(return_X_y=True)
+    >>> describe_long_tail(y)
+    431 samples of 10 classes, from 128 (0) to 6 (9); imbalance factor 21.3
+      many-shot (more than 100 samples): 1 class, 128 samples
+      medium-shot (20 to 100): 5 classes, 260 samples
+      few-shot (fewer than 20): 4 classes, 43 samples
+    beta up to 0.67 weighs all classes alike, from 0.9984 on as by inverse frequency (to 10 %).
+    A grid to search: 0, 0.67, 0.901, 0.97, 0.9912, 0.9974, 0.99922, 1
+    """
+    named = counts_of_labels(y)
+    labels, count = counts_of(list(named.values()))
+    names = list(named)
+    ordered = [names[int(label)] for label in labels]
+    groups = shots_of(count, thresholds)
+    shots = {shot: [ordered[i] for i in np.flatnonzero(groups == shot)] for shot in SHOTS}
+    grid = beta_grid(count, n_betas=n_betas, include_limits=True)
+    return LongTail(
+        class_count={label: named[label] for label in ordered},
+        shots=shots,
+        thresholds=tuple(thresholds),
+        beta_range=_range_of(count.max(), count.min()),
+        betas=grid,
+    )
+
+
+def _range_of(most, least):
+    """Return where the weights' ratio is a tenth above 1, and a tenth below the counts'."""
+    if most < CLOSE**2 * least:  # a tenth from either end
+        return None
+
+    def ratio(volume):
+        most_, least_ = effective_number([most, least], beta=1 - 1 / volume)
+        return np.log(most_ / least_)
+
+    ends = [np.log(CLOSE), np.log(most / least / CLOSE)]
+    found = []
+    for end in ends:
+        at = brentq(lambda log_n, end=end: ratio(np.exp(log_n)) - end, 0, np.log(1e6 * most))
+        found.append(float(1 - np.exp(-at)))
+    return tuple(found)
+
+
+def _several(n, noun):
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number(n)} {noun if n == 1 else plural}"
+
+
+def _rounded(beta):
+    return beta_text(beta).split(",")[0]

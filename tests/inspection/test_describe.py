@@ -1,0 +1,64 @@
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sk_cbloss import beta_grid, class_balanced_weight, describe_long_tail
+
+Y = ["dog"] * 90 + ["cat"] * 900 + ["yak"] * 9
+
+
+def test_the_numbers():
+    tail = describe_long_tail(Y)
+    assert (tail.n_samples, tail.n_classes, tail.imbalance_factor) == (999, 3, 100)
+    assert list(tail.class_count.items()) == [("cat", 900), ("dog", 90), ("yak", 9)]
+    assert tail.shots == {"many": ["cat"], "medium": ["dog"], "few": ["yak"]}
+    assert_array_equal(tail.betas, beta_grid([900, 90, 9], n_betas=6, include_limits=True))
+    assert describe_long_tail(Y, thresholds=(100, 1000)).shots["few"] == ["dog", "yak"]
+    assert len(describe_long_tail(Y, n_betas=3).betas) == 5
+
+
+@pytest.mark.parametrize("counts", [(900, 90, 9), (1_000_000, 1), (13, 10), (5000, 50)])
+def test_the_range_is_where_weights_are_a_tenth_from_the_limits(counts):
+    low, high = describe_long_tail(np.repeat(np.arange(len(counts)), counts)).beta_range
+    assert 0 < low < high < 1
+
+    def ratio(beta):
+        weight = class_balanced_weight(counts, beta=beta)
+        return weight.max() / weight.min()
+
+    assert_allclose(ratio(low), 1.1, rtol=1e-6)
+    assert_allclose(ratio(high), max(counts) / min(counts) / 1.1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("y", [["a"], ["a", "b"], [0] * 11 + [1] * 10])
+def test_where_no_beta_matters(y):
+    tail = describe_long_tail(y)
+    assert tail.beta_range is None
+    assert str(tail).endswith("Classes are of about one size: beta changes nothing.")
+
+
+def test_the_words():
+    assert str(describe_long_tail(Y)).splitlines()[:4] == [
+        "999 samples of 3 classes, from 900 ('cat') to 9 ('yak'); imbalance factor 100",
+        "  many-shot (more than 100 samples): 1 class, 900 samples",
+        "  medium-shot (20 to 100): 1 class, 90 samples",
+        "  few-shot (fewer than 20): 1 class, 9 samples",
+    ]
+    assert str(describe_long_tail(["a"])).startswith("1 sample of 1 class, from 1 ('a')")
+
+
+@pytest.mark.parametrize("y", [pd.Series(Y), pd.Categorical(Y), np.array(Y, dtype=object)])
+def test_any_labels(y):
+    assert str(describe_long_tail(y)) == str(describe_long_tail(Y))
+
+
+def test_bad_labels():
+    with pytest.raises(ValueError, match="class_count must hold a class that has samples"):
+        describe_long_tail([])
+    with pytest.raises(ValueError, match=r"y must hold class labels, got .* 0.5"):
+        describe_long_tail([0.5, 1.0])
+    with pytest.raises(ValueError, match="thresholds must be two increasing numbers"):
+        describe_long_tail(Y, thresholds=3)
+    with pytest.raises(ValueError, match="n_betas must be an integer >= 2, got 1"):
+        describe_long_tail(Y, n_betas=1)
