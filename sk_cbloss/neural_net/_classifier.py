@@ -31,6 +31,7 @@ from sk_cbloss.neural_net._epochs import n_epochs_done
 from sk_cbloss.neural_net._fit_call import FitCall
 from sk_cbloss.neural_net._modules import MLP
 from sk_cbloss.neural_net._randomness import seeded
+from sk_cbloss.neural_net._report import report
 from sk_cbloss.neural_net._saving import SafeSaving
 from sk_cbloss.neural_net._scoring import DecodeLabels, balanced_accuracy
 from sk_cbloss.neural_net._sklearn_callbacks import EpochReporter, with_callbacks
@@ -148,7 +149,8 @@ class CBNeuralNetClassifier(
     warm_start : bool, default=False
         Whether ``fit`` goes on from the parameters it finds.
     verbose : int, default=0
-        1 prints a line an epoch.
+        1 prints a line on what was decided (device, classes, loss), then a
+        line an epoch.
     device : str or torch.device, default="auto"
         Where to compute; "auto" takes a GPU if there is one.
     compile : bool, default=False
@@ -607,6 +609,8 @@ class CBNeuralNetClassifier(
             elif self.criterion is None:  # other counts, and perhaps another loss
                 self._use_loss()
             self._check_head()
+            if self.verbose:
+                print(report(self))  # noqa: T201
             call.n_epochs_before = len(self.history)
             call.split = self._split_to_stop_early(positions, call)
             self._fit_call = call

@@ -654,7 +654,27 @@ def test_a_users_callback_is_not_changed():
 
 def test_verbose_prints_a_line_an_epoch(capsys):
     make_net(verbose=1).fit(X, Y)
-    assert len(capsys.readouterr().out.strip().splitlines()) == 2 + 3
+    first, *table = capsys.readouterr().out.strip().splitlines()
+    assert first.startswith("CBNeuralNetClassifier trains on cpu; ")
+    assert len(table) == 2 + 3
+
+
+def test_verbose_says_what_was_decided(capsys):
+    X, y = np.zeros((8, 2), dtype=np.float32), ["ant"] * 6 + ["bee"] * 2
+    classes = ["ant", "bee", "cat", "dog"]
+    net = CBNeuralNetClassifier(loss="focal", classes=classes, max_epochs=0, verbose=1)
+    net.fit(X, y, sample_weight=0.5)
+    assert capsys.readouterr().out.startswith(
+        "CBNeuralNetClassifier trains on cpu; 4 samples of 2 classes of 3 to 1; "
+        "loss focal, beta 0.999, gamma 1; no samples of 'cat', 'dog'.\n"
+    )
+    net.set_params(criterion=torch.nn.CrossEntropyLoss, loss="softmax", verbose=0).fit(X, y)
+    assert capsys.readouterr().out == ""
+    net = CBNeuralNetClassifier(criterion=torch.nn.CrossEntropyLoss, max_epochs=0, verbose=1)
+    net.fit(X[:4], y[4:])
+    assert "4 samples of 2 classes of one size.\n" in capsys.readouterr().out
+    net.set_params(classes=["ant", "bee", *(f"c{i}" for i in range(9))]).fit(X, y)
+    assert "no samples of 'c0', 'c1', 'c2', 'c3', 'c4' and 4 more." in capsys.readouterr().out
 
 
 # ------------------------------------------------------------------ searches and meta-estimators
