@@ -67,7 +67,9 @@ class FastSteps(NeuralNet):
 
         def take_step(batch, **fit_params):
             step = step_fn(batch, **fit_params)
-            losses.append(step["loss"].detach().reshape(()))
+            loss = step["loss"].detach().reshape(())
+            # A loss that was captured in a graph lies where the graph will write the next one.
+            losses.append(loss.clone() if self.compile else loss)
             if guard and (at_once or len(losses) % CHECK_EVERY == 0):
                 guard.check(losses)
             return step

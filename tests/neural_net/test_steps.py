@@ -265,6 +265,36 @@ def test_the_loss_is_asked_for_once_an_epoch(monkeypatch):
     assert len(net.history_[-1, "batches"]) == 22
 
 
+class WritesOver(nn.Module):
+    """Gives each loss the place of the one before, as a captured graph does."""
+
+    def __init__(self, loss):
+        super().__init__()
+        self._orig_mod, self.last = loss, None  # torch's name for what was compiled
+
+    def forward(self, *args):
+        if self.last is not None:
+            self.last.detach().fill_(0)
+        self.last = self._orig_mod(*args)
+        return self.last
+
+
+class CapturedLoss(CBNeuralNetClassifier):
+    """Compiles nothing, but treats the loss as a graph on a GPU would."""
+
+    def torch_compile(self, module, name):
+        return WritesOver(module) if name == "criterion" else module
+
+
+def test_losses_of_a_captured_graph_are_kept_before_they_are_written_over():
+    ours = CapturedLoss(compile=True, max_epochs=2, random_state=0, device="cpu").fit(X, Y)
+    plain = make_net(max_epochs=2).fit(X, Y)
+    assert (
+        ours.history_[:, "batches", :, "train_loss"]
+        == (plain.history_[:, "batches", :, "train_loss"])
+    )
+
+
 def test_an_epoch_that_breaks_off_keeps_its_losses():
     class Interrupt(Callback):
         n_steps = 0
