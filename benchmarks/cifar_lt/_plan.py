@@ -1,0 +1,151 @@
+"""What there is to run, and the file of what was run; `train.py` and `tables.py` share it."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results.jsonl"
+
+NAMES = {"cifar10": "CIFAR-10-LT", "cifar100": "CIFAR-100-LT", "digits": "long-tailed digits"}
+
+# The published settings: of the class-balanced losses for a data set, and of LDAM for both.
+BETAS = {"cifar10": 0.9999, "cifar100": 0.9, "digits": 0.99}
+LDAM_BETA = 0.9999
+FOCAL_GAMMA = 1.0
+
+# Each method's loss, and whether it weighs classes; in the order in which they are run.
+METHODS = {
+    "softmax": ("softmax", False),
+    "cb_focal": ("focal", True),
+    "post_hoc_la": ("softmax", False),  # logit adjustment of what softmax has learned
+    "drw_softmax": ("softmax", True),
+    "balanced_softmax": ("logit_adjusted", False),
+    "ldam_drw": ("ldam", True),
+    "cb_sigmoid": ("sigmoid", True),
+    "cb_softmax": ("softmax", True),
+    "sigmoid": ("sigmoid", False),
+    "focal": ("focal", False),
+}
+DEFERRED = ("drw_softmax", "ldam_drw")  # weigh from the learning rate's first drop on
+AFTER_SOFTMAX = ("drw_softmax", "post_hoc_la")  # begin where the softmax run of their seed is
+
+# Data set and imbalance factor, in the order in which they are run, and what comes first there.
+PLAN = {("cifar10", 100): (), ("cifar100", 100): (), ("cifar10", 10): ("softmax", "cb_sigmoid")}
+N_SEEDS = 3
+MORE_SEEDS = {("cifar10", 100, "softmax"): 5, ("cifar10", 100, "cb_focal"): 5}
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that a result depends on, but for the data themselves and the machine."""
+
+    dataset: str
+    imbalance_factor: float
+    method: str
+    loss: str
+    beta: float
+    gamma: float | None
+    seed: int
+    depth: int
+    epochs: int
+    autocast: str | None
+
+    @property
+    def name(self):
+        parts = (
+            self.dataset,
+            f"if{self.imbalance_factor:g}",
+            self.method,
+            f"seed{self.seed}",
+            f"depth{self.depth}",
+            f"epochs{self.epochs}",
+            self.autocast or "float32",
+        )
+        return "-".join(parts)
+
+    @property
+    def first_drop(self):
+        """Number of epochs before the learning rate's first drop."""
+        return int(0.8 * self.epochs + 0.5)
+
+    def of_method(self, method):
+        """Return the run of another method that is the same in all else."""
+        return make_run(
+            self.dataset,
+            self.imbalance_factor,
+            method,
+            self.seed,
+            depth=self.depth,
+            epochs=self.epochs,
+            autocast=self.autocast,
+        )
+
+
+def make_run(dataset, imbalance_factor, method, seed, *, depth=32, epochs=200, autocast=None):
+    """Return a run, with the published settings of its method."""
+    check_among("dataset", dataset, NAMES)
+    check_among("method", method, METHODS)
+    loss, is_weighted = METHODS[method]
+    beta = (LDAM_BETA if method == "ldam_drw" else BETAS[dataset]) if is_weighted else 0
+    gamma = FOCAL_GAMMA if loss == "focal" else None
+    return Run(dataset, imbalance_factor, method, loss, beta, gamma, seed, depth, epochs, autocast)
+
+
+def check_among(name, value, known):
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}.")
+
+
+def planned(settings=PLAN, methods=None, seeds=None, **how):
+    """Return the runs of the settings, in order; methods and seeds are the plan's by default."""
+    runs = []
+    for dataset, imbalance_factor in settings:
+        first = settings[dataset, imbalance_factor]
+        for method in methods or dict.fromkeys((*first, *METHODS)):
+            n_seeds = MORE_SEEDS.get((dataset, imbalance_factor, method), N_SEEDS)
+            for seed in seeds or range(n_seeds):
+                runs.append(make_run(dataset, imbalance_factor, method, seed, **how))
+    return runs
+
+
+def with_control(runs):
+    """Add a run in single precision after those of the first setting, if they are in half."""
+    if runs[0].autocast is None:
+        return runs
+    single = Run(**asdict(runs[0]) | {"autocast": None})
+    n_first = sum(
+        (run.dataset, run.imbalance_factor) == (single.dataset, single.imbalance_factor)
+        for run in runs
+    )
+    return [*runs[:n_first], single, *runs[n_first:]]
+
+
+# ---------------------------------------------------------------------- results
+
+
+def read_results(path):
+    """Return the results in a file of JSON lines, by run; a ValueError names a broken line."""
+    path = Path(path)
+    results = {}
+    for number, line in enumerate(path.read_text().splitlines() if path.exists() else [], 1):
+        where = f"Line {number} of {path}"
+        try:
+            result = json.loads(line)
+            run = Run(**{field.name: result[field.name] for field in fields(Run)})
+            float(result["test_error"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(
+                f"{where} must be the JSON of one result, got {line[:60]!r}: {error!r}."
+            ) from None
+        check_among(f"{where}: method", run.method, METHODS)
+        results[run] = result
+    return results
+
+
+def append_result(path, run, found):
+    """Add a line for a finished run."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.write(json.dumps(asdict(run) | found) + "\n")
