@@ -22,6 +22,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
+    "matplotlib.sphinxext.plot_directive",
 ]
 exclude_patterns = ["_build", "gallery_header.rst"]
 templates_path = ["_templates"]
@@ -50,6 +51,10 @@ sphinx_gallery_conf = {
     # A build that fails on warnings must fail on a broken example too.
     "abort_on_example_error": True,
 }
+
+plot_html_show_source_link = False
+plot_html_show_formats = False
+plot_formats = ["svg"]
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"sk_cbloss {release}"

@@ -100,8 +100,7 @@ class LongTail:
         else:
             low, high = map(_rounded, self.beta_range)
             lines.append(
-                f"beta up to {low} weighs all classes alike, from {high} on as by inverse "
-                "frequency (to 10 %)."
+                f"Weights, to 10 %: alike up to beta {low}, inverse frequency from {high} on."
             )
             grid = ", ".join(_rounded(beta) for beta in self.betas)
             lines.append(f"A grid to search: {grid}")
@@ -145,7 +144,7 @@ def describe_long_tail(y, *, thresholds=(20, 100), n_betas=6):
       many-shot (more than 100 samples): 1 class, 128 samples
       medium-shot (20 to 100): 5 classes, 260 samples
       few-shot (fewer than 20): 4 classes, 43 samples
-    beta up to 0.67 weighs all classes alike, from 0.9984 on as by inverse frequency (to 10 %).
+    Weights, to 10 %: alike up to beta 0.67, inverse frequency from 0.9984 on.
     A grid to search: 0, 0.67, 0.901, 0.97, 0.9912, 0.9974, 0.99922, 1
     """
     named = counts_of_labels(y)
