@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import sk_cbloss
@@ -10,6 +11,7 @@ import sk_cbloss
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
 
 project = "sk_cbloss"
 author = "the sk_cbloss developers"
@@ -60,3 +62,9 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"sk_cbloss {release}"
 html_show_sourcelink = False
 html_theme_options = {"show_prev_next": True, "navigation_with_keys": False}
+
+
+def setup(app):
+    import elsewhere
+
+    app.connect("missing-reference", elsewhere.link)
