@@ -1046,6 +1046,9 @@ def test_branch_with_deferred_reweighting(tmp_path):
     settings = with_callbacks(DeferredReweighting(3), beta=0.9)
     *_, path = cut_off(tmp_path, {"beta": 0})
     ours, theirs = train(settings, tmp_path, start_from=path), train(settings)
+    for net in (ours, theirs):  # the branch's first epochs are of a net without the callback
+        for row in net.history:
+            row.pop("event_loss", None)
     assert without_callbacks(ours) == without_callbacks(theirs)
 
 
