@@ -33,6 +33,8 @@ default_role = "code"
 # One page a name, its methods written out there; those of other libraries are left to them.
 autosummary_generate = True
 numpydoc_show_class_members = False
+# The docstrings tell types, and what shapes they have.
+autodoc_typehints = "none"
 
 # The gallery runs on a copy: what an example writes stays out of examples/.
 _staged = HERE / "_build" / "examples"
