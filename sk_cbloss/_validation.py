@@ -3,26 +3,28 @@
 import reprlib
 from collections.abc import Mapping
 from numbers import Integral, Real
+from typing import Literal, get_args
 
 import numpy as np
 from sklearn.utils import column_or_1d
 
-NORMALIZE = ("classes", "samples", None)
+Normalize = Literal["classes", "samples", None]
+NORMALIZE = get_args(Normalize)
 
 
-def check_fraction(value, name):
+def check_fraction(value, name) -> float:
     """Return value as a float in [0, 1]."""
     if not isinstance(value, Real) or not 0 <= value <= 1:
         raise ValueError(f"{name} must be a number in [0, 1], got {value!r}.")
     return float(value)
 
 
-def check_beta(beta):
+def check_beta(beta) -> float:
     """Return beta as a float in [0, 1]."""
     return check_fraction(beta, "beta")
 
 
-def check_non_negative(value, name):
+def check_non_negative(value, name) -> float:
     """Return value as a finite float >= 0."""
     if not isinstance(value, Real) or not 0 <= value < np.inf:
         raise ValueError(f"{name} must be a finite number >= 0, got {value!r}.")
@@ -36,7 +38,7 @@ def check_normalize(normalize):
     return normalize
 
 
-def check_integer(value, name, *, minimum):
+def check_integer(value, name, *, minimum) -> int:
     """Return value as an int >= minimum."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < minimum:
         raise ValueError(f"{name} must be an integer >= {minimum}, got {value!r}.")

@@ -24,7 +24,7 @@ from sk_cbloss.losses._softmax_focal import ClassBalancedSoftmaxFocalLoss
 from sk_cbloss.losses._softmax_form import SoftmaxLoss
 from sk_cbloss.losses._vs import VSLoss
 
-LOSSES = {
+LOSSES: dict[str, type[ClassBalancedLoss]] = {
     "softmax": ClassBalancedCrossEntropyLoss,
     "sigmoid": ClassBalancedSigmoidLoss,
     "focal": ClassBalancedFocalLoss,

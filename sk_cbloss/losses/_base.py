@@ -1,14 +1,18 @@
 """What every class-balanced loss shares: loss per sample x weight, then reduce."""
 
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+
 import numpy as np
 import torch
-from torch import nn
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
 
-from sk_cbloss._validation import check_beta, check_integer
+from sk_cbloss._validation import Normalize, check_beta, check_integer
 from sk_cbloss.losses._functional import apply_weight, by_class
 from sk_cbloss.weights import class_balanced_weight
 
-REDUCTIONS = ("mean", "sum", "none")
+Reduction = Literal["mean", "sum", "none"]
+REDUCTIONS = get_args(Reduction)
 
 
 class ClassBalancedLoss(nn.Module):
@@ -33,16 +37,24 @@ class ClassBalancedLoss(nn.Module):
     default_beta = 0.999
     """The beta that the net takes for ``beta=None``."""
 
-    head_type = None
+    head_type: type[nn.Module] | None = None
     """The type of last layer that a net must have somewhere; None if any will do."""
 
     decays_head_bias = True
     """Whether weight decay may act on the bias of the last layer."""
 
-    stacked_numbers = ()
+    stacked_numbers: tuple[str, ...] = ()
     """Numbers that enter the formula by arithmetic alone: tensors may stand in for them."""
 
-    def __init__(self, weight=None, *, reduction="mean", ignore_index=-100):
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        *,
+        reduction: Reduction = "mean",
+        ignore_index: int | None = -100,
+    ):
         super().__init__()
         if reduction not in REDUCTIONS:
             raise ValueError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}.")
@@ -55,7 +67,14 @@ class ClassBalancedLoss(nn.Module):
         self.ignore_index = ignore_index
 
     @classmethod
-    def from_class_count(cls, class_count, *, beta=None, normalize="classes", **parameters):
+    def from_class_count(
+        cls,
+        class_count: ArrayLike,
+        *,
+        beta: float | None = None,
+        normalize: Normalize = "classes",
+        **parameters: Any,
+    ) -> Self:
         """Build the loss from the classes' numbers of training samples.
 
         Parameters
@@ -85,7 +104,7 @@ class ClassBalancedLoss(nn.Module):
         return cls(torch.from_numpy(weight), **parameters)
 
     @staticmethod
-    def prepare_head(head):
+    def prepare_head(head: nn.Linear) -> nn.Module:
         """Make a net's last layer fit the loss, before training.
 
         Parameters
@@ -103,7 +122,7 @@ class ClassBalancedLoss(nn.Module):
 
     # ------------------------------------------------------------------ the loss
 
-    def loss_per_sample(self, logits, target):
+    def loss_per_sample(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the unweighted loss of each sample.
 
         Parameters
@@ -120,7 +139,7 @@ class ClassBalancedLoss(nn.Module):
         """
         raise NotImplementedError
 
-    def loss_per_class(self, logits):
+    def loss_per_class(self, logits: Tensor) -> Tensor:
         """Return the unweighted loss that each class would have as the label.
 
         Targets that are probabilities are weighed with it. A loss that has
@@ -141,7 +160,9 @@ class ClassBalancedLoss(nn.Module):
             "defined for probabilities."
         )
 
-    def forward(self, logits, target, sample_weight=None):
+    def forward(
+        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None
+    ) -> Tensor:
         """Return the weighted loss.
 
         Parameters
@@ -184,6 +205,12 @@ class ClassBalancedLoss(nn.Module):
                 _check_positions(target, logits.shape[1], self.ignore_index)
             raise
 
+    if TYPE_CHECKING:  # by torch's own hint, a module takes and returns anything
+
+        def __call__(
+            self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None
+        ) -> Tensor: ...
+
     def _per_class(self):
         """Return a tensor with an entry for each class, or None if there is none."""
         return self.weight
@@ -219,7 +246,7 @@ class ClassBalancedLoss(nn.Module):
 
     # ------------------------------------------------------------------ what logits mean
 
-    def decision_function(self, logits):
+    def decision_function(self, logits: Tensor) -> Tensor:
         """Return the logits whose largest is the decision.
 
         Parameters
@@ -234,7 +261,7 @@ class ClassBalancedLoss(nn.Module):
         """
         return logits
 
-    def predict_log_proba(self, logits):
+    def predict_log_proba(self, logits: Tensor) -> Tensor:
         """Return the logarithm of the probabilities that the loss decides by.
 
         Parameters
@@ -252,7 +279,7 @@ class ClassBalancedLoss(nn.Module):
     def _log_proba(self, logits):
         raise NotImplementedError
 
-    def predict_proba(self, logits):
+    def predict_proba(self, logits: Tensor) -> Tensor:
         """Return the probabilities that the loss decides by; their order is that of the logits.
 
         Parameters
@@ -267,7 +294,7 @@ class ClassBalancedLoss(nn.Module):
         """
         return self.predict_log_proba(logits).exp()
 
-    def weighted_log_posterior(self, logits):
+    def weighted_log_posterior(self, logits: Tensor) -> Tensor:
         """Return what the logits say of the classes as frequent as their weighted counts.
 
         Parameters
@@ -283,7 +310,7 @@ class ClassBalancedLoss(nn.Module):
         """
         return self._log_proba(logits)
 
-    def natural_log_proba(self, logits):
+    def natural_log_proba(self, logits: Tensor) -> Tensor:
         """Return the logarithm of the probabilities for classes as frequent as in training.
 
         Parameters
@@ -308,7 +335,7 @@ class ClassBalancedLoss(nn.Module):
     def _unsmoothed(self, log_posterior):
         return log_posterior
 
-    def natural_proba(self, logits):
+    def natural_proba(self, logits: Tensor) -> Tensor:
         """Return probabilities for classes as frequent as in training: the weights undone.
 
         Class weights, priors and focus make a net predict for a world in
@@ -329,7 +356,7 @@ class ClassBalancedLoss(nn.Module):
         """
         return self.natural_log_proba(logits).exp()
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         """Return what stands between the parentheses of the module's repr.
 
         Returns

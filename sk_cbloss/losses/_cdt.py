@@ -1,7 +1,10 @@
 """The loss with class-dependent temperatures."""
 
+from torch import Tensor
+
 from sk_cbloss._validation import check_non_negative
 from sk_cbloss.losses import _functional
+from sk_cbloss.losses._base import Reduction
 from sk_cbloss.losses._prior import PriorSoftmaxLoss
 
 
@@ -64,13 +67,13 @@ class CDTLoss(PriorSoftmaxLoss):
 
     def __init__(
         self,
-        class_prior,
-        weight=None,
+        class_prior: Tensor,
+        weight: Tensor | None = None,
         *,
-        gamma=0.2,
-        label_smoothing=0.0,
-        reduction="mean",
-        ignore_index=-100,
+        gamma: float = 0.2,
+        label_smoothing: float = 0.0,
+        reduction: Reduction = "mean",
+        ignore_index: int | None = -100,
     ):
         super().__init__(
             class_prior,
@@ -81,8 +84,8 @@ class CDTLoss(PriorSoftmaxLoss):
         )
         self.gamma = check_non_negative(gamma, "gamma")
 
-    def training_logits(self, logits):
+    def training_logits(self, logits: Tensor) -> Tensor:
         return _functional.class_dependent_temperature(logits, self.class_prior, self.gamma)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"gamma={self.gamma:g}, {super().extra_repr()}"

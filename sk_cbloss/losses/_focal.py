@@ -1,9 +1,11 @@
 """The class-balanced focal loss."""
 
 import torch.nn.functional as F
+from torch import Tensor
 
 from sk_cbloss._validation import check_non_negative
 from sk_cbloss.losses import _functional, _fused
+from sk_cbloss.losses._base import Reduction
 from sk_cbloss.losses._one_vs_rest import OneVsRestLoss
 
 
@@ -52,25 +54,32 @@ class ClassBalancedFocalLoss(OneVsRestLoss):
 
     stacked_numbers = ("gamma",)
 
-    def __init__(self, weight=None, *, gamma=1.0, reduction="mean", ignore_index=-100):
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        *,
+        gamma: float = 1.0,
+        reduction: Reduction = "mean",
+        ignore_index: int | None = -100,
+    ):
         super().__init__(weight, reduction=reduction, ignore_index=ignore_index)
         self.gamma = check_non_negative(gamma, "gamma")
 
-    def loss_per_sample(self, logits, target):
+    def loss_per_sample(self, logits: Tensor, target: Tensor) -> Tensor:
         return _functional.sigmoid_focal(logits, target, self.gamma)
 
-    def loss_per_class(self, logits):
+    def loss_per_class(self, logits: Tensor) -> Tensor:
         return _functional.sigmoid_focal_of_each_class(logits, self.gamma)
 
     def _losses_of_labels(self, logits, label, weight, counted):
         return _fused.sigmoid_focal(logits, label, weight, counted, self.gamma)
 
-    def weighted_log_posterior(self, logits):
+    def weighted_log_posterior(self, logits: Tensor) -> Tensor:
         logits = logits.clamp(-1e30, 1e30)  # what is infinite cannot be told apart
         log_p, log_not_p = F.logsigmoid(logits), F.logsigmoid(-logits)
         upwards = _functional.log_slope(log_p, log_not_p, self.gamma)
         downwards = _functional.log_slope(log_not_p, log_p, self.gamma)
         return F.logsigmoid(downwards - upwards)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"gamma={self.gamma:g}, {super().extra_repr()}"

@@ -126,7 +126,7 @@ def binary_focal(miss, gamma):
 def softplus(x, out=None):
     """``log(1 + exp(x))``, which is the binary cross entropy of log-odds x."""
     # Torch takes x for it from 20 on, which costs float64 half its digits.
-    return F.softplus(x, 1, 40, out=out)
+    return F.softplus(x, 1, 40, out=out)  # type: ignore[call-arg]  # torch's stub has no out
 
 
 def log_odds_of_miss(logits, target):

@@ -1,11 +1,14 @@
 """The label-distribution-aware margin loss, and the head that it needs."""
 
+from typing import NoReturn
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from sk_cbloss._validation import check_integer, check_non_negative
 from sk_cbloss.losses import _functional
+from sk_cbloss.losses._base import Reduction
 from sk_cbloss.losses._prior import PriorLoss
 
 
@@ -33,14 +36,14 @@ class NormalizedLinear(nn.Module):
     True
     """
 
-    def __init__(self, in_features, out_features):
+    def __init__(self, in_features: int, out_features: int):
         super().__init__()
         self.in_features = check_integer(in_features, "in_features", minimum=1)
         self.out_features = check_integer(out_features, "out_features", minimum=1)
         # Of a normal distribution, whose directions are uniform.
         self.weight = nn.Parameter(torch.randn(out_features, in_features))
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         """Return cosines.
 
         Parameters
@@ -58,7 +61,7 @@ class NormalizedLinear(nn.Module):
         directions = normalize(self.weight.to(wide), dim=1)
         return linear(normalize(x.to(wide), dim=-1), directions).to(x.dtype)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         """Return what stands between the parentheses of the module's repr.
 
         Returns
@@ -126,20 +129,20 @@ class LDAMLoss(PriorLoss):
 
     def __init__(
         self,
-        class_prior,
-        weight=None,
+        class_prior: Tensor,
+        weight: Tensor | None = None,
         *,
-        max_margin=0.5,
-        scale=30.0,
-        reduction="mean",
-        ignore_index=-100,
+        max_margin: float = 0.5,
+        scale: float = 30.0,
+        reduction: Reduction = "mean",
+        ignore_index: int | None = -100,
     ):
         super().__init__(class_prior, weight, reduction=reduction, ignore_index=ignore_index)
         self.max_margin = check_non_negative(max_margin, "max_margin")
         self.scale = check_non_negative(scale, "scale")
 
     @staticmethod
-    def prepare_head(head):
+    def prepare_head(head: nn.Linear) -> NormalizedLinear:
         """Make a normalised layer of the same sizes.
 
         Parameters
@@ -155,13 +158,13 @@ class LDAMLoss(PriorLoss):
         new = NormalizedLinear(head.in_features, head.out_features)
         return new.to(head.weight.device, head.weight.dtype)
 
-    def loss_per_sample(self, logits, target):
+    def loss_per_sample(self, logits: Tensor, target: Tensor) -> Tensor:
         return _functional.ldam(logits, target, self.class_prior, self.max_margin, self.scale)
 
     def _log_proba(self, logits):
         return (self.scale * logits).log_softmax(dim=1)
 
-    def weighted_log_posterior(self, logits):
+    def weighted_log_posterior(self, logits: Tensor) -> NoReturn:
         """Raise a ValueError: a margin has no way back to the posterior.
 
         Parameters
@@ -174,5 +177,5 @@ class LDAMLoss(PriorLoss):
             "no closed form. Calibrate on held-out data, or use LogitAdjustedLoss."
         )
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"max_margin={self.max_margin:g}, scale={self.scale:g}, {super().extra_repr()}"

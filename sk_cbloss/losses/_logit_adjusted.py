@@ -1,7 +1,10 @@
 """The logit-adjusted softmax loss."""
 
+from torch import Tensor
+
 from sk_cbloss._validation import check_non_negative
 from sk_cbloss.losses import _functional
+from sk_cbloss.losses._base import Reduction
 from sk_cbloss.losses._prior import PriorSoftmaxLoss
 
 
@@ -66,13 +69,13 @@ class LogitAdjustedLoss(PriorSoftmaxLoss):
 
     def __init__(
         self,
-        class_prior,
-        weight=None,
+        class_prior: Tensor,
+        weight: Tensor | None = None,
         *,
-        tau=1.0,
-        label_smoothing=0.0,
-        reduction="mean",
-        ignore_index=-100,
+        tau: float = 1.0,
+        label_smoothing: float = 0.0,
+        reduction: Reduction = "mean",
+        ignore_index: int | None = -100,
     ):
         super().__init__(
             class_prior,
@@ -83,8 +86,8 @@ class LogitAdjustedLoss(PriorSoftmaxLoss):
         )
         self.tau = check_non_negative(tau, "tau")
 
-    def training_logits(self, logits):
+    def training_logits(self, logits: Tensor) -> Tensor:
         return _functional.logit_adjusted(logits, self.class_prior, self.tau)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"tau={self.tau:g}, {super().extra_repr()}"

@@ -24,7 +24,7 @@ class OneVsRestLoss(ClassBalancedLoss):
     decays_head_bias = False
 
     @staticmethod
-    def prepare_head(head):
+    def prepare_head(head: nn.Linear) -> nn.Linear:
         """Let each class start at a probability of 1 / n_classes.
 
         Without it, the first steps can diverge where classes are many.

@@ -1,8 +1,12 @@
 """What the losses share that know how frequent each class is."""
 
-import torch
+from typing import Any, Self
 
-from sk_cbloss._validation import check_beta, check_fraction
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from sk_cbloss._validation import Normalize, check_beta, check_fraction
 from sk_cbloss.losses import _functional
 from sk_cbloss.losses._base import ClassBalancedLoss, check_class_vector
 from sk_cbloss.losses._softmax_form import SoftmaxLoss
@@ -27,10 +31,12 @@ class PriorLoss(ClassBalancedLoss):
     weighs_prior = True
     """Whether classes are as frequent as by weight: a prior without the weights corrects twice."""
 
-    def __init__(self, class_prior, weight=None, **parameters):
+    class_prior: Tensor
+
+    def __init__(self, class_prior: Tensor, weight: Tensor | None = None, **parameters: Any):
         super().__init__(weight, **parameters)
         class_prior = check_class_vector(class_prior, "class_prior")
-        if weight is not None and len(class_prior) != len(self.weight):
+        if self.weight is not None and len(class_prior) != len(self.weight):
             raise ValueError(
                 "class_prior and weight must have the same length, "
                 f"got {len(class_prior)} and {len(self.weight)}."
@@ -46,8 +52,14 @@ class PriorLoss(ClassBalancedLoss):
 
     @classmethod
     def from_class_count(
-        cls, class_count, *, beta=None, prior_beta=1.0, normalize="classes", **parameters
-    ):
+        cls,
+        class_count: ArrayLike,
+        *,
+        beta: float | None = None,
+        prior_beta: float = 1.0,
+        normalize: Normalize = "classes",
+        **parameters: Any,
+    ) -> Self:
         """Build the loss from the classes' numbers of training samples.
 
         Parameters
@@ -101,7 +113,7 @@ class PriorSoftmaxLoss(PriorLoss, SoftmaxLoss):
     """
 
     @staticmethod
-    def prepare_head(head):
+    def prepare_head(head: nn.Linear) -> nn.Linear:
         """Start the bias at 0, from where the prior alone tells classes apart.
 
         Parameters
@@ -115,13 +127,13 @@ class PriorSoftmaxLoss(PriorLoss, SoftmaxLoss):
             The same, its bias at 0.
         """
         if head.bias is not None:
-            torch.nn.init.zeros_(head.bias)
+            nn.init.zeros_(head.bias)
         return head
 
-    def loss_per_sample(self, logits, target):
+    def loss_per_sample(self, logits: Tensor, target: Tensor) -> Tensor:
         return super().loss_per_sample(logits, target) * (self.class_prior > 0)[target]
 
-    def loss_per_class(self, logits):
+    def loss_per_class(self, logits: Tensor) -> Tensor:
         takes_part = _functional.by_class(self.class_prior > 0, logits)
         cross_entropy = _functional.softmax_of_each_class(self.training_logits(logits))
         return takes_part * self._smoothed(takes_part * self.from_cross_entropy(cross_entropy))
@@ -129,5 +141,5 @@ class PriorSoftmaxLoss(PriorLoss, SoftmaxLoss):
     def _n_candidates(self, n_classes):
         return (self.class_prior > 0).sum()
 
-    def decision_function(self, logits):
+    def decision_function(self, logits: Tensor) -> Tensor:
         return _functional.masked(logits, self.class_prior)

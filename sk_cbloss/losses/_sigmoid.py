@@ -1,5 +1,7 @@
 """The class-balanced sigmoid loss."""
 
+from torch import Tensor
+
 from sk_cbloss.losses import _functional, _fused
 from sk_cbloss.losses._one_vs_rest import OneVsRestLoss
 
@@ -40,10 +42,10 @@ class ClassBalancedSigmoidLoss(OneVsRestLoss):
     tensor(2.7513)
     """
 
-    def loss_per_sample(self, logits, target):
+    def loss_per_sample(self, logits: Tensor, target: Tensor) -> Tensor:
         return _functional.sigmoid(logits, target)
 
-    def loss_per_class(self, logits):
+    def loss_per_class(self, logits: Tensor) -> Tensor:
         return _functional.sigmoid_focal_of_each_class(logits, 0)
 
     def _losses_of_labels(self, logits, label, weight, counted):

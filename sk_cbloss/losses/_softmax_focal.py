@@ -1,9 +1,11 @@
 """The class-balanced focal loss over a softmax."""
 
 import torch
+from torch import Tensor
 
 from sk_cbloss._validation import check_non_negative
 from sk_cbloss.losses import _functional
+from sk_cbloss.losses._base import Reduction
 from sk_cbloss.losses._softmax_form import SoftmaxLoss
 
 
@@ -55,7 +57,13 @@ class ClassBalancedSoftmaxFocalLoss(SoftmaxLoss):
     stacked_numbers = ("gamma",)
 
     def __init__(
-        self, weight=None, *, gamma=1.0, label_smoothing=0.0, reduction="mean", ignore_index=-100
+        self,
+        weight: Tensor | None = None,
+        *,
+        gamma: float = 1.0,
+        label_smoothing: float = 0.0,
+        reduction: Reduction = "mean",
+        ignore_index: int | None = -100,
     ):
         super().__init__(
             weight,
@@ -65,10 +73,10 @@ class ClassBalancedSoftmaxFocalLoss(SoftmaxLoss):
         )
         self.gamma = check_non_negative(gamma, "gamma")
 
-    def from_cross_entropy(self, cross_entropy):
+    def from_cross_entropy(self, cross_entropy: Tensor) -> Tensor:
         return _functional.focused(cross_entropy, self.gamma)
 
-    def weighted_log_posterior(self, logits):
+    def weighted_log_posterior(self, logits: Tensor) -> Tensor:
         log_p = logits.log_softmax(dim=1)
         # Of the likeliest class, log(1 - p) from the others: 1 - p itself may have rounded to 0.
         top = log_p.argmax(dim=1, keepdim=True)
@@ -76,5 +84,5 @@ class ClassBalancedSoftmaxFocalLoss(SoftmaxLoss):
         log_not_p = torch.log1p(-log_p.exp()).scatter(1, top, rest)
         return -_functional.log_slope(log_p, log_not_p, self.gamma)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"gamma={self.gamma:g}, {super().extra_repr()}"

@@ -1,10 +1,11 @@
 """What the losses share that are built on the softmax's cross entropy."""
 
 import torch
+from torch import Tensor
 
 from sk_cbloss._validation import check_fraction
 from sk_cbloss.losses import _functional
-from sk_cbloss.losses._base import ClassBalancedLoss
+from sk_cbloss.losses._base import ClassBalancedLoss, Reduction
 
 
 class SoftmaxLoss(ClassBalancedLoss):
@@ -23,11 +24,18 @@ class SoftmaxLoss(ClassBalancedLoss):
         count.
     """
 
-    def __init__(self, weight=None, *, label_smoothing=0.0, reduction="mean", ignore_index=-100):
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        *,
+        label_smoothing: float = 0.0,
+        reduction: Reduction = "mean",
+        ignore_index: int | None = -100,
+    ):
         super().__init__(weight, reduction=reduction, ignore_index=ignore_index)
         self.label_smoothing = check_fraction(label_smoothing, "label_smoothing")
 
-    def training_logits(self, logits):
+    def training_logits(self, logits: Tensor) -> Tensor:
         """Return the logits that the softmax is taken of in training.
 
         Parameters
@@ -42,7 +50,7 @@ class SoftmaxLoss(ClassBalancedLoss):
         """
         return logits
 
-    def from_cross_entropy(self, cross_entropy):
+    def from_cross_entropy(self, cross_entropy: Tensor) -> Tensor:
         """Return the loss of a label, from its cross entropy.
 
         Whoever changes this changes what the logits mean: see
@@ -60,12 +68,12 @@ class SoftmaxLoss(ClassBalancedLoss):
         """
         return cross_entropy
 
-    def loss_per_sample(self, logits, target):
+    def loss_per_sample(self, logits: Tensor, target: Tensor) -> Tensor:
         if self.label_smoothing:
             return self.loss_per_class(logits).gather(1, target.unsqueeze(1)).squeeze(1)
         return self.from_cross_entropy(_functional.softmax(self.training_logits(logits), target))
 
-    def loss_per_class(self, logits):
+    def loss_per_class(self, logits: Tensor) -> Tensor:
         cross_entropy = _functional.softmax_of_each_class(self.training_logits(logits))
         return self._smoothed(self.from_cross_entropy(cross_entropy))
 
@@ -91,9 +99,9 @@ class SoftmaxLoss(ClassBalancedLoss):
     def _log_proba(self, logits):
         return self.decision_function(logits).log_softmax(dim=1)
 
-    def weighted_log_posterior(self, logits):
+    def weighted_log_posterior(self, logits: Tensor) -> Tensor:
         return self.training_logits(logits).log_softmax(dim=1)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         smoothing = f"label_smoothing={self.label_smoothing:g}, " if self.label_smoothing else ""
         return smoothing + super().extra_repr()

@@ -1,7 +1,10 @@
 """The vector-scaling loss."""
 
+from torch import Tensor
+
 from sk_cbloss._validation import check_non_negative
 from sk_cbloss.losses import _functional
+from sk_cbloss.losses._base import Reduction
 from sk_cbloss.losses._prior import PriorSoftmaxLoss
 
 
@@ -68,14 +71,14 @@ class VSLoss(PriorSoftmaxLoss):
 
     def __init__(
         self,
-        class_prior,
-        weight=None,
+        class_prior: Tensor,
+        weight: Tensor | None = None,
         *,
-        tau=1.2,
-        gamma=0.2,
-        label_smoothing=0.0,
-        reduction="mean",
-        ignore_index=-100,
+        tau: float = 1.2,
+        gamma: float = 0.2,
+        label_smoothing: float = 0.0,
+        reduction: Reduction = "mean",
+        ignore_index: int | None = -100,
     ):
         super().__init__(
             class_prior,
@@ -87,8 +90,8 @@ class VSLoss(PriorSoftmaxLoss):
         self.tau = check_non_negative(tau, "tau")
         self.gamma = check_non_negative(gamma, "gamma")
 
-    def training_logits(self, logits):
+    def training_logits(self, logits: Tensor) -> Tensor:
         return _functional.vector_scaling(logits, self.class_prior, self.tau, self.gamma)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"tau={self.tau:g}, gamma={self.gamma:g}, {super().extra_repr()}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from numbers import Real
 
 import torch
+from torch import Tensor
 from torch.nn.functional import pad
 
 from sk_cbloss._validation import check_integer
@@ -59,7 +60,7 @@ class PadCropFlip:
         if not values or not all(isinstance(value, Real) for value in values):
             raise ValueError(f"fill must be a number, or one for each channel, got {self.fill!r}.")
 
-    def __call__(self, images):
+    def __call__(self, images: Tensor) -> Tensor:
         """Return the images, each cropped and flipped by its own draw.
 
         Parameters
@@ -100,7 +101,7 @@ class PadCropFlip:
 
     def _pad(self, images):
         values = self._values()
-        if values is self.fill and len(values) != images.shape[1]:
+        if len(values) != images.shape[1] and values is self.fill:
             raise ValueError(
                 f"fill must have one value for each of {images.shape[1]} channels, "
                 f"got {self.fill!r}."

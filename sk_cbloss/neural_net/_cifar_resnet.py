@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pad, relu
 
 from sk_cbloss._validation import check_integer
@@ -54,7 +54,7 @@ class CifarResNet(nn.Module):
     464154
     """
 
-    def __init__(self, n_features, n_classes, depth=32):
+    def __init__(self, n_features: int, n_classes: int, depth: int = 32):
         super().__init__()
         n_features = check_integer(n_features, "n_features", minimum=1)
         n_classes = check_integer(n_classes, "n_classes", minimum=1)
@@ -73,7 +73,7 @@ class CifarResNet(nn.Module):
         nn.init.xavier_uniform_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         """Return logits.
 
         Parameters

@@ -1,6 +1,8 @@
 """The modules that come with the net."""
 
-from torch import nn
+from collections.abc import Sequence
+
+from torch import Tensor, nn
 
 from sk_cbloss._validation import check_integer
 
@@ -32,7 +34,13 @@ class MLP(nn.Module):
     torch.Size([5, 10])
     """
 
-    def __init__(self, n_features, n_classes, hidden_units=(100,), dropout=0.0):
+    def __init__(
+        self,
+        n_features: int,
+        n_classes: int,
+        hidden_units: Sequence[int] = (100,),
+        dropout: float = 0.0,
+    ):
         super().__init__()
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {dropout!r}.")
@@ -48,7 +56,7 @@ class MLP(nn.Module):
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(width, n_classes)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         """Return logits.
 
         Parameters
