@@ -42,3 +42,5 @@ from .weights import beta_grid as beta_grid
 from .weights import class_balanced_sample_weight as class_balanced_sample_weight
 from .weights import class_balanced_weight as class_balanced_weight
 from .weights import effective_number as effective_number
+
+__version__: str

@@ -75,6 +75,10 @@ def test_a_loss_of_ones_own() -> None:
     assert assert_type(loss(torch.zeros(2, 2), torch.tensor([0, 1])), Tensor) == 1
 
 
+def test_the_version() -> None:
+    assert assert_type(sk_cbloss.__version__, str)
+
+
 # ---------------------------------------------------------------------- wrong
 
 
