@@ -160,7 +160,8 @@ class BetaSearchDisplay:
             among = np.flatnonzero((lines == value) & (betas > 0) & (betas < 1))
             best = _best_of_each(betas, mean, among)
             if best.size:
-                self.lines_[value] = _draw(ax, place, value, betas[best], mean[best], error[best])
+                label = _label(line, value)
+                self.lines_[value] = _draw(ax, place, label, betas[best], mean[best], error[best])
         for limit, dashes in ((0.0, ":"), (1.0, "--")):
             best = _best_of_each(betas, mean, np.flatnonzero(betas == limit))
             if best.size:
@@ -192,12 +193,18 @@ class BetaSearchDisplay:
             (self.chosen_,) = ax.plot(betas[chosen], mean[chosen], transform=at, **ring)
 
 
-def _draw(ax, place, value, betas, mean, error):
+def _label(param, value):
+    """Return what a line is called: losses have names, other values need their parameter's."""
+    if param is None:
+        return "between"
+    name = param.split("__")[-1]
+    return value if name == "loss" else f"{name} {value}"
+
+
+def _draw(ax, place, label, betas, mean, error):
     """Draw the line of a loss, and its band."""
     volume = 1 / (1 - betas)
-    (line,) = ax.plot(volume, mean, label=value, **style_of(place))
-    if value is None:
-        line.set_label("between")
+    (line,) = ax.plot(volume, mean, label=label, **style_of(place))
     ax.fill_between(volume, mean - error, mean + error, color=line.get_color(), alpha=0.15, lw=0)
     return line
 

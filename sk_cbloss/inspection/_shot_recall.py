@@ -186,7 +186,8 @@ class ShotRecallDisplay:
             )
             mean = np.full(len(SHOTS), np.nan)
             mean[known] = np.nanmean(runs[:, known], axis=0)
-            (self.marks_[name],) = ax.plot(x, mean, **style | {"linestyle": "", "label": name})
+            style |= {"linestyle": "", "label": name, "clip_on": False}  # a recall of 0 in full
+            (self.marks_[name],) = ax.plot(x, mean, **style)
         for edge in (0.5, 1.5):
             ax.axvline(edge, color=GREY, linewidth=0.5)
         ax.set_xticks(range(len(SHOTS)), [f"{shot}-shot" for shot in SHOTS])

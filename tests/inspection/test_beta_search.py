@@ -95,6 +95,7 @@ def test_betas_that_are_left_to_the_loss_and_failed_fits_are_left_out():
 def test_a_line_for_another_parameter():
     display = BetaSearchDisplay(results_of(ROWS), line="net__decay").plot()
     assert list(display.lines_) == ["0.0", "0.1"]
+    assert [line.get_label() for line in display.lines_.values()] == ["decay 0.0", "decay 0.1"]
 
 
 @pytest.fixture(scope="module")

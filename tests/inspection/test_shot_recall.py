@@ -31,6 +31,7 @@ def test_marks_are_means_and_strokes_reach_from_lowest_to_highest():
     assert_allclose([stroke[:, 1] for stroke in strokes], [[0.8, 0.9], [0.5, 0.6], [0.1, 0.3]])
     ticks = [tick.get_text() for tick in display.ax_.get_xticklabels()]
     assert ticks == ["many-shot", "medium-shot", "few-shot"]
+    assert not display.marks_["plain"].get_clip_on()  # or a recall of 0 would show half
 
 
 def test_models_stand_side_by_side():
