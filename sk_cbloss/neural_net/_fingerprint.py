@@ -24,6 +24,7 @@ PLAIN += (np.dtype, torch.dtype, torch.device)
 N_ITEMS = 16  # of a Dataset that hides what it is made of: to read all may take long
 LIBRARIES = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
 LIBRARIES.append(Path(__file__).parents[1])
+SITES = {"site-packages", "dist-packages"}  # also the user's own, the system's, another's
 OF_EVERY_MODULE = vars(nn.Module()).keys()
 OF_EVERY_CLASS = {"__module__", "__doc__", "__dict__", "__weakref__", "__annotations__"}
 OF_EVERY_CLASS |= {"__firstlineno__", "__static_attributes__", "__qualname__"}
@@ -92,6 +93,8 @@ def _parts(value, seen):
         return value.co_code, value.co_names, value.co_consts
     if inspect.isclass(value):
         return _of_class(value, seen)
+    if isinstance(value, classmethod | staticmethod):
+        return (value.__func__,)
     if inspect.isroutine(value):
         return _of_function(value)
     if isinstance(value, nn.Module):
@@ -142,7 +145,9 @@ def methods(kind):
 
 
 def _of_function(value):
-    name = value.__module__, value.__qualname__, getattr(value, "__self__", None)
+    # What is built into a type, such as object.__init__, has no module.
+    module = getattr(value, "__module__", None)
+    name = module, value.__qualname__, getattr(value, "__self__", None)
     if not hasattr(value, "__code__") or _is_of_a_library(value):
         return name
     closure = [cell.cell_contents for cell in value.__closure__ or ()]
@@ -155,7 +160,8 @@ def _is_of_a_library(value):
         file = Path(inspect.getfile(value))
     except (OSError, TypeError):  # built in, or typed into a shell
         return value.__module__ == "builtins"
-    return any(file.is_relative_to(folder) for folder in LIBRARIES)
+    is_installed = not SITES.isdisjoint(file.parts)
+    return is_installed or any(file.is_relative_to(folder) for folder in LIBRARIES)
 
 
 def _of_dataset(value, seen):

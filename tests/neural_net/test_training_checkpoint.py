@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import GenericAlias
 
 import _killed_training
 import numpy as np
@@ -43,6 +44,7 @@ from sk_cbloss.neural_net import (
     LossChange,
     PadCropFlip,
     TrainingCheckpoint,
+    _fingerprint,
 )
 from sk_cbloss.neural_net._fingerprint import fingerprint
 from sk_cbloss.neural_net._state_file import read_state, write_state
@@ -1207,3 +1209,25 @@ def test_branch_from_what_is_no_checkpoint_is_an_error(tmp_path):
         train({}, tmp_path / "new", start_from=path)
     with pytest.raises(FileNotFoundError, match="missing"):
         train({}, tmp_path / "new", start_from=tmp_path / "missing")
+
+
+def test_libraries_are_known_wherever_they_are_installed(monkeypatch):
+    monkeypatch.setattr(_fingerprint, "LIBRARIES", [])  # as where torch is a system's
+    if "site-packages" in torch.__file__:
+        assert _fingerprint._is_of_a_library(torch.optim.Adam)
+    monkeypatch.setattr(_fingerprint, "SITES", set())  # as where it is in any folder
+    assert not _fingerprint._is_of_a_library(torch.optim.Adam)
+    names = {kind: fingerprint(kind) for kind in (torch.optim.Adam, torch.optim.SGD)}
+    assert len(set(names.values())) == 2
+
+
+@pytest.mark.parametrize("wrap", [classmethod, staticmethod])
+def test_wrapped_functions_are_told_apart_by_their_code(wrap):
+    one, other = (type("Kind", (), {"make": wrap(f)}) for f in (lambda *a: 1, lambda *a: 2))
+    assert fingerprint(one) != fingerprint(other)
+
+
+def test_classes_may_hold_what_is_built_in():
+    kind = type("Kind", (), {"__init__": object.__init__, "of": classmethod(GenericAlias)})
+    assert fingerprint(kind) == fingerprint(kind)
+    assert fingerprint(kind) != fingerprint(type("Kind", (), {"__init__": object.__repr__}))
