@@ -125,20 +125,21 @@ for title, scores in (("IoU", iou), ("recall", recall)):
 
 # %%
 # Weights make the difference between finding the rare digits and not finding them. Between the
-# middle beta and inverse frequency there is little: in IoU they differ by no more than two seeds
-# of one of them, and inverse frequency finds somewhat more pixels and calls more in vain. Look at
-# the background, too: at the price of two of its pixels in a hundred, which are many.
+# middle beta and inverse frequency there is less: in IoU they differ by no more than two seeds
+# do, and inverse frequency finds somewhat more pixels and calls more in vain. It has its price in
+# the background, too: it takes 2 of 100 empty pixels for ink, and there are many of these.
 #
 # The figure
 # ----------
-# The first four test scenes. A number says what digit most of the ink in its half is taken for.
-# Colours go from the most frequent digit, dark, to the rarest, light; void pixels are white.
+# Every fifth of the first twenty test scenes. A number says what digit most of the ink in its half
+# is taken for. Colours go from the most frequent digit, dark, to the rarest, light; void pixels
+# are white.
 ramp = plt.get_cmap("viridis").resampled(10).colors
 colors = ListedColormap(["#e4e4e4", *ramp]).with_extremes(over="white")
 middle = WIDTH // 2
 shown = {"truth": truth} | {name: predicted[name] for name in ("no weights", "class-balanced")}
 figure, axes = plt.subplots(4, 4, figsize=(7.5, 5.2), layout="constrained")
-for scene, row in enumerate(axes):
+for scene, row in zip(range(0, 20, 5), axes, strict=True):
     row[0].imshow(X_test[scene, 0].numpy(), cmap="gray_r")
     for ax, classes in zip(row[1:], shown.values(), strict=True):
         ax.imshow(classes[scene], cmap=colors, vmin=0, vmax=10, interpolation="nearest")
