@@ -14,7 +14,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from _plan import HERE, METHODS, NAMES, PLAN, RESULTS, planned, read_results, with_control
+from _plan import HERE, METHODS, N_SEEDS, NAMES, PLAN, RESULTS, planned, read_results, with_control
 from scipy.stats import t
 
 from sk_cbloss import long_tailed_counts
@@ -154,8 +154,10 @@ def paired_gain(groups):
 
 
 def best_of(groups, dataset, imbalance_factor, limit):
-    """Return the lowest mean error of any method."""
+    """Return the lowest mean error of any method, of those with all their seeds if there are."""
     for methods in full_groups(groups, dataset, imbalance_factor):
+        whole = {m: by_seed for m, by_seed in methods.items() if len(by_seed) >= N_SEEDS}
+        methods = whole or methods
         means = {method: errors(by_seed).mean() for method, by_seed in methods.items()}
         best = min(means, key=means.get)
         return f"{means[best]:.2f}, {best}", means[best] <= limit, len(methods[best])
@@ -171,6 +173,18 @@ def near(groups, dataset, imbalance_factor, method, value, within):
     return None
 
 
+def control(groups):
+    """Return how far the control in single precision is from the same run in half."""
+    both = {
+        key[-1]: methods["softmax"][0]["test_error"]
+        for key, methods in groups.items()
+        if key[:3] == (True, "cifar10", 100) and 0 in methods.get("softmax", {})
+    }
+    if len(both) < 2:
+        return NONE
+    return ", ".join(f"{precision} {error:.2f}" for precision, error in sorted(both.items()))
+
+
 def targets(groups):
     """Return each target with what was found, over how many seeds, and whether it is met."""
     found = [
@@ -181,12 +195,12 @@ def targets(groups):
             5,
         ),
         (
-            "CIFAR-10-LT, imbalance factor 100: the best method at most 23.0",
+            "CIFAR-10-LT, imbalance factor 100: the lowest mean of all methods at most 23.0",
             best_of(groups, "cifar10", 100, 23.0),
             3,
         ),
         (
-            "CIFAR-100-LT, imbalance factor 100: the best method at most 58.0",
+            "CIFAR-100-LT, imbalance factor 100: the lowest mean of all methods at most 58.0",
             best_of(groups, "cifar100", 100, 58.0),
             3,
         ),
@@ -300,7 +314,8 @@ def write(results, out):
     }
     figure = "cifar_lt.svg"
     texts = {
-        "targets": as_table(("target", "found", "seeds", "verdict"), verdicts),
+        "targets": as_table(("target", "found", "seeds", "verdict"), verdicts)
+        + f"\nControl, softmax of seed 0 in half and in single precision: {control(groups)}.\n",
         "full": with_footnotes("\n".join(tables[True]))
         or "No run of the paper's recipe is finished yet.\n",
         "reduced": "\n".join(tables[False]) or "None.\n",

@@ -171,7 +171,7 @@ def execute(run, options):
         except OutOfTime:
             return None
         except FloatingPointError as error:
-            raise CannotRun(f"{run.name}: {error}") from None
+            raise CannotRun(str(error)) from None
         logits = net.decision_function(data.X_test)
         write_logits(run, logits, data.y_test, options)
         seconds = sum(net.history[run.first_drop if branch else 0 :, "dur"])  # its own epochs
@@ -217,23 +217,25 @@ def branching_point(run, options):
     if run.method != "drw_softmax":
         return None
     path = branch_file(run.of_method("softmax"), options)
-    return path if path.exists() else None  # without, the same net is trained from the start
+    if path.exists():
+        return path
+    print(f"{run.name} has no softmax run to branch off from, and begins anew.", flush=True)
+    return None
 
 
-def clear(run, options):
-    """Remove a finished run's checkpoints; of softmax, keep the one to branch off from."""
-    folder = options.checkpoints / run.name
+def keep_branch(run, options):
+    """Of a finished softmax run, keep the checkpoint that a deferred one branches off from."""
     if run.method == "softmax":
+        folder = options.checkpoints / run.name
         for path in folder.glob(f"*/epoch-{run.first_drop:05}.safetensors"):
             path.replace(branch_file(run, options))
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_logits(run, logits, y_test, options):
     options.logits.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(
         options.logits / f"{run.name}.npz",
-        logits=logits.astype(np.float16),
+        logits=logits.astype(np.float32),
         y_test=y_test.astype(np.int16),
     )
 
@@ -315,15 +317,16 @@ def run_all(runs, options, *, jobs, results):
                 run = running.pop(future)
                 try:
                     found = future.result()
-                except CannotRun as error:
-                    print(error, flush=True)
+                except Exception as error:  # of one run: the others' results are to be kept
+                    print(f"{run.name} failed: {type(error).__name__}: {error}", flush=True)
                     failed += 1
                     continue
                 if found is None:
                     n_stopped += 1
                     continue
+                keep_branch(run, options)
                 append_result(results, run, found)
-                clear(run, options)
+                shutil.rmtree(options.checkpoints / run.name, ignore_errors=True)
                 print(
                     f"{run.name}: test error {found['test_error']:.2f} %, "
                     f"{found['seconds']:.0f} s",
