@@ -1,0 +1,312 @@
+"""Turn the results of the study into the tables and the figure of the documentation.
+
+Run as `python benchmarks/which_method/tables.py`: reads `results.jsonl` beside this script, and
+writes into `docs/results/which_method` and the README.
+
+A split counts once all its runs are there. Data sets are the units: a set's score is the mean over
+its splits. How likely a method is better is a Bayesian signed-rank test [Benavoli 2014] with a
+region of practical equivalence of one point. A set's interval takes the variance of the paired
+difference over splits, corrected for what their training parts share [Nadeau 2003].
+"""
+
+import argparse
+import csv
+import io
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import run
+import sets
+from scipy.stats import t as student
+
+ARMS = {
+    "plain": "plain",
+    "inverse": "inverse frequency",
+    "class_balanced": "class-balanced",
+    "post_hoc": "post-hoc adjusted",
+    "class_balanced_post_hoc": "class-balanced, adjusted",
+    "macro_f1_rule": "macro-F1 rule",
+}
+MODELS = {
+    "logistic": "logistic regression",
+    "boosting": "gradient boosting",
+    "net": "neural net",
+}
+RIVAL, ROPE = "inverse", 1.0  # points
+ROOT = Path(__file__).parents[2]
+DOCS, README = ROOT / "docs" / "results" / "which_method", ROOT / "README.md"
+BEGIN, END = "<!-- by benchmarks/which_method/tables.py -->", "<!-- end -->"
+
+
+def signed_rank(differences, rope, n_draws=50_000):
+    """Return how likely win, tie and lose are, by the Bayesian signed-rank test.
+
+    A draw weighs the differences, and a prior one of 0 with the weight of a half; the mean of two
+    of them is then a win, a tie or a loss with some share, and the largest share decides the draw.
+    """
+    values = np.r_[0, differences]
+    alpha = np.r_[0.5, np.ones(len(differences))]
+    weights = np.random.default_rng(0).dirichlet(alpha, n_draws)
+    means = (values[:, None] + values) / 2
+
+    def share(where):
+        return ((weights @ where) * weights).sum(axis=1)
+
+    win, lose = share(np.heaviside(means - rope, 0.5)), share(np.heaviside(-means - rope, 0.5))
+    decided = np.argmax([win, 1 - win - lose, lose], axis=0)
+    return np.bincount(decided, minlength=3) / n_draws
+
+
+class Results:
+    """Scores in points, as arrays of shape (n_splits,) by set, model and arm."""
+
+    def __init__(self, lines):
+        lines = list(lines)
+        names = {line["set"] for line in lines}
+        n_runs = Counter(line["split"] for line in lines)
+        self.splits = sorted(s for s, n in n_runs.items() if n == len(names) * len(MODELS))
+        self.lines = [line for line in lines if line["split"] in self.splits]
+        self._runs = {(line["set"], line["model"], line["split"]): line for line in self.lines}
+        self.names = [name for name in sets.SETS if name in names and name not in sets.BINARY]
+        self.binary = [name for name in sets.BINARY if name in names]
+
+    def values(self, name, model, arm, key):
+        """Return what was found of an arm, by split."""
+        return [self._runs[name, model, split]["arms"][arm][key] for split in self.splits]
+
+    def scores(self, name, model, arm, metric, unit=100):
+        return unit * np.array(self.values(name, model, arm, metric))
+
+    def over_sets(self, model, arm, metric, unit=100, names=None):
+        """Return the mean over splits of each set."""
+        names = self.names if names is None else names
+        return np.array([self.scores(name, model, arm, metric, unit).mean() for name in names])
+
+    def difference(self, name, model, arm, metric="balanced_accuracy"):
+        """Return the mean difference to the rival, and half the width of its interval."""
+        paired = self.scores(name, model, arm, metric) - self.scores(name, model, RIVAL, metric)
+        n, share = len(paired), run.TEST_SIZE / (1 - run.TEST_SIZE)
+        if n < 2:
+            return paired.mean(), np.nan
+        error = np.sqrt(paired.var(ddof=1) * (1 / n + share))
+        return paired.mean(), student.ppf(0.975, n - 1) * error
+
+
+# ---------------------------------------------------------------------- tables
+
+
+def table(header, rows):
+    """Return a table in reStructuredText."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    lines = [".. csv-table::", "   :header-rows: 1", "", *text.getvalue().splitlines()]
+    return "\n".join(f"   {line}" if i > 2 else line for i, line in enumerate(lines)) + "\n"
+
+
+def table_of_sets(results):
+    header = "data set", "tail", "training rows", "classes", "largest", "smallest", "dropped"
+    first = {line["set"]: line for line in reversed(results.lines)}
+    rows = []
+    for name in results.names + results.binary:
+        line, tail = first[name], "made" if name in sets.MADE else "natural"
+        numbers = line["n_train"], line["n_classes"], *line["class_count"], line["n_dropped"]
+        rows.append([name, tail, *numbers])
+    return table(header, rows)
+
+
+def table_of_means(results, model):
+    metrics = {
+        "balanced accuracy": "balanced_accuracy",
+        "macro-F1": "macro_f1",
+        "worst class": "worst_class",
+        "log loss": "log_loss",
+        "ECE": "ece",
+        "log loss, natural": "natural_log_loss",
+        "ECE, natural": "natural_ece",
+    }
+    header = "method", *metrics, "binary, balanced accuracy", "seconds"
+    plain_seconds = results.over_sets(model, "plain", "seconds", unit=1)
+    rows = []
+    for arm, title in ARMS.items():
+        row = [title]
+        for metric in metrics.values():
+            unit, digits = (1, 2) if "log_loss" in metric else (100, 1)
+            row.append(f"{results.over_sets(model, arm, metric, unit).mean():.{digits}f}")
+        binary = results.over_sets(model, arm, "balanced_accuracy", names=results.binary)
+        row.append(f"{binary.mean():.1f}" if results.binary else "-")
+        ratio = results.over_sets(model, arm, "seconds", unit=1) / plain_seconds
+        rows.append([*row, f"{np.median(ratio):.2f}"])
+    return table(header, rows)
+
+
+def table_of_odds(results, metric):
+    """How likely each arm is better than the rival on a further data set like these."""
+    rows = []
+    for arm, title in ARMS.items():
+        if arm == RIVAL:
+            continue
+        row = [title]
+        for model in MODELS:
+            ours, rival = (results.over_sets(model, each, metric) for each in (arm, RIVAL))
+            odds = signed_rank(ours - rival, ROPE)
+            row += [f"{(ours - rival).mean():+.1f}", " / ".join(f"{p:.0%}"[:-1] for p in odds)]
+        rows.append(row)
+    columns = [(title, "win / tie / lose, %") for title in MODELS.values()]
+    return table(["method", *(column for pair in columns for column in pair)], rows)
+
+
+def size(results):
+    """Say how large the study is, and what of it is there."""
+    n_splits = f"{len(results.splits)}"
+    if len(results.splits) < run.N_SPLITS:
+        n_splits += f" of {run.N_SPLITS}"
+    return (
+        f"{len(results.names)} data sets with long tails, {len(results.binary)} binary problems, "
+        f"{len(MODELS)} models and {n_splits} splits"
+    )
+
+
+def readme_table(results):
+    """Return the mean differences to the rival, in Markdown."""
+    lines = [
+        f"On {size(results)}:",
+        "points above inverse frequency, means over the data sets with logistic regression /",
+        "gradient boosting / a net.",
+        "",
+        "| method | balanced accuracy | macro-F1 |",
+        "|---|---|---|",
+    ]
+    for arm, title in ARMS.items():
+        cells = []
+        for metric in ("balanced_accuracy", "macro_f1"):
+            gaps = [
+                (results.over_sets(m, arm, metric) - results.over_sets(m, RIVAL, metric)).mean()
+                for m in MODELS
+            ]
+            cells.append(" / ".join("0" if arm == RIVAL else f"{gap:+.1f}" for gap in gaps))
+        lines.append(f"| {title} | {cells[0]} | {cells[1]} |")
+    return "\n".join(lines)
+
+
+def table_of_differences(results, model):
+    arms = [arm for arm in ARMS if arm != RIVAL]
+    header = ["data set", ARMS[RIVAL], *(ARMS[arm] for arm in arms)]
+    rows = []
+    for name in results.names + results.binary:
+        row = [name, f"{results.scores(name, model, RIVAL, 'balanced_accuracy').mean():.1f}"]
+        for arm in arms:
+            row.append("{:+.1f} ± {:.1f}".format(*results.difference(name, model, arm)))
+        rows.append(row)
+    return table(header, rows)
+
+
+def share(hits):
+    return f"{np.mean(hits):.0%}"
+
+
+def table_of_choices(results):
+    """How often class-balanced weights chose which N, and how often tau was at its upper end."""
+    header = "model", "lowest N", "second", "third", "infinite", "tau of 2, post-hoc"
+    rows = []
+    for model, title in MODELS.items():
+        lines = [ln for ln in results.lines if ln["model"] == model and ln["set"] in results.names]
+        places = [
+            run.grid_of(*line["class_count"]).index(line["arms"]["class_balanced"]["beta"])
+            for line in lines
+        ]
+        at_end = [line["arms"]["post_hoc"]["tau"] == max(run.TAUS) for line in lines]
+        counts = [share(np.equal(places, place)) for place in range(4)]
+        rows.append([title, *counts, share(at_end)])
+    return table(header, rows)
+
+
+def table_of_strengths(results):
+    """How often plain and inverse frequency chose another strength of regularisation."""
+    rows = []
+    for model, title in MODELS.items():
+        strengths = run.MODELS[model][1]
+        chosen = {
+            arm: [
+                strengths.index(tuple(s) if isinstance(s, list) else s)
+                for name in results.names
+                for s in results.values(name, model, arm, "strength")
+            ]
+            for arm in ("plain", "inverse")
+        }
+        weaker = np.subtract(chosen["plain"], chosen["inverse"])
+        ends = [share(np.isin(chosen[arm], (0, 5))) for arm in chosen]
+        rows.append([title, share(weaker < 0), share(weaker == 0), share(weaker > 0), *ends])
+    header = "model", "weaker with weights", "the same", "stronger with weights"
+    return table([*header, "plain at an end", "weighted at an end"], rows)
+
+
+# ---------------------------------------------------------------------- figure
+
+
+def figure(results, path):
+    """Draw each set's difference to the rival, for each arm and model."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "sk_cbloss"  # the same file each time
+    import matplotlib.pyplot as plt
+
+    arms = [arm for arm in ARMS if arm != RIVAL][::-1]
+    fig, axes = plt.subplots(1, len(MODELS), figsize=(9, 2.8), sharey=True, layout="constrained")
+    for ax, (model, title) in zip(axes, MODELS.items(), strict=True):
+        ax.axvspan(-ROPE, ROPE, color="0.9")  # practically the same
+        ax.axvline(0, color="0.4", linewidth=0.8)
+        for height, arm in enumerate(arms):
+            gaps = np.array([results.difference(name, model, arm)[0] for name in results.names])
+            ax.scatter(gaps, np.full(len(gaps), height), s=14, color="#0072B2", alpha=0.6)
+            ax.plot(np.median(gaps), height, "|", color="black", markersize=14)
+        ax.set(title=title, yticks=range(len(arms)), yticklabels=[ARMS[arm] for arm in arms])
+        ax.spines[["top", "right", "left"]].set_visible(False)
+    axes[1].set_xlabel("balanced accuracy minus inverse frequency's, points; a dot is a data set")
+    fig.savefig(path, metadata={"Date": None})
+    plt.close(fig)
+
+
+def parts(results):
+    """Return all tables."""
+    made = {
+        "size": f"{size(results)}.\n",
+        "sets": table_of_sets(results),
+        "choices": table_of_choices(results),
+        "strengths": table_of_strengths(results),
+    }
+    for score in run.SCORES:
+        made[f"odds_{score}"] = table_of_odds(results, score)
+    for model in MODELS:
+        made[f"means_{model}"] = table_of_means(results, model)
+        made[f"differences_{model}"] = table_of_differences(results, model)
+    return made
+
+
+def write(results, folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in parts(results).items():
+        (folder / f"{name}.inc").write_text(text)
+    figure(results, folder / "differences.svg")
+
+
+def write_readme(results):
+    before, rest = README.read_text().split(BEGIN)
+    _, after = rest.split(END)
+    README.write_text(f"{before}{BEGIN}\n\n{readme_table(results)}\n\n{END}{after}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--results", type=Path, default=run.RESULTS)
+    parser.add_argument("--out", type=Path, default=DOCS)
+    arguments = parser.parse_args()
+    results = Results(line for line in run.read(arguments.results) if not line["quick"])
+    write(results, arguments.out)
+    if arguments.results.resolve() == run.RESULTS:
+        write_readme(results)
+
+
+if __name__ == "__main__":
+    main()
