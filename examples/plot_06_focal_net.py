@@ -106,8 +106,7 @@ for name, setting in methods.items():
     row = [f"{recall:.2f}" for recall in np.mean(recalls, axis=0)]
     print(f"  {name:<18}", *row, f" {mean.mean():.3f}  ({mean.std():.3f})")
     shots[name] = [
-        list(shot_recall_score(test.target, each, class_count=train.class_count).values())
-        for each in predictions
+        shot_recall_score(test.target, each, class_count=train.class_count) for each in predictions
     ]
 
 ShotRecallDisplay(shots).plot()

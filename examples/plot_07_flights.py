@@ -106,7 +106,7 @@ for seed in range(3):
     for name, model in methods(seeded).items():
         y_pred = model.fit(X_train, y_train).predict(X_test)
         recalls = shot_recall_score(y_test, y_pred, class_count=class_count)
-        shots.setdefault(name, []).append(list(recalls.values()))
+        shots.setdefault(name, []).append(recalls)
         score = [
             balanced_accuracy_score(y_test, y_pred),
             f1_score(y_test, y_pred, average="macro"),

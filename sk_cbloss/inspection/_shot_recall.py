@@ -19,7 +19,8 @@ class ShotRecallDisplay:
     ----------
     recalls : mapping from name to array-like of shape (3,) or (n_runs, 3)
         Of each model, the recalls of many-, medium- and few-shot classes; NaN
-        where there is no such class.
+        where there is no such class. A run may also be a dict, such as
+        :func:`shot_recall_score` returns.
 
     Attributes
     ----------
@@ -198,7 +199,10 @@ class ShotRecallDisplay:
 
 def _runs(name, recalls):
     """Return the recalls of a model as an array of shape (n_runs, 3)."""
-    runs = np.atleast_2d(np.asarray(recalls, dtype=float))
+    if isinstance(recalls, Mapping):
+        recalls = [recalls]
+    rows = [[run[shot] for shot in SHOTS] if isinstance(run, Mapping) else run for run in recalls]
+    runs = np.atleast_2d(np.asarray(rows, dtype=float))
     if runs.ndim != 2 or runs.shape[1] != len(SHOTS) or not runs.size:
         raise ValueError(
             "recalls must be of shape (3,) or (n_runs, 3), for many, medium and few, "

@@ -167,7 +167,7 @@ class TrainingHistoryDisplay:
         line_kw = cbook.normalize_kwargs(line_kw, lines.Line2D)
 
         if ax is None:
-            size = (4.4 * len(panels), 3.2)
+            size = (min(4.4 * len(panels), 10.5), 3.2)
             _, ax = pyplot.subplots(1, len(panels), figsize=size, layout="constrained")
             for new in np.ravel(ax):
                 new.spines[["top", "right"]].set_visible(False)

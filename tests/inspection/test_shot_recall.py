@@ -34,6 +34,13 @@ def test_marks_are_means_and_strokes_reach_from_lowest_to_highest():
     assert not display.marks_["plain"].get_clip_on()  # or a recall of 0 would show half
 
 
+def test_a_run_may_be_a_dict():
+    runs = [{"few": 0.1, "many": 0.9, "medium": 0.6}, {"many": 0.8, "medium": 0.5, "few": 0.3}]
+    display = ShotRecallDisplay({"plain": runs, "one": runs[0]}).plot()
+    assert_allclose(heights(display, "plain"), [0.85, 0.55, 0.2])
+    assert_allclose(heights(display, "one"), [0.9, 0.6, 0.1])
+
+
 def test_models_stand_side_by_side():
     display = ShotRecallDisplay({str(i): [0.5, 0.5, 0.5] for i in range(9)}).plot()
     x = np.array([mark.get_xdata() for mark in display.marks_.values()])
