@@ -44,7 +44,7 @@ def test_a_bar_counts_the_epochs():
     assert "CBNeuralNetClassifier" in shown
     assert f"train_loss={net.history_[1, 'train_loss']:.3f}" in shown
     assert shown.endswith("\r")  # wiped out at the end
-    assert len(printed.splitlines()) == 2 + 3  # skorch's lines are there too
+    assert len(printed.splitlines()) == 1 + 2 + 3  # the lines of ours and skorch
     _, shown, _ = fit(net, "partial_fit")
     assert "0/3 [" in shown
 
