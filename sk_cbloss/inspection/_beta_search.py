@@ -1,8 +1,13 @@
 """The score of a search against the volume that beta stands for."""
 
+import re
+from collections.abc import Mapping
+from numbers import Integral
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sk_cbloss._validation import check_beta
 from sk_cbloss.inspection._figure import GREY, axes_for, beta_text, log_scale, style_of
 
 
@@ -12,8 +17,10 @@ class BetaSearchDisplay:
     A line is the mean over the folds, its band a standard error to either
     side. Where the search has tried other parameters too, a point is the
     best of them at its beta. The limits, which no log scale holds, are
-    levels: no weights (``beta=0``) and inverse frequency (``beta=1``). A ring
-    marks what the search has chosen.
+    levels: no weights (``beta=0``) and inverse frequency (``beta=1``), each of
+    the best candidate at that beta. A ring marks what the search has chosen. Of
+    successive halving, candidates of the last round alone are drawn: scores of
+    fewer samples are lower.
 
     Parameters
     ----------
@@ -28,7 +35,7 @@ class BetaSearchDisplay:
     metric : str, default=None
         Name of the score, of several; None takes ``score``, or the first.
     chosen : int, default=None
-        Position of the chosen candidate; None takes the one ranked first.
+        Position of the chosen candidate; None takes the best, and calls it so.
     score_name : str, default=None
         What the score is called; None takes ``metric``.
 
@@ -104,9 +111,12 @@ class BetaSearchDisplay:
         BetaSearchDisplay
             The display, drawn.
         """
+        if not hasattr(search, "get_params") or "scoring" not in search.get_params(deep=False):
+            raise ValueError(
+                "search must be a search such as GridSearchCV, got "
+                f"{type(search).__name__}; for its cv_results_, use BetaSearchDisplay(cv_results)."
+            )
         check_is_fitted(search)
-        if not hasattr(search, "cv_results_"):
-            raise ValueError(f"search must have cv_results_, got {type(search).__name__}.")
         if metric is None and search.multimetric_ and isinstance(search.refit, str):
             metric = search.refit
         refitted = metric is None or metric == search.refit
@@ -136,23 +146,43 @@ class BetaSearchDisplay:
             The display itself.
         """
         results = self.cv_results
+        if not isinstance(results, Mapping):
+            raise ValueError(
+                "cv_results must be the cv_results_ of a search, got "
+                f"{type(results).__name__}; for the search itself, use from_search."
+            )
         params = [name.removeprefix("param_") for name in results if name.startswith("param_")]
         key = _one_of(params, "beta", self.beta)
         line = _one_of(params, "line", self.line, known_as="loss", needed=False)
         metric = self.metric or _first_metric(results)
-        if f"mean_test_{metric}" not in results:
-            raise ValueError(f"metric must be a score of the search, got {metric!r}.")
+        for column in (f"mean_test_{metric}", f"std_test_{metric}", f"rank_test_{metric}"):
+            if column not in results:
+                raise ValueError(
+                    f"metric must be a score of the search, got {metric!r} and no {column!r}."
+                )
         mean = np.asarray(results[f"mean_test_{metric}"], dtype=float)
-        n_folds = sum(name.startswith("split") and name.endswith(f"_{metric}") for name in results)
+        n_folds = sum(bool(re.fullmatch(rf"split\d+_test_{metric}", name)) for name in results)
         error = np.asarray(results[f"std_test_{metric}"]) / np.sqrt(max(1, n_folds))
         # A candidate that leaves beta to its loss has None, or a masked value.
-        betas = np.array([_number(beta) for beta in results[f"param_{key}"]])
+        given = np.ma.asarray(results[f"param_{key}"], dtype=object).filled(None)
+        betas = np.array([np.nan if beta is None else check_beta(beta) for beta in given])
         lines = results[f"param_{line}"] if line else [None] * len(betas)
         lines = np.array([str(value) if line else None for value in lines], dtype=object)
 
+        if "n_resources" in results:  # of successive halving: scores of fewer samples are lower
+            most = np.max(results["n_resources"])
+            mean = np.where(np.asarray(results["n_resources"]) == most, mean, np.nan)
         tried = ~np.isnan(betas) & ~np.isnan(mean)
         if not tried.any():
             raise ValueError("the search must have tried some beta with a score, got none.")
+
+        chosen, word = self.chosen, "chosen"
+        if chosen is None:
+            chosen, word = int(np.argmin(results[f"rank_test_{metric}"])), "best"
+        elif not isinstance(chosen, Integral) or not 0 <= chosen < len(mean):
+            raise ValueError(
+                f"chosen must be a candidate's position, 0 to {len(mean) - 1}, got {chosen!r}."
+            )
 
         ax = axes_for(self, ax)
         self.lines_, self.levels_ = {}, {}
@@ -165,9 +195,12 @@ class BetaSearchDisplay:
         for limit, dashes in ((0.0, ":"), (1.0, "--")):
             best = _best_of_each(betas, mean, np.flatnonzero(betas == limit))
             if best.size:
-                style = {"color": GREY, "linestyle": dashes, "label": f"beta {beta_text(limit)}"}
+                label = f"beta {beta_text(limit)}"
+                if len(set(lines[betas == limit])) > 1:
+                    label += f" (best {line.split('__')[-1]})"
+                style = {"color": GREY, "linestyle": dashes, "label": label}
                 self.levels_[limit] = ax.axhline(mean[best[0]], **style)
-        self._ring(ax, results, metric, betas, mean)
+        self._ring(ax, betas[chosen], mean[chosen], word)
         name = self.score_name or metric
         ax.set_xlabel("N = 1 / (1 - beta)")
         log_scale(ax, "x")
@@ -175,22 +208,19 @@ class BetaSearchDisplay:
         ax.legend(fontsize="small")
         return self
 
-    def _ring(self, ax, results, metric, betas, mean):
+    def _ring(self, ax, beta, score, word):
         """Mark the candidate that was chosen, on its line or at the end of its level."""
-        chosen = self.chosen
-        if chosen is None:
-            chosen = int(np.argmin(results[f"rank_test_{metric}"]))
         self.chosen_ = None
-        if np.isnan(betas[chosen]) or np.isnan(mean[chosen]):
+        if np.isnan(beta) or np.isnan(score):
             return
         ring = {"marker": "o", "markersize": 13, "linestyle": "", "markerfacecolor": "none"}
         ring |= {"markeredgecolor": GREY, "markeredgewidth": 2, "clip_on": False}
-        ring["label"] = f"chosen: beta {beta_text(betas[chosen])}"
-        if 0 < betas[chosen] < 1:
-            (self.chosen_,) = ax.plot(1 / (1 - betas[chosen]), mean[chosen], **ring)
+        ring["label"] = f"{word}: beta {beta_text(beta)}"
+        if 0 < beta < 1:
+            (self.chosen_,) = ax.plot(1 / (1 - beta), score, **ring)
         else:
             at = ax.get_yaxis_transform()
-            (self.chosen_,) = ax.plot(betas[chosen], mean[chosen], transform=at, **ring)
+            (self.chosen_,) = ax.plot(beta, score, transform=at, **ring)
 
 
 def _label(param, value):
@@ -240,10 +270,3 @@ def _one_of(params, argument, name, *, known_as=None, needed=True):
 def _first_metric(results):
     metrics = [name.removeprefix("mean_test_") for name in results if name.startswith("mean_test")]
     return "score" if "score" in metrics or not metrics else metrics[0]
-
-
-def _number(value):
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return np.nan

@@ -3,8 +3,14 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sk_cbloss._validation import check_beta, check_normalize
-from sk_cbloss.inspection._counts import MAX_NAMED, counts_of, counts_of_labels, name_classes
+from sk_cbloss._validation import check_normalize
+from sk_cbloss.inspection._counts import (
+    MAX_NAMED,
+    check_betas,
+    counts_of,
+    counts_of_labels,
+    name_classes,
+)
 from sk_cbloss.inspection._figure import GREY, axes_for, beta_text, log_scale, style_of
 from sk_cbloss.weights import beta_grid, class_balanced_weight
 
@@ -121,7 +127,7 @@ class ClassWeightDisplay:
         betas = self.betas
         if betas is None:
             betas = [0, *beta_grid(count, n_betas=5)[1:4], 1]
-        betas = [check_beta(beta) for beta in betas]
+        betas = check_betas(betas)
         ax = axes_for(self, ax)
         rank = np.arange(1, len(count) + 1)
         self.lines_ = []

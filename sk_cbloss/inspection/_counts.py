@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from sk_cbloss._labels import read_labels
-from sk_cbloss._validation import check_class_count
+from sk_cbloss._validation import check_beta, check_class_count
+from sk_cbloss.inspection._figure import plain
 
 # With more classes than this, ticks name ranks rather than labels.
 MAX_NAMED = 16
@@ -33,6 +34,10 @@ def counts_of(class_count):
     else:
         labels = None
     count = check_class_count(class_count)
+    if count.ndim != 1:
+        raise ValueError(
+            f"class_count must have a number for each class, got an array of shape {count.shape}."
+        )
     if not (count > 0).any():
         raise ValueError("class_count must hold a class that has samples, got none.")
     labels = np.array([str(label) for label in (range(len(count)) if labels is None else labels)])
@@ -41,13 +46,21 @@ def counts_of(class_count):
     return Counts(labels[order], count[order])
 
 
+def check_betas(betas):
+    """Return a list of betas, each in [0, 1]."""
+    if isinstance(betas, str) or not np.iterable(betas) or not len(betas):
+        raise ValueError(f"betas must list at least one number in [0, 1], got {betas!r}.")
+    return [check_beta(beta) for beta in betas]
+
+
 def name_classes(ax, labels):
     """Label an axis of classes, one at each position from 1, by names or by ranks."""
     n_classes = len(labels)
     if n_classes <= MAX_NAMED:
-        is_long = max(map(len, labels)) > 4 and sum(map(len, labels)) > 40
+        lengths = [len(plain(label)) for label in labels]
+        is_long = max(lengths) > 4 and sum(lengths) > 40
         turned = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if is_long else {}
-        ax.set_xticks(range(1, n_classes + 1), labels, **turned)
+        ax.set_xticks(range(1, n_classes + 1), map(plain, labels), **turned)
         ax.set_xlabel("Class, from head to tail")
     else:
         ax.set_xlabel("Class, by rank from head to tail")

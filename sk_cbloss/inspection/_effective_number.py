@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from sk_cbloss._validation import check_beta
-from sk_cbloss.inspection._counts import counts_of, counts_of_labels
+from sk_cbloss.inspection._counts import check_betas, counts_of, counts_of_labels
 from sk_cbloss.inspection._figure import GREY, axes_for, beta_text, log_scale, number, style_of
 from sk_cbloss.weights import effective_number
 
@@ -93,7 +92,7 @@ class EffectiveNumberDisplay:
             The display itself.
         """
         counts = counts_of(self.class_count).count
-        betas = [check_beta(beta) for beta in self.betas]
+        betas = check_betas(self.betas)
         ax = axes_for(self, ax)
         top = 2 * max(counts.max(), 10)
         n = np.geomspace(1, top, 200)

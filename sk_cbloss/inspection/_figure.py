@@ -25,6 +25,8 @@ def pyplot_of(display):
 def axes_for(display, ax, *, width=5.6, height=3.6):
     """Give the display an Axes to draw on, the one it is handed or a new one."""
     pyplot = pyplot_of(display)
+    if ax is not None and not isinstance(ax, pyplot.Axes):
+        raise ValueError(f"ax must be a matplotlib Axes or None, got {type(ax).__name__}.")
     if ax is None:
         _, ax = pyplot.subplots(figsize=(width, height), layout="constrained")
         ax.spines[["top", "right"]].set_visible(False)
@@ -50,6 +52,13 @@ def log_scale(ax, *names):
             axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter("{x:,g}")
         axis.set_minor_formatter(NullFormatter())
+
+
+def plain(text, longest=24):
+    """Return a name as matplotlib is to write it: no formulas, and no more than fits."""
+    text = str(text)
+    text = text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return text.replace("$", r"\$")
 
 
 def number(value):

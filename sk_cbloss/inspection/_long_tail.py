@@ -91,27 +91,33 @@ class LongTailDisplay:
         self.outline_ = ax.stairs(
             count, edges, baseline=floor, fill=True, color=COLORS[0], linewidth=0
         )
+        unnamed = []
         for shot, alpha in {"many": 0.18, "medium": 0.06, "few": 0.18}.items():
             among = np.flatnonzero(shots == shot)
-            if among.size:
-                left, right = edges[among[0]], edges[among[-1] + 1]
-                ax.axvspan(left, right, color=GREY, alpha=alpha, linewidth=0, zorder=0)
-                words = f"{shot}\n{len(among):,}"
-                ax.text(
-                    (left + right) / 2,
-                    0.98,
-                    words,
-                    transform=ax.get_xaxis_transform(),
-                    ha="center",
-                    va="top",
-                    fontsize="small",
-                )
+            if not among.size:
+                continue
+            left, right = edges[among[0]], edges[among[-1] + 1]
+            ax.axvspan(left, right, color=GREY, alpha=alpha, linewidth=0, zorder=0)
+            if right - left < 0.08 * n_classes:
+                unnamed.append(f"{shot} {len(among):,}")
+                continue
+            ax.text(
+                (left + right) / 2,
+                0.98,
+                f"{shot}\n{len(among):,}",
+                transform=ax.get_xaxis_transform(),
+                ha="center",
+                va="top",
+                fontsize="small",
+            )
         name_classes(ax, labels)
         ax.set(ylabel="Number of samples", ylim=(floor, count.max() * 6))
         log_scale(ax, "y")
-        ax.set_title(
+        title = (
             f"{number(count.sum())} samples of {n_classes:,} classes, "
-            f"imbalance factor {number(count[0] / count[-1])}",
-            fontsize="medium",
+            f"imbalance factor {number(count[0] / count[-1])}"
         )
+        if unnamed:
+            title += f"\nat the edge: {', '.join(unnamed)}"
+        ax.set_title(title, fontsize="medium")
         return self

@@ -1,10 +1,11 @@
 """Recall of classes with many, a medium number of, and few training samples, model by model."""
 
+import reprlib
 from collections.abc import Mapping
 
 import numpy as np
 
-from sk_cbloss.inspection._figure import GREY, axes_for, style_of
+from sk_cbloss.inspection._figure import GREY, axes_for, plain, style_of
 from sk_cbloss.metrics import SHOTS, shot_recall_score
 
 
@@ -142,15 +143,20 @@ class ShotRecallDisplay:
             The display, drawn.
         """
         several = cv_results
-        if any(key.startswith("test_") for key in cv_results):
+        if not isinstance(cv_results, Mapping):
+            raise ValueError(
+                "cv_results must be what cross_validate returns, or a mapping from names to "
+                f"such, got {type(cv_results).__name__}."
+            )
+        if any(str(key).startswith("test_") for key in cv_results):
             several = {name: cv_results}
         recalls = {}
         for model, results in several.items():
             missing = [shot for shot in SHOTS if f"test_{shot}" not in results]
             if missing:
                 raise ValueError(
-                    "cv_results must hold a score for each of 'many', 'medium' and 'few', "
-                    f"got none of {missing[0]!r}; pass cross_validate a dict of scorers."
+                    "cv_results must hold a score for each of 'many', 'medium' and 'few', got "
+                    f"none of {missing[0]!r} for {model!r}; pass cross_validate a dict of scorers."
                 )
             recalls[model] = np.transpose([results[f"test_{shot}"] for shot in SHOTS])
         return cls(recalls).plot(ax)
@@ -168,9 +174,7 @@ class ShotRecallDisplay:
         ShotRecallDisplay
             The display itself.
         """
-        models = {name: _runs(name, recalls) for name, recalls in dict(self.recalls).items()}
-        if not models:
-            raise ValueError("recalls must hold at least one model, got none.")
+        models = _models(self.recalls)
         ax = axes_for(self, ax)
         width = min(0.16, 0.7 / len(models))
         self.marks_ = {}
@@ -193,19 +197,40 @@ class ShotRecallDisplay:
             ax.axvline(edge, color=GREY, linewidth=0.5)
         ax.set_xticks(range(len(SHOTS)), [f"{shot}-shot" for shot in SHOTS])
         ax.set(xlim=(-0.5, 2.5), ylim=(0, 1.02), ylabel="Recall, mean over classes")
-        ax.legend(fontsize="small")
+        # Named here: a label that begins with an underscore would be hidden.
+        ax.legend(self.marks_.values(), map(plain, self.marks_), fontsize="small")
         return self
+
+
+def _is_mapping(value):
+    return isinstance(value, Mapping) or hasattr(value, "items")
+
+
+def _models(recalls):
+    """Return the runs of each model."""
+    if not _is_mapping(recalls) or not len(recalls):
+        raise ValueError(
+            "recalls must be a mapping from the names of models to their recalls, with at least "
+            f"one, got {reprlib.repr(recalls)}."
+        )
+    return {str(name): _runs(name, value) for name, value in recalls.items()}
 
 
 def _runs(name, recalls):
     """Return the recalls of a model as an array of shape (n_runs, 3)."""
-    if isinstance(recalls, Mapping):
-        recalls = [recalls]
-    rows = [[run[shot] for shot in SHOTS] if isinstance(run, Mapping) else run for run in recalls]
-    runs = np.atleast_2d(np.asarray(rows, dtype=float))
-    if runs.ndim != 2 or runs.shape[1] != len(SHOTS) or not runs.size:
+    try:
+        recalls = [recalls] if _is_mapping(recalls) else recalls
+        rows = [[run[shot] for shot in SHOTS] if _is_mapping(run) else run for run in recalls]
+        runs = np.atleast_2d(np.asarray(rows, dtype=float))
+        valid = runs.ndim == 2 and runs.shape[1] == len(SHOTS) and runs.size
+    except (TypeError, ValueError, KeyError):
+        valid = False
+    if not valid:
         raise ValueError(
-            "recalls must be of shape (3,) or (n_runs, 3), for many, medium and few, "
-            f"got shape {np.shape(recalls)} of {name!r}."
+            "recalls must be three numbers for each run, for many, medium and few, "
+            f"got {reprlib.repr(recalls)} of {name!r}."
         )
+    outside = runs[(runs < 0) | (runs > 1)]
+    if outside.size:
+        raise ValueError(f"recalls must be in [0, 1], got {outside[0]:g} of {name!r}.")
     return runs

@@ -69,9 +69,9 @@ def test_limits_are_levels_and_the_choice_has_a_ring():
     assert legend(display) == [
         "softmax",
         "focal",
-        "beta 0, no weights",
+        "beta 0, no weights (best loss)",
         "beta 1, inverse frequency",
-        "chosen: beta 0.99",
+        "best: beta 0.99",
     ]
     assert display.ax_.get_xlabel() == "N = 1 / (1 - beta)"
     assert display.ax_.get_ylabel() == "Score, mean of 4 folds"
@@ -136,11 +136,44 @@ def test_from_a_search_with_several_scores(data, model):
     assert BetaSearchDisplay.from_search(unfitted).ax_.get_ylabel().startswith("Accuracy")
 
 
+def test_folds_are_those_of_the_test_scores(data, model):
+    grid = {"classbalancedclassifier__beta": [0.9, 0.99]}
+    scoring = ["accuracy", "balanced_accuracy"]
+    settings = {"cv": 3, "scoring": scoring, "refit": "accuracy", "return_train_score": True}
+    search = GridSearchCV(model, grid, **settings).fit(*data)
+    display = BetaSearchDisplay.from_search(search)
+    assert display.ax_.get_ylabel() == "Accuracy, mean of 3 folds"
+    band = display.ax_.collections[0].get_paths()[0].vertices[:, 1]
+    results = search.cv_results_
+    error = results["std_test_accuracy"] / np.sqrt(3)
+    assert_allclose(band.max(), (results["mean_test_accuracy"] + error).max())
+
+
+def test_of_successive_halving_the_last_round_is_drawn():
+    results = results_of(ROWS) | {"n_resources": np.array([100, 100, 100, 400, 400, 100, 400])}
+    display = BetaSearchDisplay(results).plot()
+    assert_allclose(display.lines_["softmax"].get_ydata(), [0.65, 0.8])
+    assert list(display.lines_) == ["softmax"]
+    assert list(display.levels_) == [1.0]
+
+
 def test_bad_searches(data, model):
     with pytest.raises(NotFittedError):
         BetaSearchDisplay.from_search(GridSearchCV(model, {}))
-    with pytest.raises(ValueError, match="search must have cv_results_, got LogisticRegression"):
-        BetaSearchDisplay.from_search(LogisticRegression(max_iter=500).fit(*data))
+    with pytest.raises(ValueError, match="search must be a search .* got LogisticRegression"):
+        BetaSearchDisplay.from_search(LogisticRegression())
+    with pytest.raises(ValueError, match="search must be a search .* got dict; .*, use Beta"):
+        BetaSearchDisplay.from_search({})
+    with pytest.raises(ValueError, match="cv_results must be .* got GridSearchCV; .* from_search"):
+        BetaSearchDisplay(GridSearchCV(model, {})).plot()
+    rows = [*ROWS, (1.5, "softmax", 0.0, 0.5, 0.1)]
+    with pytest.raises(ValueError, match=r"beta must be a number in \[0, 1\], got 1.5"):
+        BetaSearchDisplay(results_of(rows)).plot()
+    for chosen in (99, -1, 1.5):
+        with pytest.raises(ValueError, match="chosen must be a candidate's position, 0 to 6, got"):
+            BetaSearchDisplay(results_of(ROWS), chosen=chosen).plot()
+    with pytest.raises(ValueError, match="ax must be a matplotlib Axes or None, got list"):
+        BetaSearchDisplay(results_of(ROWS)).plot([1])
     for arguments, message in (
         ({"beta": "gamma"}, "beta must be a parameter of the search, got 'gamma'"),
         ({"line": "gamma"}, "line must be a parameter of the search, got 'gamma'"),

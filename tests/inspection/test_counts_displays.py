@@ -71,6 +71,8 @@ def test_labels_or_counts(display):
         ([], "class_count must hold a class that has samples, got none"),
         ([3, -1], "class_count must .* got"),
         ("cat", "class_count must .* got 'cat'"),
+        (5, r"class_count must have a number for each class, got an array of shape \(\)"),
+        ([[5, 3]], r"class_count must have a number for each class, .* shape \(1, 2\)"),
     ],
 )
 def test_bad_counts(display, counts, message):
@@ -84,6 +86,20 @@ def test_without_matplotlib(display, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=f"{display.__name__}.plot requires matplotlib"):
         display(COUNTS).plot()
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_bad_axes(display):
+    with pytest.raises(ValueError, match="ax must be a matplotlib Axes or None, got list"):
+        display(COUNTS).plot([plt.subplots()[1]])
+
+
+@pytest.mark.parametrize("display", DISPLAYS[1:])
+def test_names_that_are_long_or_look_like_formulas(display):
+    drawn = display({"price $5 or $9": 90, "$a_{$": 50, "n" * 300: 3}).plot()
+    drawn.figure_.canvas.draw()
+    shown = [label.get_text() for label in drawn.ax_.get_xticklabels()]
+    assert shown == [r"price \$5 or \$9", r"\$a_{\$", "n" * 23 + "…"]
 
 
 # -------------------------------------------------------------------------------- long tail
@@ -104,6 +120,12 @@ def test_long_tail_names_the_groups():
     assert texts(edges.ax_) == ["medium\n2", "few\n1"]
     with pytest.raises(ValueError, match="thresholds must be two increasing numbers"):
         LongTailDisplay(COUNTS, thresholds=(3, 1)).plot()
+
+
+def test_long_tail_names_narrow_groups_in_the_title():
+    ax = LongTailDisplay([5000, 50] + [5] * 2000).plot().ax_
+    assert texts(ax) == ["few\n2,000"]
+    assert ax.get_title().endswith("imbalance factor 1,000\nat the edge: many 1, medium 1")
 
 
 def test_long_tail_of_thousands_has_ranks_for_ticks():
@@ -140,6 +162,9 @@ def test_effective_number_says_where_a_line_ends():
 def test_bad_beta(display):
     with pytest.raises(ValueError, match=r"beta must be a number in \[0, 1\], got 1.5"):
         display(COUNTS, betas=[0.9, 1.5]).plot()
+    for betas in (0.9, "0.9", []):
+        with pytest.raises(ValueError, match="betas must list at least one number in"):
+            display(COUNTS, betas=betas).plot()
     assert not plt.get_fignums()
 
 

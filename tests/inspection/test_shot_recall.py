@@ -3,6 +3,7 @@ from collections import Counter
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LogisticRegression
@@ -39,6 +40,20 @@ def test_a_run_may_be_a_dict():
     display = ShotRecallDisplay({"plain": runs, "one": runs[0]}).plot()
     assert_allclose(heights(display, "plain"), [0.85, 0.55, 0.2])
     assert_allclose(heights(display, "one"), [0.9, 0.6, 0.1])
+
+
+def test_a_series_goes_by_its_labels():
+    runs = pd.Series({"few": 0.1, "medium": 0.5, "many": 0.9})
+    display = ShotRecallDisplay({"plain": runs}).plot()
+    assert_allclose(heights(display, "plain"), [0.9, 0.5, 0.1])
+
+
+def test_names_are_written_as_they_are():
+    names = ["_plain", "$a_{$", "x" * 300]
+    display = ShotRecallDisplay({name: [0.5, 0.5, 0.5] for name in names}).plot()
+    display.figure_.canvas.draw()
+    shown = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert shown == ["_plain", r"\$a_{\$", "x" * 23 + "…"]
 
 
 def test_models_stand_side_by_side():
@@ -100,9 +115,16 @@ def test_from_a_cross_validation(data):
 @pytest.mark.parametrize(
     ("recalls", "message"),
     [
-        ({}, "recalls must hold at least one model, got none"),
-        ({"a": [0.5, 0.5]}, r"recalls must be of shape .* got shape \(2,\) of 'a'"),
-        ({"a": np.empty((0, 3))}, r"got shape \(0, 3\) of 'a'"),
+        ({}, "recalls must be a mapping .* at least one, got {}"),
+        ([0.9, 0.7, 0.2], "recalls must be a mapping from the names of models"),
+        ({"a": [0.5, 0.5]}, r"recalls must be three numbers for each run, .* \[0.5, 0.5\] of 'a'"),
+        ({"a": np.empty((0, 3))}, "recalls must be three numbers for each run, .* of 'a'"),
+        (
+            {"a": {"many": 0.9, "few": 0.2}},
+            "recalls must be three numbers for each run, .* of 'a'",
+        ),
+        ({"a": [[0.9, 0.7, 0.2], [0.9]]}, "recalls must be three numbers for each run"),
+        ({"a": [90, 70, 20]}, r"recalls must be in \[0, 1\], got 90 of 'a'"),
     ],
 )
 def test_bad_recalls(recalls, message):
