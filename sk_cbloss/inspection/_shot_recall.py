@@ -197,8 +197,9 @@ class ShotRecallDisplay:
             ax.axvline(edge, color=GREY, linewidth=0.5)
         ax.set_xticks(range(len(SHOTS)), [f"{shot}-shot" for shot in SHOTS])
         ax.set(xlim=(-0.5, 2.5), ylim=(0, 1.02), ylabel="Recall, mean over classes")
-        # Named here: a label that begins with an underscore would be hidden.
-        ax.legend(self.marks_.values(), map(plain, self.marks_), fontsize="small")
+        legend = ax.legend(self.marks_.values(), [""] * len(self.marks_), fontsize="small")
+        for text, name in zip(legend.get_texts(), self.marks_, strict=True):
+            text.set_text(plain(name))  # a label that begins with an underscore would be hidden
         return self
 
 
