@@ -67,6 +67,12 @@ class Labels:
         return self.classes[present], position, count[present].astype(np.int64)
 
 
+def counts_by_label(y):
+    """Return the number of samples of each class, by its label, in order."""
+    classes, _, count = read_labels(y).encode()
+    return dict(zip(classes.tolist(), count.tolist(), strict=True))
+
+
 def chunks(values):
     """Return the slices that cover values."""
     return (slice(start, start + CHUNK) for start in range(0, len(values), CHUNK))

@@ -110,6 +110,11 @@ class BetaSearchDisplay:
         -------
         BetaSearchDisplay
             The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If search is none, or a name is not one of its parameters or scores.
         """
         if not hasattr(search, "get_params") or "scoring" not in search.get_params(deep=False):
             raise ValueError(
@@ -144,6 +149,12 @@ class BetaSearchDisplay:
         -------
         BetaSearchDisplay
             The display itself.
+
+        Raises
+        ------
+        ValueError
+            If a name is not one of the search's parameters or scores, or what
+            was tried as beta is not in [0, 1].
         """
         results = self.cv_results
         if not isinstance(results, Mapping):

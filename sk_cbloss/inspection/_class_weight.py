@@ -3,15 +3,16 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sk_cbloss._labels import counts_by_label
 from sk_cbloss._validation import check_normalize
 from sk_cbloss.inspection._counts import (
     MAX_NAMED,
     check_betas,
     counts_of,
-    counts_of_labels,
     name_classes,
 )
 from sk_cbloss.inspection._figure import GREY, axes_for, beta_text, log_scale, style_of
+from sk_cbloss.inspection._inside import held_by
 from sk_cbloss.weights import beta_grid, class_balanced_weight
 
 
@@ -83,7 +84,7 @@ class ClassWeightDisplay:
         ClassWeightDisplay
             The display, drawn.
         """
-        return cls(counts_of_labels(y), betas=betas, normalize=normalize).plot(ax)
+        return cls(counts_by_label(y), betas=betas, normalize=normalize).plot(ax)
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None):
@@ -92,9 +93,8 @@ class ClassWeightDisplay:
         Parameters
         ----------
         estimator : estimator
-            A fitted ClassBalancedWeigher, ClassBalancedClassifier,
-            ClassBalancedSampler or CBNeuralNetClassifier; also a Pipeline or a
-            search that holds one.
+            A fitted ClassBalancedWeigher, ClassBalancedClassifier or
+            CBNeuralNetClassifier; also a Pipeline or a search that holds one.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
 
@@ -102,6 +102,11 @@ class ClassWeightDisplay:
         -------
         ClassWeightDisplay
             The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If the estimator neither weighs classes nor holds one that does.
         """
         weigher = _weigher_in(estimator)
         named = dict(zip(weigher.classes_.tolist(), weigher.class_count_.tolist(), strict=True))
@@ -121,6 +126,11 @@ class ClassWeightDisplay:
         -------
         ClassWeightDisplay
             The display itself.
+
+        Raises
+        ------
+        ValueError
+            If a count, betas or normalize is invalid, or no class has samples.
         """
         labels, count = counts_of(self.class_count)
         normalize = check_normalize(self.normalize)
@@ -149,17 +159,10 @@ class ClassWeightDisplay:
 def _weigher_in(estimator):
     """Return what weighs classes: the estimator itself, or a fitted one that it holds."""
     check_is_fitted(estimator)
-    if hasattr(estimator, "class_count_") and hasattr(estimator, "beta"):
-        return estimator
-    inner = [getattr(estimator, "best_estimator_", None), getattr(estimator, "estimator_", None)]
-    inner += [step for _, step in getattr(estimator, "steps", ())]
-    for each in inner:
-        if each is not None and not isinstance(each, str):
-            try:
-                return _weigher_in(each)
-            except ValueError:
-                continue
+    for each in held_by(estimator):
+        if hasattr(each, "class_count_") and hasattr(each, "beta"):
+            return each
     raise ValueError(
-        "estimator must weigh classes by beta, or hold an estimator that does, "
+        "estimator must weigh classes by beta, or hold a fitted estimator that does, "
         f"got {type(estimator).__name__}."
     )

@@ -1,11 +1,9 @@
 """Class counts from labels, a mapping or a list, from head to tail."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from sk_cbloss._labels import read_labels
 from sk_cbloss._validation import check_beta, check_class_count
 from sk_cbloss.inspection._figure import plain
 
@@ -20,15 +18,9 @@ class Counts(NamedTuple):
     count: np.ndarray
 
 
-def counts_of_labels(y):
-    """Return the classes of some labels with their counts, as a dict."""
-    classes, _, count = read_labels(y).encode()
-    return dict(zip(classes.tolist(), count.tolist(), strict=True))
-
-
 def counts_of(class_count):
     """Return class counts from head to tail; without names, positions are the labels."""
-    if isinstance(class_count, Mapping) or hasattr(class_count, "items"):
+    if hasattr(class_count, "items"):
         named = dict(class_count.items())
         labels, class_count = list(named), list(named.values())
     else:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
-from sk_cbloss.inspection._counts import counts_of, counts_of_labels
+from sk_cbloss._labels import counts_by_label
 from sk_cbloss.inspection._figure import beta_text, number
 from sk_cbloss.metrics import SHOTS, shots_of
 from sk_cbloss.weights import beta_grid, effective_number
@@ -77,7 +77,7 @@ class LongTail:
         return max(counts) / min(counts)
 
     def __repr__(self):
-        (head, most), *_, (tail, least) = [*self.class_count.items()] * 2
+        labels, counts = list(self.class_count), list(self.class_count.values())
         few_below, many_above = map(number, self.thresholds)
         bounds = {
             "many": f"more than {many_above} samples",
@@ -86,7 +86,7 @@ class LongTail:
         }
         lines = [
             f"{_several(self.n_samples, 'sample')} of {_several(self.n_classes, 'class')}, "
-            f"from {number(most)} ({head!r}) to {number(least)} ({tail!r}); "
+            f"from {number(counts[0])} ({labels[0]!r}) to {number(counts[-1])} ({labels[-1]!r}); "
             f"imbalance factor {number(self.imbalance_factor)}"
         ]
         for shot, labels in self.shots.items():
@@ -147,15 +147,16 @@ def describe_long_tail(y, *, thresholds=(20, 100), n_betas=6):
     Weights, to 10 %: alike up to beta 0.67, inverse frequency from 0.9984 on.
     A grid to search: 0, 0.67, 0.901, 0.97, 0.9912, 0.9974, 0.99922, 1
     """
-    named = counts_of_labels(y)
-    labels, count = counts_of(list(named.values()))
-    names = list(named)
-    ordered = [names[int(label)] for label in labels]
+    named = counts_by_label(y)
+    if not named:
+        raise ValueError("y must hold labels, got none.")
+    labels = sorted(named, key=named.get, reverse=True)  # stable: classes of one size keep order
+    count = np.array([named[label] for label in labels])
     groups = shots_of(count, thresholds)
-    shots = {shot: [ordered[i] for i in np.flatnonzero(groups == shot)] for shot in SHOTS}
+    shots = {shot: [labels[i] for i in np.flatnonzero(groups == shot)] for shot in SHOTS}
     grid = beta_grid(count, n_betas=n_betas, include_limits=True)
     return LongTail(
-        class_count={label: named[label] for label in ordered},
+        class_count=dict(zip(labels, count.tolist(), strict=True)),
         shots=shots,
         thresholds=tuple(thresholds),
         beta_range=_range_of(count.max(), count.min()),

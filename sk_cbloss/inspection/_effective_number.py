@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from sk_cbloss.inspection._counts import check_betas, counts_of, counts_of_labels
+from sk_cbloss._labels import counts_by_label
+from sk_cbloss.inspection._counts import check_betas, counts_of
 from sk_cbloss.inspection._figure import GREY, axes_for, beta_text, log_scale, number, style_of
 from sk_cbloss.weights import effective_number
 
@@ -76,7 +77,7 @@ class EffectiveNumberDisplay:
         EffectiveNumberDisplay
             The display, drawn.
         """
-        return cls(counts_of_labels(y), betas=betas).plot(ax)
+        return cls(counts_by_label(y), betas=betas).plot(ax)
 
     def plot(self, ax=None):
         """Draw the effective numbers.
@@ -90,6 +91,11 @@ class EffectiveNumberDisplay:
         -------
         EffectiveNumberDisplay
             The display itself.
+
+        Raises
+        ------
+        ValueError
+            If a count or betas is invalid, or no class has samples.
         """
         counts = counts_of(self.class_count).count
         betas = check_betas(self.betas)

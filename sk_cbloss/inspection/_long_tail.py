@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from sk_cbloss.inspection._counts import counts_of, counts_of_labels, name_classes
+from sk_cbloss._labels import counts_by_label
+from sk_cbloss.inspection._counts import counts_of, name_classes
 from sk_cbloss.inspection._figure import COLORS, GREY, axes_for, log_scale, number
 from sk_cbloss.metrics import shots_of
 
@@ -67,7 +68,7 @@ class LongTailDisplay:
         LongTailDisplay
             The display, drawn.
         """
-        return cls(counts_of_labels(y), thresholds=thresholds).plot(ax)
+        return cls(counts_by_label(y), thresholds=thresholds).plot(ax)
 
     def plot(self, ax=None):
         """Draw the classes.
@@ -81,6 +82,11 @@ class LongTailDisplay:
         -------
         LongTailDisplay
             The display itself.
+
+        Raises
+        ------
+        ValueError
+            If a count or thresholds is invalid, or no class has samples.
         """
         labels, count = counts_of(self.class_count)
         shots = shots_of(count, self.thresholds)

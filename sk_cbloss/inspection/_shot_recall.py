@@ -75,6 +75,12 @@ class ShotRecallDisplay:
         -------
         ShotRecallDisplay
             The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If thresholds is invalid, or y_true holds a label that class_count
+            does not.
         """
         predictions = y_pred if isinstance(y_pred, Mapping) else {name: y_pred}
         recalls = {}
@@ -141,15 +147,19 @@ class ShotRecallDisplay:
         -------
         ShotRecallDisplay
             The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If a model has no score for one of the three groups.
         """
-        several = cv_results
         if not isinstance(cv_results, Mapping):
             raise ValueError(
                 "cv_results must be what cross_validate returns, or a mapping from names to "
                 f"such, got {type(cv_results).__name__}."
             )
-        if any(str(key).startswith("test_") for key in cv_results):
-            several = {name: cv_results}
+        is_one = any(str(key).startswith("test_") for key in cv_results)
+        several = {name: cv_results} if is_one else cv_results
         recalls = {}
         for model, results in several.items():
             missing = [shot for shot in SHOTS if f"test_{shot}" not in results]
@@ -173,6 +183,11 @@ class ShotRecallDisplay:
         -------
         ShotRecallDisplay
             The display itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no model, or recalls are not three numbers in [0, 1] a run.
         """
         models = _models(self.recalls)
         ax = axes_for(self, ax)
@@ -203,13 +218,9 @@ class ShotRecallDisplay:
         return self
 
 
-def _is_mapping(value):
-    return isinstance(value, Mapping) or hasattr(value, "items")
-
-
 def _models(recalls):
     """Return the runs of each model."""
-    if not _is_mapping(recalls) or not len(recalls):
+    if not hasattr(recalls, "items") or not len(recalls):
         raise ValueError(
             "recalls must be a mapping from the names of models to their recalls, with at least "
             f"one, got {reprlib.repr(recalls)}."
@@ -220,8 +231,8 @@ def _models(recalls):
 def _runs(name, recalls):
     """Return the recalls of a model as an array of shape (n_runs, 3)."""
     try:
-        recalls = [recalls] if _is_mapping(recalls) else recalls
-        rows = [[run[shot] for shot in SHOTS] if _is_mapping(run) else run for run in recalls]
+        recalls = [recalls] if hasattr(recalls, "items") else recalls
+        rows = [[run[shot] for shot in SHOTS] if hasattr(run, "items") else run for run in recalls]
         runs = np.atleast_2d(np.asarray(rows, dtype=float))
         valid = runs.ndim == 2 and runs.shape[1] == len(SHOTS) and runs.size
     except (TypeError, ValueError, KeyError):

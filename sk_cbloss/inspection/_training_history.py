@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sk_cbloss._validation import as_numpy
 from sk_cbloss.inspection._figure import GREY, pyplot_of
+from sk_cbloss.inspection._inside import held_by
 
 LOSSES = ("valid_loss", "train_loss")
 RATE = "event_lr"
@@ -234,19 +235,12 @@ class TrainingHistoryDisplay:
 def _history_of(estimator):
     """Return the history of the net that the fitted estimator is, ends in or holds."""
     check_is_fitted(estimator)
-    net = estimator
-    while not hasattr(net, "history_"):
-        if hasattr(net, "best_estimator_"):
-            net = net.best_estimator_
-        elif hasattr(net, "estimator_"):
-            net = net.estimator_
-        elif hasattr(net, "steps"):
-            net = net.steps[-1][1]
-        else:
-            raise ValueError(
-                "estimator must be a skorch net, end in one or hold a fitted one, "
-                f"got {type(estimator).__name__}."
-            )
+    net = next((each for each in held_by(estimator) if hasattr(each, "history_")), None)
+    if net is None:
+        raise ValueError(
+            "estimator must be a skorch net, end in one or hold a fitted one, "
+            f"got {type(estimator).__name__}."
+        )
     if len(net.history_) == 0:
         raise NotFittedError(f"This {type(net).__name__} has trained for no epoch; call fit.")
     return net.history_

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.metrics import make_scorer, recall_score
 from sklearn.utils.multiclass import unique_labels
 
-from sk_cbloss._labels import read_labels
+from sk_cbloss._labels import counts_by_label
 from sk_cbloss._validation import check_class_count
 
 SHOTS = ("many", "medium", "few")
@@ -124,10 +124,8 @@ def make_shot_scorer(y, *, shot, thresholds=(20, 100)):
     if shot not in SHOTS:
         raise ValueError(f"shot must be 'many', 'medium' or 'few', got {shot!r}.")
     _check_thresholds(thresholds)
-    classes, _, count = read_labels(y).encode()
-    class_count = dict(zip(classes.tolist(), count.tolist(), strict=True))
     return make_scorer(
-        shot_recall_score, class_count=class_count, shot=shot, thresholds=thresholds
+        shot_recall_score, class_count=counts_by_label(y), shot=shot, thresholds=thresholds
     )
 
 
