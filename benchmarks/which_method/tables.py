@@ -246,14 +246,12 @@ def table_of_strengths(results):
 
 def figure(results, path):
     """Draw each set's difference to the rival, for each arm and model."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "sk_cbloss"  # the same file each time
-    import matplotlib.pyplot as plt
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
 
     arms = [arm for arm in ARMS if arm != RIVAL][::-1]
-    fig, axes = plt.subplots(1, len(MODELS), figsize=(9, 2.8), sharey=True, layout="constrained")
+    fig = Figure(figsize=(9, 2.8), layout="constrained")
+    axes = fig.subplots(1, len(MODELS), sharey=True)
     for ax, (model, title) in zip(axes, MODELS.items(), strict=True):
         ax.axvspan(-ROPE, ROPE, color="0.9")  # practically the same
         ax.axvline(0, color="0.4", linewidth=0.8)
@@ -264,8 +262,8 @@ def figure(results, path):
         ax.set(title=title, yticks=range(len(arms)), yticklabels=[ARMS[arm] for arm in arms])
         ax.spines[["top", "right", "left"]].set_visible(False)
     axes[1].set_xlabel("balanced accuracy minus inverse frequency's, points; a dot is a data set")
-    fig.savefig(path, metadata={"Date": None})
-    plt.close(fig)
+    with rc_context({"svg.hashsalt": "sk_cbloss"}):  # the same file each time
+        fig.savefig(path, metadata={"Date": None})
 
 
 def parts(results):
