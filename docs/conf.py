@@ -6,12 +6,16 @@ import sys
 from pathlib import Path
 
 import sk_cbloss
+from sk_cbloss import _doc_link
 
 # The example's nets are small: threads that wait for each other take longer than one alone.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
+
+# Estimators in the gallery link to these very pages.
+_doc_link.address = lambda: ".."
 
 project = "sk_cbloss"
 author = "the sk_cbloss developers"
@@ -21,10 +25,10 @@ version = release = sk_cbloss.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
     "matplotlib.sphinxext.plot_directive",
+    "mathml",
 ]
 exclude_patterns = ["_build", "gallery_header.rst"]
 templates_path = ["_templates"]
@@ -60,6 +64,9 @@ plot_html_show_source_link = False
 plot_html_show_formats = False
 plot_formats = ["svg"]
 
+html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 html_theme = "pydata_sphinx_theme"
 html_title = f"sk_cbloss {release}"
 html_show_sourcelink = False

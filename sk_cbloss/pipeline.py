@@ -12,13 +12,14 @@
 import numpy as np
 from sklearn import get_config, pipeline
 
+from sk_cbloss._doc_link import DocLink
 from sk_cbloss.meta import check_takes_sample_weight, check_weighs_not_yet, sample_weight_name
 from sk_cbloss.weights import ClassBalancedWeigher, weights_used
 
 __all__ = ["Pipeline", "make_pipeline"]
 
 
-class Pipeline(pipeline.Pipeline):
+class Pipeline(DocLink, pipeline.Pipeline):
     """Pipeline in which a ClassBalancedWeigher step weighs the last one.
 
     The weights that the weigher learns in ``fit`` become the ``sample_weight``

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import re
+from pathlib import Path
 
 import pytest
 from numpydoc.docscrape import FunctionDoc
@@ -40,6 +41,18 @@ def public_objects():
 
 
 OBJECTS = dict(public_objects())
+
+
+def test_the_api_page_lists_every_public_name_once():
+    page = (Path(__file__).parents[1] / "docs" / "api.rst").read_text()
+    listed = re.findall(r"^   ([a-z_]*\.?\w+)$", page, flags=re.MULTILINE)
+    top = {id(getattr(sk_cbloss, name)) for name in sk_cbloss.__all__}
+    expected = set(sk_cbloss.__all__) - {"__version__"}
+    for room in ROOMS:
+        module = importlib.import_module(f"sk_cbloss.{room}")
+        below = [name for name in module.__all__ if id(getattr(module, name)) not in top]
+        expected |= {f"{room}.{name}" for name in below}
+    assert sorted(listed) == sorted(expected)
 
 
 @pytest.mark.parametrize("name", OBJECTS)

@@ -6,6 +6,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from sk_cbloss._doc_link import DocLink
 from sk_cbloss._validation import as_labels, check_beta, check_normalize, check_sample_weight
 from sk_cbloss.meta._fit_weighted import (
     check_takes_sample_weight,
@@ -26,7 +27,7 @@ def _estimator_has(name):
     return check
 
 
-class ClassBalancedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """Fit any classifier with class-balanced sample weights.
 
     The weights come from the labels that ``fit`` receives, so that every fold

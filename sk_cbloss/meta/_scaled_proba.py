@@ -7,13 +7,14 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing, get_tags, indexable
 from sklearn.utils.validation import check_is_fitted
 
+from sk_cbloss._doc_link import DocLink
 from sk_cbloss._validation import as_labels, check_sample_weight
 from sk_cbloss.meta._fit_weighted import check_takes_sample_weight, fit_weighted
 from sk_cbloss.meta._natural import normalized, proba_with_weights, weights_within
 from sk_cbloss.weights import ClassBalancedWeigher
 
 
-class ProbaWrapper(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """Base of classifiers that decide in their own way by another one's probabilities.
 
     Parameters

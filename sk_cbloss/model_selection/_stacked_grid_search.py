@@ -18,6 +18,7 @@ from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm import tqdm
 
+from sk_cbloss._doc_link import DocLink
 from sk_cbloss._validation import check_integer
 from sk_cbloss.model_selection._folds import Folds, net_of
 from sk_cbloss.model_selection._trained import Trained
@@ -26,7 +27,7 @@ from sk_cbloss.neural_net import TrainingCheckpoint, fit_together
 LOG = logging.getLogger(__name__)
 
 
-class StackedGridSearchCV(GridSearchCV):
+class StackedGridSearchCV(DocLink, GridSearchCV):
     """Grid search over a net, all of whose candidates and folds are trained at once.
 
     Small nets leave a machine idle. Here those of one architecture become one

@@ -22,6 +22,7 @@ from skorch.utils import to_device, to_numpy
 from torch import nn
 from torch.utils.data import DataLoader
 
+from sk_cbloss._doc_link import DocLink
 from sk_cbloss._validation import check_integer
 from sk_cbloss.losses import LOSSES
 from sk_cbloss.neural_net._batches import ArrayDataset, BatchLoader
@@ -62,7 +63,7 @@ class _Stored:
 
 
 class CBNeuralNetClassifier(
-    EpochReporter, ChosenLoss, CheckedData, FastSteps, SafeSaving, NeuralNetClassifier
+    DocLink, EpochReporter, ChosenLoss, CheckedData, FastSteps, SafeSaving, NeuralNetClassifier
 ):
     """A neural net with a class-balanced loss, built on skorch.
 

@@ -8,11 +8,12 @@ from imblearn.utils import check_target_type
 from sklearn.utils import _safe_indexing, check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import validate_data
 
+from sk_cbloss._doc_link import DocLink
 from sk_cbloss._validation import check_beta
 from sk_cbloss.weights import class_balanced_sample_weight
 
 
-class ClassBalancedSampler(BaseSampler):
+class ClassBalancedSampler(DocLink, BaseSampler):
     """Draw samples with probability proportional to their class-balanced weight.
 
     For classifiers whose ``fit`` takes no ``sample_weight``, in

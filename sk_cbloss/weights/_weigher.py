@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sk_cbloss._doc_link import DocLink
 from sk_cbloss._labels import read_labels
 from sk_cbloss._validation import (
     check_beta,
@@ -36,7 +37,7 @@ class UnusedWeightsWarning(UserWarning):
     """The weights that a ClassBalancedWeigher learned reach no estimator."""
 
 
-class ClassBalancedWeigher(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Learn class-balanced weights, and give them to any labels of the same classes.
 
     Features pass through unchanged; what it learns are the classes' counts,
