@@ -150,9 +150,9 @@ def table_of_odds(results, metric):
         for model in MODELS:
             ours, rival = (results.over_sets(model, each, metric) for each in (arm, RIVAL))
             odds = signed_rank(ours - rival, ROPE)
-            row += [f"{(ours - rival).mean():+.1f}", " / ".join(f"{p:.0%}"[:-1] for p in odds)]
+            row += [f"{(ours - rival).mean():+.1f}", "/".join(f"{p:.0%}"[:-1] for p in odds)]
         rows.append(row)
-    columns = [(title, "win / tie / lose, %") for title in MODELS.values()]
+    columns = [(title, "win/tie/lose, %") for title in MODELS.values()]
     return table(["method", *(column for pair in columns for column in pair)], rows)
 
 
