@@ -117,3 +117,7 @@ weight = class_balanced_sample_weight(y, beta=0.99)
 by_hand = linear.fit(X, y, logisticregression__sample_weight=weight)
 for model in (piped, by_hand):
     print("the same:", np.allclose(model.predict_proba(X), wrapped.predict_proba(X)))
+
+# %%
+# A notebook draws the pipeline, with links to what is said of its parts.
+piped

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sk_cbloss._validation import check_beta
-from sk_cbloss.inspection._figure import GREY, axes_for, beta_text, log_scale, style_of
+from sk_cbloss.inspection._figure import GREY, axes_for, beta_text, log_scale, name_lines, style_of
 
 
 class BetaSearchDisplay:
@@ -216,7 +216,7 @@ class BetaSearchDisplay:
         ax.set_xlabel("N = 1 / (1 - beta)")
         log_scale(ax, "x")
         ax.set_ylabel(f"{name.replace('_', ' ').capitalize()}, mean of {n_folds} folds")
-        ax.legend(fontsize="small")
+        name_lines(ax)
         return self
 
     def _ring(self, ax, beta, score, word):

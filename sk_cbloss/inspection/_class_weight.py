@@ -11,7 +11,7 @@ from sk_cbloss.inspection._counts import (
     counts_of,
     name_classes,
 )
-from sk_cbloss.inspection._figure import GREY, axes_for, beta_text, log_scale, style_of
+from sk_cbloss.inspection._figure import GREY, axes_for, beta_text, log_scale, name_lines, style_of
 from sk_cbloss.inspection._inside import held_by
 from sk_cbloss.weights import beta_grid, class_balanced_weight
 
@@ -152,7 +152,7 @@ class ClassWeightDisplay:
         name_classes(ax, labels)
         for place, (name, ha) in {0: ("head", "left"), 1: ("tail", "right")}.items():
             ax.text(place, 1.02, name, transform=ax.transAxes, ha=ha, color=GREY)
-        ax.legend(fontsize="small")
+        name_lines(ax)
         return self
 
 

@@ -4,7 +4,15 @@ import numpy as np
 
 from sk_cbloss._labels import counts_by_label
 from sk_cbloss.inspection._counts import check_betas, counts_of
-from sk_cbloss.inspection._figure import GREY, axes_for, beta_text, log_scale, number, style_of
+from sk_cbloss.inspection._figure import (
+    GREY,
+    axes_for,
+    beta_text,
+    log_scale,
+    name_lines,
+    number,
+    style_of,
+)
 from sk_cbloss.weights import effective_number
 
 BETAS = (0.9, 0.99, 0.999, 0.9999)
@@ -125,5 +133,5 @@ class EffectiveNumberDisplay:
         ax.set(xlim=(1, top), ylim=(0.8, top))
         log_scale(ax, "x", "y")
         ax.set(xlabel="Number of samples of a class", ylabel="Effective number of samples")
-        ax.legend(fontsize="small")
+        name_lines(ax)
         return self

@@ -54,6 +54,13 @@ def log_scale(ax, *names):
         axis.set_minor_formatter(NullFormatter())
 
 
+def name_lines(ax):
+    """Add a legend: on the axes, or beside them where it would cover too much."""
+    many = len(ax.get_legend_handles_labels()[1]) > 7
+    beside = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "frameon": False}
+    ax.legend(fontsize="small", **(beside if many else {}))
+
+
 def plain(text, longest=24):
     """Return a name as matplotlib is to write it: no formulas, and no more than fits."""
     text = str(text)

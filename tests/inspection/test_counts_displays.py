@@ -181,6 +181,14 @@ def test_weights_are_those_of_the_function(normalize):
     assert texts(display.ax_) == ["head", "tail"]
 
 
+@pytest.mark.parametrize("n_betas", [7, 8])
+def test_a_long_legend_stands_beside_the_lines(n_betas):
+    ax = ClassWeightDisplay(COUNTS, betas=np.linspace(0, 1, n_betas)).plot().ax_
+    ax.figure.draw_without_rendering()
+    covers = ax.get_legend().get_window_extent().overlaps(ax.get_window_extent())
+    assert covers == (n_betas <= 7)
+
+
 def test_weights_by_default_span_the_limits():
     labels = legend(ClassWeightDisplay(COUNTS).plot().ax_)
     assert len(labels) == 5
