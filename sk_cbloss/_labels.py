@@ -1,7 +1,8 @@
 """Labels of any kind, read chunk by chunk as positions in a list of classes."""
 
+import reprlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +59,8 @@ class Labels:
         """
         count = self.count()
         present = np.flatnonzero(count)
+        if not present.size:
+            raise ValueError("y must hold at least one label, got none.")
         present = present[np.argsort(self.classes[present], kind="stable")]
         rank = np.zeros(len(self.classes), dtype=np.min_scalar_type(len(present)))
         rank[present] = np.arange(len(present))
@@ -80,11 +83,27 @@ def chunks(values):
 
 def read_labels(y):
     """Return y as Labels, whatever holds it and whatever it holds."""
+    if _are_counts(y):
+        raise ValueError(
+            "y must hold a label for each sample, got counts of labels (a "
+            f"{type(y).__name__}): pass the labels themselves."
+        )
     array = getattr(y, "array", y)  # of a pandas Series or Index
     if hasattr(array, "categories") and hasattr(array, "codes"):
         return _from_categories(array)
     y = as_labels(array)
     return _READERS.get(y.dtype.kind, _from_sortable)(y) if len(y) else _from_sortable(y)
+
+
+def _are_counts(y):
+    """Whether y is a mapping, such as a Counter, or looks like pandas' value_counts."""
+    if isinstance(y, Mapping):
+        return True
+    if getattr(y, "name", None) != "count" or not hasattr(y, "index") or y.dtype.kind != "i":
+        return False
+    # A column of labels may be called so too, but is hardly sorted and named by its index.
+    falls = len(y) > 1 and y.is_monotonic_decreasing and y.iloc[0] > y.iloc[-1]
+    return falls and type(y.index).__name__ != "RangeIndex" and y.index.is_unique
 
 
 def _from_integers(y):
@@ -131,8 +150,7 @@ def _from_floats(y):
 
 
 def _from_times(y):
-    if np.isnat(y).any():
-        raise ValueError("y must not have missing labels, got a missing value.")
+    _check_none_missing(y, np.isnat(y))
     return _from_sortable(y)
 
 
@@ -154,29 +172,43 @@ def _from_strings(y):
 
 
 def _from_objects(y):
-    if pandas := sys.modules.get("pandas"):  # faster than a dict, and no reason to load it
-        codes, classes = pandas.factorize(y)
-        missing = (codes < 0).any()
-    else:
-        values = y.tolist()
-        index = {label: code for code, label in enumerate(dict.fromkeys(values))}
-        codes = np.fromiter(map(index.__getitem__, values), np.intp, len(values))
-        classes = np.empty(len(index), dtype=object)
-        classes[:] = list(index)
-        missing = any(label is None or label != label for label in index)
-    if missing:
-        raise ValueError("y must not have missing labels, got a missing value.")
+    try:
+        codes, classes = _numbered(y)
+    except TypeError:  # of what has no hash
+        several = next((label for label in y if not isinstance(label, Hashable)), y[0])
+        raise ValueError(
+            f"y must hold one label a sample, got {reprlib.repr(several)}; multi-label targets "
+            "are not supported."
+        ) from None
+    _check_none_missing(y, codes < 0)
     kinds = {"str" if isinstance(c, str) else type(c).__name__ for c in classes.tolist()}
     if "str" in kinds and len(kinds) > 1:
         raise ValueError(f"y must hold labels of one kind, got {' and '.join(sorted(kinds))}.")
     return Labels(codes, classes, lambda chunk: chunk)
 
 
+def _numbered(y):
+    """Return a number for each label, -1 for a missing one, and what they stand for."""
+    if pandas := sys.modules.get("pandas"):  # faster than a dict, and no reason to load it
+        return pandas.factorize(y)
+    values = y.tolist()
+    index = {label: code for code, label in enumerate(dict.fromkeys(values))}
+    classes = np.empty(len(index), dtype=object)
+    classes[:] = list(index)
+    index |= {label: -1 for label in index if label is None or label != label}
+    return np.fromiter(map(index.__getitem__, values), np.intp, len(values)), classes
+
+
 def _from_categories(y):
     codes = np.asarray(y.codes)
-    if codes.size and codes.min() < 0:
-        raise ValueError("y must not have missing labels, got a missing value.")
+    _check_none_missing(y, codes < 0)
     return Labels(codes, y.categories.to_numpy(), lambda chunk: chunk.astype(np.intp))
+
+
+def _check_none_missing(y, missing):
+    if missing.any():
+        place = missing.argmax()
+        raise ValueError(f"y must not have missing labels, got {y[place]!s} at position {place}.")
 
 
 _READERS = {

@@ -15,7 +15,7 @@ NORMALIZE = get_args(Normalize)
 def check_fraction(value, name) -> float:
     """Return value as a float in [0, 1]."""
     if not isinstance(value, Real) or not 0 <= value <= 1:
-        raise ValueError(f"{name} must be a number in [0, 1], got {value!r}.")
+        raise ValueError(f"{name} must be a number in [0, 1], got {reprlib.repr(value)}.")
     return float(value)
 
 
@@ -27,37 +27,52 @@ def check_beta(beta) -> float:
 def check_non_negative(value, name) -> float:
     """Return value as a finite float >= 0."""
     if not isinstance(value, Real) or not 0 <= value < np.inf:
-        raise ValueError(f"{name} must be a finite number >= 0, got {value!r}.")
+        raise ValueError(f"{name} must be a finite number >= 0, got {reprlib.repr(value)}.")
     return float(value)
 
 
 def check_normalize(normalize):
     """Return normalize, one of 'classes', 'samples' and None."""
     if not (normalize is None or (isinstance(normalize, str) and normalize in NORMALIZE)):
-        raise ValueError(f"normalize must be 'classes', 'samples' or None, got {normalize!r}.")
+        raise ValueError(
+            f"normalize must be 'classes', 'samples' or None, got {reprlib.repr(normalize)}."
+        )
     return normalize
 
 
 def check_integer(value, name, *, minimum) -> int:
     """Return value as an int >= minimum."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < minimum:
-        raise ValueError(f"{name} must be an integer >= {minimum}, got {value!r}.")
+        raise ValueError(f"{name} must be an integer >= {minimum}, got {reprlib.repr(value)}.")
     return int(value)
 
 
-def check_class_count(class_count):
-    """Return class counts as float64, all finite and >= 0."""
+def check_each(values, name, check):
+    """Return a list of at least one number, each as ``check(value, name)`` returns it."""
+    listed = np.iterable(values) and hasattr(values, "__len__") and not isinstance(values, str)
+    if not listed or not len(values):
+        raise ValueError(f"{name} must list at least one number, got {reprlib.repr(values)}.")
+    return [check(value, f"each of {name}") for value in values]
+
+
+def as_floats(values, name):
+    """Return numbers, also of torch, as an array of float64."""
+    try:
+        if values is not None:  # which would become NaN
+            return np.asarray(as_numpy(values), dtype=np.float64)
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(f"{name} must hold numbers, got {reprlib.repr(values)}.")
+
+
+def check_counts(class_count):
+    """Return counts of any shape as float64, all finite and >= 0."""
     if isinstance(class_count, Mapping):
         raise ValueError(
             "class_count must list the counts in the order of the classes, got a mapping: "
             "pass [class_count[label] for label in classes]."
         )
-    try:
-        counts = np.asarray(as_numpy(class_count), dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"class_count must hold numbers, got {reprlib.repr(class_count)}."
-        ) from None
+    counts = as_floats(class_count, "class_count")
     bad = ~(np.isfinite(counts) & (counts >= 0))
     if bad.any():
         raise ValueError(
@@ -66,14 +81,21 @@ def check_class_count(class_count):
     return counts
 
 
+def check_class_count(class_count):
+    """Return the counts of classes as float64: one for each, of which one is above 0."""
+    counts = check_counts(class_count)
+    if counts.ndim != 1:
+        raise ValueError(
+            f"class_count must have a number for each class, got an array of shape {counts.shape}."
+        )
+    if not counts.any():
+        raise ValueError("class_count must hold a class that has samples, got none.")
+    return counts
+
+
 def check_sample_weight(sample_weight, n_samples):
     """Return sample weights as float64 of shape (n_samples,): finite, >= 0, not all 0."""
-    try:
-        weight = np.asarray(as_numpy(sample_weight), dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"sample_weight must hold numbers, got {reprlib.repr(sample_weight)}."
-        ) from None
+    weight = as_floats(sample_weight, "sample_weight")
     if weight.ndim == 0:
         weight = np.full(n_samples, weight)
     if weight.shape != (n_samples,):
@@ -103,16 +125,30 @@ def as_labels(y):
     """Return labels as a 1-dimensional array; those of a list stay what they are."""
     y = as_numpy(y)
     if isinstance(y, list | tuple):
-        array = np.asarray(y)
-        # numpy makes floats of integers too large for it, and strings of all beside a string.
-        lost = array.dtype.kind == "f" and all(isinstance(label, Integral) for label in y)
-        made = array.dtype.kind == "U" and not all(isinstance(label, str) for label in y)
-        y = np.array(y, dtype=object) if lost or made else array
+        y = _from_list(y)
     elif hasattr(y, "to_numpy"):  # pandas and polars
         y = y.to_numpy()
+    elif not hasattr(y, "ndim"):
+        y = np.asarray(y)
     if np.ma.is_masked(y):
-        raise ValueError("y must not have missing labels, got a masked value.")
+        place = np.flatnonzero(np.ma.getmaskarray(y))[0]
+        raise ValueError(
+            f"y must not have missing labels, got a masked value at position {place}."
+        )
+    if y.ndim == 0:
+        raise ValueError(f"y must be a sequence of labels, got {reprlib.repr(y.tolist())}.")
     return column_or_1d(y, warn=True)
+
+
+def _from_list(y):
+    try:
+        array = np.asarray(y)
+    except ValueError:  # of rows that differ in length
+        return np.array(y, dtype=object)
+    # numpy makes floats of integers too large for it, and strings of all beside a string.
+    lost = array.dtype.kind == "f" and all(isinstance(label, Integral) for label in y)
+    made = array.dtype.kind == "U" and not all(isinstance(label, str) for label in y)
+    return np.array(y, dtype=object) if lost or made else array
 
 
 def check_same_length(n_X, n_y):

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sk_cbloss._validation import check_beta, check_class_count
+from sk_cbloss._validation import check_class_count, check_each, check_fraction
 from sk_cbloss.inspection._figure import plain
 
 # With more classes than this, ticks name ranks rather than labels.
@@ -26,12 +26,6 @@ def counts_of(class_count):
     else:
         labels = None
     count = check_class_count(class_count)
-    if count.ndim != 1:
-        raise ValueError(
-            f"class_count must have a number for each class, got an array of shape {count.shape}."
-        )
-    if not (count > 0).any():
-        raise ValueError("class_count must hold a class that has samples, got none.")
     labels = np.array([str(label) for label in (range(len(count)) if labels is None else labels)])
     order = np.argsort(-count, kind="stable")
     order = order[count[order] > 0]
@@ -40,9 +34,7 @@ def counts_of(class_count):
 
 def check_betas(betas):
     """Return a list of betas, each in [0, 1]."""
-    if isinstance(betas, str) or not np.iterable(betas) or not len(betas):
-        raise ValueError(f"betas must list at least one number in [0, 1], got {betas!r}.")
-    return [check_beta(beta) for beta in betas]
+    return check_each(betas, "betas", check_fraction)
 
 
 def name_classes(ax, labels):

@@ -5,7 +5,7 @@ from sklearn.metrics import make_scorer, recall_score
 from sklearn.utils.multiclass import unique_labels
 
 from sk_cbloss._labels import counts_by_label
-from sk_cbloss._validation import check_class_count
+from sk_cbloss._validation import check_counts
 
 SHOTS = ("many", "medium", "few")
 
@@ -132,7 +132,7 @@ def make_shot_scorer(y, *, shot, thresholds=(20, 100)):
 def shots_of(class_count, thresholds=(20, 100)):
     """Return for each count whether it is "many", "medium" or "few"."""
     few_below, many_above = _check_thresholds(thresholds)
-    count = check_class_count(class_count)
+    count = check_counts(class_count)
     return np.select([count < few_below, count > many_above], ["few", "many"], "medium")
 
 

@@ -31,8 +31,8 @@ def beta_grid(class_count, *, n_betas=8, include_limits=False):
     Raises
     ------
     ValueError
-        If a count is negative, infinite or NaN, no class has samples, or
-        n_betas is below 2.
+        If class_count is no list, a count is negative, infinite or NaN, no
+        class has samples, or n_betas is below 2.
 
     Examples
     --------
@@ -43,8 +43,6 @@ def beta_grid(class_count, *, n_betas=8, include_limits=False):
     class_count = check_class_count(class_count)
     n_betas = check_integer(n_betas, "n_betas", minimum=2)
     class_count = class_count[class_count > 0]
-    if not class_count.size:
-        raise ValueError("class_count must hold a class that has samples, got none.")
     low = max(1, class_count.min() / 2)
     volume = np.geomspace(low, max(low, 10 * class_count.max()), n_betas)
     beta = 1 - 1 / volume

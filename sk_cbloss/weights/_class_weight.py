@@ -59,14 +59,10 @@ def class_balanced_weight(class_count, *, beta, normalize="classes"):
     array([ 0.505, 50.5  ])
     """
     class_count, normalize = check_class_count(class_count), check_normalize(normalize)
-    if class_count.ndim != 1:
-        raise ValueError(f"class_count must be 1-dimensional, got shape {class_count.shape}.")
     # Roundings add up over the classes: in extended precision, where there is one.
     class_count = class_count.astype(np.longdouble)
     effective = effective_number_of(class_count, check_beta(beta))
     seen = effective > 0
-    if not seen.any():
-        raise ValueError("class_count must hold a class that has samples, got only zeros.")
     effective = effective[seen]
     weight = np.zeros(len(class_count))
     if normalize is None:

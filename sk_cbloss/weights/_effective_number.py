@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sk_cbloss._validation import check_beta, check_class_count
+from sk_cbloss._validation import check_beta, check_counts
 
 
 def effective_number(class_count, *, beta):
@@ -54,7 +54,7 @@ def effective_number(class_count, *, beta):
     >>> effective_number([5000, 50], beta=0.999).round(2)
     array([993.28,  48.79])
     """
-    return effective_number_of(check_class_count(class_count), check_beta(beta))
+    return effective_number_of(check_counts(class_count), check_beta(beta))
 
 
 def effective_number_of(class_count, beta):

@@ -82,6 +82,16 @@ def test_bad_counts(display, counts, message):
 
 
 @pytest.mark.parametrize("display", DISPLAYS)
+def test_bad_labels(display):
+    with pytest.raises(ValueError, match="^y must hold at least one label, got none"):
+        display.from_labels([])
+    for counts in (COUNTS, pd.Series(["a", "a", "b"]).value_counts()):
+        with pytest.raises(ValueError, match="^y must hold a label for each sample, got counts"):
+            display.from_labels(counts)
+    assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
 def test_without_matplotlib(display, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=f"{display.__name__}.plot requires matplotlib"):
@@ -160,10 +170,13 @@ def test_effective_number_says_where_a_line_ends():
 
 @pytest.mark.parametrize("display", DISPLAYS[:2])
 def test_bad_beta(display):
-    with pytest.raises(ValueError, match=r"beta must be a number in \[0, 1\], got 1.5"):
-        display(COUNTS, betas=[0.9, 1.5]).plot()
-    for betas in (0.9, "0.9", []):
-        with pytest.raises(ValueError, match="betas must list at least one number in"):
+    for betas, wrong in (([0.9, 1.5], "1.5"), ([0.9, "a"], "'a'")):
+        with pytest.raises(
+            ValueError, match=rf"^each of betas must be a number in \[0, 1\], got {wrong}"
+        ):
+            display(COUNTS, betas=betas).plot()
+    for betas in (0.9, "0.9", [], np.array(0.9), iter([0.9])):
+        with pytest.raises(ValueError, match="^betas must list at least one number, got"):
             display(COUNTS, betas=betas).plot()
     assert not plt.get_fignums()
 

@@ -54,7 +54,7 @@ def test_any_labels(y):
 
 
 def test_bad_labels():
-    with pytest.raises(ValueError, match="y must hold labels, got none"):
+    with pytest.raises(ValueError, match="y must hold at least one label, got none"):
         describe_long_tail([])
     with pytest.raises(ValueError, match=r"y must hold class labels, got .* 0.5"):
         describe_long_tail([0.5, 1.0])

@@ -27,15 +27,10 @@ def test_empty_classes_do_not_count():
     np.testing.assert_array_equal(beta_grid([100, 0, 10]), beta_grid([100, 10]))
 
 
-@pytest.mark.parametrize("n_betas", [1, 0, 2.5, True, "3"])
+@pytest.mark.parametrize("n_betas", [1, 0, 2.5, True, "3", list(range(3000))])
 def test_too_few_betas(n_betas):
-    with pytest.raises(ValueError, match="^n_betas must be an integer >= 2, got "):
+    with pytest.raises(ValueError, match="^n_betas must be an integer >= 2, got .{,40}$"):
         beta_grid([10, 2], n_betas=n_betas)
-
-
-def test_no_class_with_samples():
-    with pytest.raises(ValueError, match="^class_count must hold a class that has samples"):
-        beta_grid([0, 0])
 
 
 def test_fractional_counts_stay_in_the_range():

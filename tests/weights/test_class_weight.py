@@ -1,9 +1,12 @@
+from functools import partial
+
 import numpy as np
+import pandas as pd
 import pytest
 from _reference import class_weight as exact
 from _reference import ulps
 
-from sk_cbloss import class_balanced_weight
+from sk_cbloss import beta_grid, class_balanced_weight
 
 CIFAR10_LT = [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
 
@@ -68,15 +71,23 @@ def test_tiny_counts_do_not_overflow(tiny, beta):
     assert weights.sum() == pytest.approx(2 if weights[0] else 1)
 
 
-@pytest.mark.parametrize("counts", [[0, 0], []])
-def test_no_class_with_samples(counts):
-    with pytest.raises(ValueError, match="^class_count must hold a class that has samples"):
-        class_balanced_weight(counts, beta=0.9)
-
-
-def test_counts_of_two_dimensions():
-    with pytest.raises(ValueError, match=r"^class_count must be 1-dimensional, got .*\(1, 2\)"):
-        class_balanced_weight([[1, 2]], beta=0.9)
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ([0, 0], "hold a class that has samples, got none"),
+        ([], "hold a class that has samples, got none"),
+        (5, r"have a number for each class, got an array of shape \(\)"),
+        ([[1, 2]], r"have a number for each class, got an array of shape \(1, 2\)"),
+        (pd.DataFrame({"n": [1, 2]}), r"have a number for each class, .* shape \(2, 1\)"),
+        (None, "hold numbers, got None"),
+        (["a"] * 99, r"hold numbers, got \['a', 'a', .*\.\.\.\]"),
+        ([1, None], "hold finite numbers >= 0, got nan"),
+    ],
+)
+@pytest.mark.parametrize("function", [partial(class_balanced_weight, beta=0.9), beta_grid])
+def test_bad_counts(function, counts, message):
+    with pytest.raises(ValueError, match=f"^class_count must {message}"):
+        function(counts)
 
 
 @pytest.mark.parametrize("normalize", ["class", True, ["classes"]])

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import tracemalloc
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -124,7 +125,7 @@ from sk_cbloss.weights import class_balanced_sample_weight as weigh
 sys.modules["pandas"] = None
 y = np.array(["b", "a", "b", "b"], dtype=object)
 np.testing.assert_allclose(weigh(y, beta=1), [2 / 3, 2, 2 / 3, 2 / 3])
-for bad in (["a", None], [float("nan"), "a"], ["a", 1]):
+for bad in (["a", None], ["b", float("nan")], ["a", 1], ["a", [1]]):
     try:
         weigh(np.array(bad, dtype=object), beta=1)
     except ValueError as error:
@@ -134,8 +135,8 @@ for bad in (["a", None], [float("nan"), "a"], ["a", 1]):
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("missing labels") == 2
-    assert done.stdout.count("one kind") == 1
+    for said in ("got None at position 1", "got nan at position 1", "one kind", "got [1]; multi"):
+        assert done.stdout.count(said) == 1
 
 
 def test_weights_of_ones_own_are_counted_and_multiplied():
@@ -172,22 +173,60 @@ def test_no_samples():
         ([0.5, 1.0], "y must hold class labels, got the continuous value 0.5"),
         ([1.0, np.nan], "Input y contains NaN"),
         ([1.0, np.inf], "Input y contains infinity"),
-        (["a", None], "y must not have missing labels"),
-        (["a", np.nan], "y must not have missing labels"),
+        (["a", None], "y must not have missing labels, got None at position 1"),
+        (["b", "a", np.nan], "y must not have missing labels, got nan at position 2"),
         (["a", 1], "y must hold labels of one kind, got int and str"),
-        (pd.Series(["a", None]), "y must not have missing labels"),
+        (pd.Series(["a", None]), "y must not have missing labels, got .* at position 1"),
         (pd.Series([1, None], dtype="Int64"), "missing labels|contains NaN"),
-        (np.ma.array([1, 2, 2], mask=[0, 0, 1]), "y must not have missing labels"),
-        (pd.Categorical(["a", None]), "y must not have missing labels"),
-        (np.array(["2020", "NaT"], dtype="M8[D]"), "y must not have missing labels"),
-        (pl.Series(["a", None]), "y must not have missing labels"),
+        (
+            np.ma.array([1, 2, 2], mask=[0, 0, 1]),
+            "y must not have missing labels, got a masked value at position 2",
+        ),
+        (pd.Categorical(["a", None]), "y must not have missing labels, got nan at position 1"),
+        (
+            np.array(["2020", "NaT"], dtype="M8[D]"),
+            "y must not have missing labels, got NaT at position 1",
+        ),
+        (pl.Series(["a", None]), "y must not have missing labels, got None at position 1"),
         (pl.Series([1, None]), "Input y contains NaN"),
         ([[1, 0], [0, 1]], "y should be a 1d array"),
+        ([["a", "b"], ["c"]], r"y must hold one label a sample, got \['a', 'b'\]; multi-label"),
+        (pd.Series(["a", ["b"]]), r"y must hold one label a sample, got \['b'\]; multi-label"),
+        (None, "y must be a sequence of labels, got None"),
+        (5, "y must be a sequence of labels, got 5"),
+        ("abc", "y must be a sequence of labels, got 'abc'"),
+        ({"a", "b"}, "y must be a sequence of labels, got {.+}"),
+        (
+            Counter("aab"),
+            r"y must hold a label for each sample, .* \(a Counter\): pass",
+        ),
+        (pd.Series(list("aab")).value_counts(), r"y must hold a label .* counts .* \(a Series\)"),
+        (pd.Series([7, 7, 9], name="x").value_counts(), r"y must hold a label .* \(a Series\)"),
     ],
 )
 def test_labels_that_are_none(y, message):
     with pytest.raises(ValueError, match=message):
         class_balanced_sample_weight(y, beta=0.9)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        pd.Series([2, 1, 0, 0]),  # indexed by row numbers
+        pd.Series([2, 1, 2, 0], index=[7, 5, 1, 3]),  # not sorted, as after a split
+        pd.Series([2, 2, 1, 0], index=[0, 0, 1, 1]),
+        pd.Series([3, 3, 3], index=[7, 5, 1]),  # a chunk of one class
+        pd.Series([], dtype=int),
+        pd.Series(["b", "a"], index=[1, 0]),
+        pd.Series(["b", "a"], index=[1, 0], dtype="category"),
+        pl.Series([2, 1, 0]),
+        pd.Index([2, 1, 0]),
+    ],
+)
+def test_labels_may_be_named_count(y):
+    y = y.rename("count")
+    weights = class_balanced_sample_weight(y, beta=0.9)
+    np.testing.assert_array_equal(weights, class_balanced_sample_weight(list(y), beta=0.9))
 
 
 def test_parameters_are_checked_before_labels():
