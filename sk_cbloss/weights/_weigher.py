@@ -234,16 +234,17 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
             Outside :class:`sk_cbloss.pipeline.Pipeline`: features alone cannot
             carry weights to a later step.
         """
+        self.fit(X, y, **fit_params)
         if not _WEIGHTS_ARE_USED.get():
             warnings.warn(
-                "The weights of ClassBalancedWeigher reach no other step of this Pipeline. Use "
+                "fit_transform hands the weights of ClassBalancedWeigher to no other step. Use "
                 "sk_cbloss.pipeline.Pipeline, wrap the last step in "
                 "ClassBalancedClassifier(estimator, beta=...), or pass "
                 "weigher.fit(X, y).sample_weight(y) to the estimator's fit.",
                 UnusedWeightsWarning,
                 stacklevel=3,  # past scikit-learn's wrapper
             )
-        return self.fit(X, y, **fit_params).transform(X)
+        return self.transform(X)
 
     def transform(self, X):
         """Return X as it is.

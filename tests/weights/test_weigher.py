@@ -121,6 +121,14 @@ def test_in_a_pipeline_it_warns_and_names_what_works():
         pipeline.predict(X)
 
 
+def test_alone_it_warns_of_what_is_lost_and_only_if_it_is_fitted():
+    message = "^fit_transform hands the weights of ClassBalancedWeigher to no other step"
+    with pytest.warns(UnusedWeightsWarning, match=message):
+        assert ClassBalancedWeigher().fit_transform(X, Y) is X
+    with pytest.raises(ValueError, match="requires y to be passed"):  # a warning is an error here
+        ClassBalancedWeigher().fit_transform(X)
+
+
 def test_unseen_labels():
     weigher = ClassBalancedWeigher().fit(X, Y)
     with pytest.raises(ValueError, match="^y must hold only the 3 labels seen in fit, got 'd'"):
