@@ -90,12 +90,14 @@ class Pipeline(DocLink, pipeline.Pipeline):
         ValueError
             If the last step weighs classes itself, or there are two weighers.
         """
+        if not isinstance(self.steps, list | tuple):
+            return super().fit(X, y, **params)  # which says what steps must be
         self._check_no_sampler()
         weigher = self._weigher()
         if weigher is None:
             return super().fit(X, y, **params)
         name, last = self.steps[-1]
-        check_takes_sample_weight(last)
+        check_takes_sample_weight(last, "the last step")
         check_weighs_not_yet(last)
         if not get_config()["enable_metadata_routing"]:
             names = f"{name}__{sample_weight_name(last)}", f"{weigher}__sample_weight"

@@ -216,17 +216,24 @@ def test_with_no_classifier_last(data, last):
     X, y = data
     model = make_pipeline(ClassBalancedWeigher(), last)
     if isinstance(last, StandardScaler):
-        with pytest.raises(TypeError, match="^estimator must be a classifier"):
+        with pytest.raises(TypeError, match="^the last step must be a classifier, or a Pipeline"):
             model.fit(X, y)
     else:
         with pytest.warns(UnusedWeightsWarning, match=r"sk_cbloss\.pipeline\.Pipeline"):
             model.fit_transform(X, y)
 
 
-def test_without_steps_scikit_learn_has_its_say(data):
-    said = "pipeline is empty|not enough values to unpack"  # the latter in 1.6
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ([], "pipeline is empty|not enough values to unpack"),  # the latter in 1.6
+        (None, "The 'steps' parameter of Pipeline must be an instance of 'list'. Got None"),
+        ("abc", "The 'steps' parameter of Pipeline must be an instance of 'list'. Got 'abc'"),
+    ],
+)
+def test_of_what_is_no_list_of_steps_scikit_learn_has_its_say(data, steps, said):
     with pytest.raises(ValueError, match=said):
-        Pipeline([]).fit(*data)
+        Pipeline(steps).fit(*data)
 
 
 def test_a_failed_fit_leaves_no_trace(data):

@@ -7,7 +7,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sk_cbloss._doc_link import DocLink
-from sk_cbloss._validation import as_labels, check_beta, check_normalize, check_sample_weight
+from sk_cbloss._validation import check_beta, check_normalize
+from sk_cbloss.meta._counted import counted
 from sk_cbloss.meta._fit_weighted import (
     check_takes_sample_weight,
     check_weighs_not_yet,
@@ -132,15 +133,8 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
         check_normalize(self.normalize)
         check_takes_sample_weight(self.estimator)
         check_weighs_not_yet(self.estimator)
-        if y is None:
-            raise ValueError(
-                "ClassBalancedClassifier requires y to be passed, but the target y is None."
-            )
-        y = as_labels(y)
-        if sample_weight is not None:
-            sample_weight = check_sample_weight(sample_weight, len(y))
         weigher = ClassBalancedWeigher(self.beta, normalize=self.normalize)
-        weigher.fit(np.empty((len(y), 1)), y, sample_weight)  # of X it wants the length alone
+        y, sample_weight = counted(self, weigher, y, sample_weight)
         weight = weigher.sample_weight(y)
         if sample_weight is not None:
             weight *= sample_weight
@@ -249,6 +243,11 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
         # What the classifier learned (classes_, coef_, ...) reads as if learned here.
         if name.endswith("_") and not name.startswith("_") and "estimator_" in vars(self):
             return getattr(self.estimator_, name)
+        if hasattr(type(self), name):  # a method that is available if the classifier has one
+            raise AttributeError(
+                f"This {type(self).__name__} has no {name!r}, since its estimator "
+                f"{type(self.estimator).__name__} has no {name.replace('natural_', '')}."
+            )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}.")
 
     def __sklearn_is_fitted__(self):

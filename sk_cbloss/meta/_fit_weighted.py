@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from numbers import Number
 
 from sklearn import config_context
-from sklearn.base import is_classifier
+from sklearn.base import ClassifierMixin, is_classifier
 from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
@@ -24,34 +24,44 @@ WEIGHING_PARAMETERS = {
 }
 
 
-def check_takes_sample_weight(estimator):
+def check_takes_sample_weight(estimator, name="estimator"):
     """Raise a TypeError if it is no classifier, or sample weights would not reach its loss."""
     if isinstance(estimator, type):
-        raise TypeError(f"estimator must be an instance, got the class {estimator.__name__}.")
-    refuses = _not_reached(estimator)
-    if refuses is not None:
+        raise TypeError(f"{name} must be an instance, got the class {estimator.__name__}.")
+    if not hasattr(final_estimator(estimator), "fit") or not is_classifier(estimator):
         raise TypeError(
-            f"{type(refuses).__name__} takes no sample_weight in fit, so its classes cannot be "
-            "weighed. Put ClassBalancedClassifier inside, directly around an estimator whose "
-            "fit takes sample_weight, or ClassBalancedSampler in imbalanced-learn's Pipeline; "
-            f"got {estimator!r}."
+            f"{name} must be a classifier, or a Pipeline that ends in one, got {estimator!r}."
         )
-    if not is_classifier(estimator):
-        raise TypeError(f"estimator must be a classifier, got {estimator!r}.")
+    refuses = not_reached(estimator)
+    if refuses is not None:
+        place = "" if refuses is estimator else f" inside {type(estimator).__name__}"
+        raise TypeError(
+            f"{type(refuses).__name__}{place} takes no sample_weight in fit, so its classes "
+            f"cannot be weighed: {_remedy(estimator)}."
+        )
 
 
-def _not_reached(estimator, *, inside=False):
+def _remedy(estimator):
+    """Say how to weigh the classes of a classifier that sample weights do not reach."""
+    inside = estimator.get_params().values() if hasattr(estimator, "get_params") else ()
+    classifiers = [each for each in inside if isinstance(each, ClassifierMixin)]
+    if any(not_reached(each) is None for each in classifiers):
+        return "put ClassBalancedClassifier around those inside that take it"
+    return "use ClassBalancedSampler in imbalanced-learn's Pipeline"
+
+
+def not_reached(estimator, *, inside=False):
     """Return the estimator, here or inside, that sample weights do not reach, or None."""
     if isinstance(estimator, Pipeline):
         # Behind a sampler, weights would stand beside other samples than their own.
         sampler = next((s for _, s in estimator.steps if hasattr(s, "fit_resample")), None)
         if sampler is not None:
             return sampler
-        refuses = _not_reached(estimator.steps[-1][1], inside=inside)
+        refuses = not_reached(estimator.steps[-1][1], inside=inside)
         # Only we know the name by which a Pipeline takes its last step's weights.
         return estimator if refuses is None and inside else refuses
     if isinstance(estimator, HAND_ON):
-        refusing = (_not_reached(inner, inside=True) for inner in _inner(estimator))
+        refusing = (not_reached(inner, inside=True) for inner in _inner(estimator))
         return next((one for one in refusing if one is not None), None)
     return None if has_fit_parameter(estimator, "sample_weight") else estimator
 
@@ -105,9 +115,9 @@ def _searched(parameters):
 
 
 def final_estimator(estimator):
-    """Return the last step of a Pipeline, at any depth, or the estimator itself."""
+    """Return the last step of a Pipeline, at any depth, if any, or the estimator itself."""
     while isinstance(estimator, Pipeline):
-        estimator = estimator.steps[-1][1]
+        estimator = estimator.steps[-1][1] if estimator.steps else None
     return estimator
 
 

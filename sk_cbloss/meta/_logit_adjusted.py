@@ -5,9 +5,9 @@ from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import check_scoring
 
-from sk_cbloss._validation import as_labels, check_fraction, check_non_negative
+from sk_cbloss._validation import check_each, check_fraction, check_non_negative
 from sk_cbloss.meta._natural import normalized
-from sk_cbloss.meta._scaled_proba import ScaledProbaClassifier, fit_folds
+from sk_cbloss.meta._scaled_proba import ScaledProbaClassifier, fit_folds, splits_of
 from sk_cbloss.weights import effective_number
 
 
@@ -173,12 +173,15 @@ class LogitAdjustedClassifierCV(ScaledProbaClassifier):
         self.cv = cv
 
     def _check_parameters(self):
-        for name, check in (("taus", check_non_negative), ("prior_betas", check_fraction)):
-            values = getattr(self, name)
-            if isinstance(values, str) or not hasattr(values, "__iter__") or not len(values):
-                raise ValueError(f"{name} must list at least one number, got {values!r}.")
-            for value in values:
-                check(value, name)
+        check_each(self.taus, "taus", check_non_negative)
+        check_each(self.prior_betas, "prior_betas", check_fraction)
+        scoring = self.scoring
+        if not (scoring is None or isinstance(scoring, str) or callable(scoring)):
+            raise ValueError(f"scoring must name one score or be callable, got {scoring!r}.")
+        check_scoring(_GivenProba(None), scoring=scoring)
+
+    def _look_ahead(self, X, y, classes):
+        return splits_of(X, y, self.cv)
 
     def fit(self, X, y, sample_weight=None):
         """Find the best values out of fold, then fit the classifier to all data.
@@ -204,11 +207,10 @@ class LogitAdjustedClassifierCV(ScaledProbaClassifier):
         ValueError
             If a parameter is invalid, or its weights cannot be undone.
         """
-        super().fit(X, y, sample_weight)
-        y = as_labels(y)
+        y, sample_weight, splits = self._fit(X, y, sample_weight)
         pairs = [(tau, beta) for beta in self.prior_betas for tau in self.taus]
         unadjusted = LogitAdjustedClassifier(self.estimator, tau=0)
-        folds = fit_folds(unadjusted, self, X, y, sample_weight, self.cv)
+        folds = fit_folds(unadjusted, self, X, y, sample_weight, splits)
         scores = np.array([self._scores(model, X, y[rows], pairs) for model, X, rows in folds])
         scored = ~np.isnan(scores).any(axis=1)  # not a fold without a class that is asked for
         if not scored.any():

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from sk_cbloss._validation import as_labels
 from sk_cbloss.meta._prior_corrected import PriorCorrectedClassifier
-from sk_cbloss.meta._scaled_proba import ProbaWrapper, fit_folds
+from sk_cbloss.meta._scaled_proba import ProbaWrapper, fit_folds, splits_of
 
 N_STEPS, STEP = 100, 0.1
 
@@ -107,23 +106,25 @@ class MacroF1Classifier(ProbaWrapper):
         ValueError
             If a parameter is invalid, or its weights cannot be undone.
         """
-        super().fit(X, y, sample_weight)
-        y = as_labels(y)
+        y, sample_weight, splits = self._fit(X, y, sample_weight)
         natural = PriorCorrectedClassifier(self.estimator)
         left_out = []
-        for model, X_left_out, rows in fit_folds(natural, self, X, y, sample_weight, self.cv):
+        for model, X_left_out, rows in fit_folds(natural, self, X, y, sample_weight, splits):
             p = np.zeros((len(rows), len(self.classes_)))  # a fold may lack a class
             p[:, np.searchsorted(self.classes_, model.classes_)] = model.predict_proba(X_left_out)
             left_out.append((p, np.searchsorted(self.classes_, y[rows])))
         p, position = map(np.concatenate, zip(*left_out, strict=True))
-        never = np.setdiff1d(np.arange(len(self.classes_)), position)
-        if never.size:
-            raise ValueError(
-                "cv must leave out samples of every class, got none of "
-                f"{self.classes_[never].tolist()[0]!r}."
-            )
         self.best_score_, self.f1_, self.share_ = _plug_in(p, position)
         return self
+
+    def _look_ahead(self, X, y, classes):
+        splits = splits_of(X, y, self.cv)
+        never = np.setdiff1d(classes, np.concatenate([y[rows] for _, rows in splits]))
+        if never.size:
+            raise ValueError(
+                f"cv must leave out samples of every class, got none of {never.tolist()[0]!r}."
+            )
+        return splits
 
     def decision_function(self, X):
         """Return what one more decision for each class would add to its F1.

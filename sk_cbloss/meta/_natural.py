@@ -12,7 +12,9 @@ from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClas
 from sklearn.pipeline import Pipeline
 from sklearn.utils.class_weight import compute_class_weight
 
-from sk_cbloss.meta._fit_weighted import weighing_parameters
+from sk_cbloss.meta._fit_weighted import final_estimator, weighing_parameters
+
+THRESHOLDS = (FixedThresholdClassifier, TunedThresholdClassifierCV)
 
 
 def proba_with_weights(estimator, X):
@@ -54,9 +56,7 @@ def weights_within(estimator, y, sample_weight=None):
     if _weighs_another(estimator):
         return estimator.class_weight_ * weights_within(estimator.estimator_, y, sample_weight)
     if not isinstance(estimator, Pipeline):
-        if hasattr(estimator, "predict_natural_proba"):
-            return np.ones(len(classes))
-        return _own_weight(estimator, y, sample_weight)
+        return _own_weight(estimator, classes, y, sample_weight)
     drawn = y
     for _, step in estimator.steps[:-1]:
         if hasattr(step, "fit_resample"):
@@ -67,6 +67,21 @@ def weights_within(estimator, y, sample_weight=None):
     )
     weight = weights_within(estimator.steps[-1][1], drawn, sample_weight)
     return weight * getattr(estimator, "class_weight_", 1) * after / np.maximum(before, 1)
+
+
+def check_can_be_undone(estimator, classes, sample_weight):
+    """Raise a ValueError if parameters tell, before the fit, that weights cannot be undone."""
+    while True:
+        if isinstance(estimator, Pipeline):
+            estimator = final_estimator(estimator)
+        elif _weighs_another(estimator) or isinstance(estimator, THRESHOLDS):
+            estimator = estimator.estimator
+        else:
+            break
+    # What a search will choose, and what is in a fitted classifier, is not for parameters to tell.
+    parameters = estimator.get_params(deep=False) if hasattr(estimator, "get_params") else {}
+    if "scoring" not in parameters and not isinstance(estimator, FrozenEstimator):
+        _own_weight(estimator, classes, classes, sample_weight)
 
 
 def _weighs_another(estimator):
@@ -81,7 +96,7 @@ def _unwrapped(estimator):
             estimator = estimator.estimator
         elif hasattr(estimator, "best_estimator_"):
             estimator = estimator.best_estimator_
-        elif isinstance(estimator, FixedThresholdClassifier | TunedThresholdClassifierCV):
+        elif isinstance(estimator, THRESHOLDS):
             estimator = estimator.estimator_
         else:
             return estimator
@@ -102,9 +117,14 @@ def _drawn(sampler, y):
     return y[sampler.sample_indices_]
 
 
-def _own_weight(estimator, y, sample_weight):
-    """Return the weights that a classifier of others gives to classes by itself."""
-    weight = np.ones(len(estimator.classes_))
+def _own_weight(estimator, classes, y, sample_weight):
+    """Return the weights that a classifier gives to classes by itself, and does not undo."""
+    weight = np.ones(len(classes))
+    if hasattr(estimator, "predict_natural_proba"):
+        criterion = getattr(estimator, "criterion", None)
+        if isinstance(criterion, type) and not hasattr(criterion, "natural_proba"):
+            _refuse(f"criterion={criterion.__name__}", estimator)
+        return weight
     if isinstance(estimator, CalibratedClassifierCV) or not hasattr(estimator, "get_params"):
         return weight  # of calibrators: what it learned from samples without weights
     if hasattr(estimator, "sampling_strategy"):  # imbalanced-learn's ensembles
@@ -114,10 +134,10 @@ def _own_weight(estimator, y, sample_weight):
     for name, value in weighing_parameters(estimator).items():
         if name == "scale_pos_weight":
             weight = weight * [1, value]
-        elif name == "class_weight" and not isinstance(value, str):
-            weight = weight * compute_class_weight(value, classes=estimator.classes_, y=y)
-        elif name == "class_weight" and sample_weight is None:
-            weight = weight * compute_class_weight("balanced", classes=estimator.classes_, y=y)
+        elif name == "class_weight" and isinstance(value, dict):
+            weight = weight * compute_class_weight(value, classes=classes, y=y)
+        elif name == "class_weight" and isinstance(value, str) and sample_weight is None:
+            weight = weight * compute_class_weight("balanced", classes=classes, y=y)
         else:
             _refuse(f"{name}={value!r}", estimator)
     if (weight == 0).any():
@@ -140,5 +160,6 @@ def normalized(p, possible):
 def _refuse(what, estimator):
     raise ValueError(
         f"estimator must weigh classes in a way that can be undone, got {what} of "
-        f"{type(estimator).__name__}: put ClassBalancedClassifier around the whole."
+        f"{type(estimator).__name__}: weigh by ClassBalancedClassifier in its place, or calibrate "
+        "it with CalibratedClassifierCV."
     )

@@ -1,9 +1,12 @@
 """PriorCorrectedClassifier: probabilities for the frequencies that classes have."""
 
+import reprlib
+
 import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
+from sk_cbloss._validation import as_floats, check_integer, check_non_negative
 from sk_cbloss.meta._natural import proba_with_weights
 from sk_cbloss.meta._scaled_proba import ScaledProbaClassifier
 
@@ -100,6 +103,10 @@ class PriorCorrectedClassifier(ScaledProbaClassifier):
                 f"got {self.target_prior!r}."
             )
 
+    def _look_ahead(self, X, y, classes):
+        if not isinstance(self.target_prior, str):
+            _check_prior(self.target_prior, classes)
+
     def _learn(self, *args):
         super()._learn(*args)
         n_classes = len(self.classes_)
@@ -145,7 +152,7 @@ class PriorCorrectedClassifier(ScaledProbaClassifier):
         Raises
         ------
         ValueError
-            If ``target_prior`` is not "estimate".
+            If ``target_prior`` is not "estimate", or a parameter is invalid.
         """
         check_is_fitted(self)
         if not isinstance(self.target_prior, str) or self.target_prior != "estimate":
@@ -153,6 +160,8 @@ class PriorCorrectedClassifier(ScaledProbaClassifier):
                 "target_prior must be 'estimate' for estimate_prior to change it, "
                 f"got {self.target_prior!r}."
             )
+        check_non_negative(tol, "tol")
+        check_integer(max_iter, "max_iter", minimum=1)
         prior = self.class_count_ / self.class_count_.sum()
         seen = prior > 0
         # How likely in the training data, over how frequent there.
@@ -171,25 +180,22 @@ class PriorCorrectedClassifier(ScaledProbaClassifier):
 def _check_prior(prior, classes):
     """Return frequencies of the classes, as an array that sums to 1."""
     if hasattr(prior, "items"):  # a mapping, or a pandas Series
-        prior = dict(prior.items())
-        missing = [label for label in classes.tolist() if label not in prior]
-        if missing or len(prior) != len(classes):
-            raise ValueError(
-                f"target_prior must have a frequency for each of {classes.tolist()}, got "
-                f"{list(prior)}."
-            )
-        prior = [prior[label] for label in classes.tolist()]
-    try:
-        prior = np.asarray(prior, dtype=np.float64)
-    except (TypeError, ValueError):
-        prior = np.empty(0)
+        prior, labels = dict(prior.items()), dict.fromkeys(classes.tolist())
+        for got, some, others in (("none of", labels, prior), ("also", prior, labels)):
+            wrong = [label for label in some if label not in others]
+            if wrong:
+                raise ValueError(
+                    f"target_prior must name the {len(labels)} classes and no other label, "
+                    f"got {got} {wrong[0]!r}."
+                )
+        prior = [prior[label] for label in labels]
+    prior = as_floats(prior, "target_prior")
     if prior.shape != classes.shape:
         raise ValueError(
             f"target_prior must have a frequency for each of the {len(classes)} classes, "
             f"got shape {prior.shape}."
         )
     if not (prior >= 0).all() or abs(prior.sum() - 1) > 1e-6:
-        raise ValueError(
-            f"target_prior must hold numbers >= 0 that sum to 1, got {prior.tolist()}."
-        )
+        shown = reprlib.repr(prior.tolist())
+        raise ValueError(f"target_prior must hold numbers >= 0 that sum to 1, got {shown}.")
     return prior / prior.sum()

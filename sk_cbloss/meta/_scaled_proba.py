@@ -1,5 +1,7 @@
 """The base of classifiers that change another one's probabilities, by a factor for each class."""
 
+import reprlib
+
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
@@ -8,9 +10,14 @@ from sklearn.utils import _safe_indexing, get_tags, indexable
 from sklearn.utils.validation import check_is_fitted
 
 from sk_cbloss._doc_link import DocLink
-from sk_cbloss._validation import as_labels, check_sample_weight
-from sk_cbloss.meta._fit_weighted import check_takes_sample_weight, fit_weighted
-from sk_cbloss.meta._natural import normalized, proba_with_weights, weights_within
+from sk_cbloss.meta._counted import counted
+from sk_cbloss.meta._fit_weighted import fit_weighted, not_reached
+from sk_cbloss.meta._natural import (
+    check_can_be_undone,
+    normalized,
+    proba_with_weights,
+    weights_within,
+)
 from sk_cbloss.weights import ClassBalancedWeigher
 
 
@@ -52,33 +59,38 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         ValueError
             If a parameter is invalid, or its weights cannot be undone.
         """
+        self._fit(X, y, sample_weight)
+        return self
+
+    def _fit(self, X, y, sample_weight):
+        """Check everything, then fit; return labels, weights and folds."""
         self._check_parameters()
         if not hasattr(self.estimator, "predict_proba"):
             raise TypeError(f"estimator must have predict_proba, got {self.estimator!r}.")
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None."
-            )
-        y = as_labels(y)
+        counter = ClassBalancedWeigher(0)
+        y, sample_weight = counted(self, counter, y, sample_weight)
+        splits = self._look_ahead(X, y, counter.classes_)
         estimator = clone(self.estimator)
-        if sample_weight is not None:
-            sample_weight = check_sample_weight(sample_weight, len(y))
+        check_can_be_undone(estimator, counter.classes_, sample_weight)
         if isinstance(estimator, FrozenEstimator) or sample_weight is None:
             estimator.fit(X, y)
+        elif (refuses := not_reached(estimator)) is not None:
+            raise TypeError(
+                "sample_weight must be None for an estimator whose fit takes none, got one for "
+                f"{type(refuses).__name__}."
+            )
         else:
-            check_takes_sample_weight(estimator)
             fit_weighted(estimator, X, y, sample_weight)
-        self._learn(estimator, y, sample_weight, weights_within(estimator, y, sample_weight))
-        return self
+        self._learn(estimator, counter, weights_within(estimator, y, sample_weight))
+        return y, sample_weight, splits
 
-    def _learn(self, estimator, y, sample_weight, class_weight):
+    def _learn(self, estimator, counter, class_weight):
         """Take a fitted estimator, and the weights that are in its probabilities."""
-        counter = ClassBalancedWeigher(0).fit(np.empty((len(y), 1)), y, sample_weight)
         self.estimator_, self.classes_ = estimator, estimator.classes_
         if not np.array_equal(self.classes_, counter.classes_):
+            fitted, given = (reprlib.repr(one.classes_.tolist()) for one in (self, counter))
             raise ValueError(
-                f"y must hold the classes of the fitted estimator, {self.classes_.tolist()}, "
-                f"got {counter.classes_.tolist()}."
+                f"y must hold the classes of the fitted estimator, {fitted}, got {given}."
             )
         self.class_count_, self.class_weight_ = counter.class_count_, class_weight
         for name in ("n_features_in_", "feature_names_in_"):
@@ -87,6 +99,9 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     def _check_parameters(self):
         """Raise a ValueError if a parameter is invalid."""
+
+    def _look_ahead(self, X, y, classes):
+        """Check what parameters ask of the data, and return the folds if there are any."""
 
     def _factor(self, seen):
         """Return by what the probability of each class that was seen is multiplied."""
@@ -186,7 +201,15 @@ class ScaledProbaClassifier(ProbaWrapper):
         return self.classes_[p.argmax(axis=1)]
 
 
-def fit_folds(model, whole, X, y, sample_weight, cv):
+def splits_of(X, y, cv):
+    """Return the rows of each fold to train on, and those to leave out."""
+    splits = list(check_cv(cv, y, classifier=True).split(*indexable(X), y))
+    if not splits:
+        raise ValueError("cv must yield at least one split, got none.")
+    return splits
+
+
+def fit_folds(model, whole, X, y, sample_weight, splits):
     """Yield, for each fold, a copy of the model fitted to the rest, and what was left out.
 
     Parameters
@@ -195,10 +218,14 @@ def fit_folds(model, whole, X, y, sample_weight, cv):
         What to fit.
     whole : ProbaWrapper
         The same estimator, wrapped and fitted to all data.
-    X, y, sample_weight : array-likes of the same length, or sample_weight=None
-        The data; y is an ndarray.
-    cv : int, cross-validation generator or iterable
-        The folds.
+    X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
+        Features.
+    y : ndarray of shape (n_samples,)
+        Labels.
+    sample_weight : ndarray of shape (n_samples,) or None
+        Weights.
+    splits : list of pairs of arrays
+        Rows to train on, and rows to leave out.
 
     Yields
     ------
@@ -209,14 +236,14 @@ def fit_folds(model, whole, X, y, sample_weight, cv):
     rows : ndarray
         Their positions.
     """
-    if sample_weight is not None:
-        sample_weight = check_sample_weight(sample_weight, len(y))
     (X,) = indexable(X)
-    for train, rows in check_cv(cv, y, classifier=True).split(X, y):
+    for train, rows in splits:
         weight = None if sample_weight is None else sample_weight[train]
         fitted = clone(model)
         if isinstance(model.estimator, FrozenEstimator):  # its weights are not those of a part
-            fitted._learn(whole.estimator_, y[train], weight, whole.class_weight_)
+            counter = ClassBalancedWeigher(0)
+            counted(model, counter, y[train], weight)
+            fitted._learn(whole.estimator_, counter, whole.class_weight_)
         else:
             fitted.fit(_safe_indexing(X, train), y[train], weight)
         yield fitted, _safe_indexing(X, rows), rows

@@ -495,8 +495,10 @@ def test_methods_are_there_if_the_classifier_has_them(data, estimator):
 
 def test_the_support_vector_machine_without_probabilities_says_so(data):
     model = ClassBalancedClassifier(LinearSVC()).fit(*data)
-    with pytest.raises(AttributeError, match="predict_proba"):
-        model.predict_proba(data[0])
+    for name in ("predict_proba", "predict_natural_proba"):
+        message = f"^This ClassBalancedClassifier has no '{name}', since its estimator LinearSVC "
+        with pytest.raises(AttributeError, match=f"{message}has no predict_proba\\.$"):
+            getattr(model, name)
 
 
 @pytest.mark.parametrize("method", ["predict", *METHODS])

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import sklearn
@@ -173,32 +175,33 @@ def test_a_net_of_ours_without_weights_is_weighed(data):
 # ------------------------------------------------------------ refused: no sample_weight in fit
 
 
-REFUSED = {
+REFUSED = {  # with none inside whose fit takes them
     "KNeighborsClassifier": KNeighborsClassifier(),
     "NeuralNetClassifier": NeuralNetClassifier(MLPClassifier),
     "Pipeline": make_pipeline(StandardScaler(), KNeighborsClassifier()),
     "nested Pipeline": nest(2, KNeighborsClassifier()),
     "GridSearchCV": GridSearchCV(KNeighborsClassifier(), {"n_neighbors": [1]}),
+    "GridSearchCV of VotingClassifier": GridSearchCV(
+        VotingClassifier([("a", KNeighborsClassifier())]), {"voting": ["hard"]}
+    ),
+    "EasyEnsembleClassifier": EasyEnsembleClassifier(2),
+    "EasyEnsembleClassifier in a Pipeline": make_pipeline(
+        StandardScaler(), EasyEnsembleClassifier(2)
+    ),
+    "EasyEnsembleClassifier in a vote": VotingClassifier([("a", EasyEnsembleClassifier(2))]),
+}
+REFUSED_AROUND_OTHERS = {
     "VotingClassifier": VotingClassifier(
         [("a", LogisticRegression()), ("b", KNeighborsClassifier())]
     ),
     "StackingClassifier": StackingClassifier(
         [("a", KNeighborsClassifier()), ("b", LogisticRegression())]
     ),
-    "GridSearchCV of VotingClassifier": GridSearchCV(
-        VotingClassifier([("a", KNeighborsClassifier())]), {"voting": ["hard"]}
-    ),
     "SelectFromModel before": make_pipeline(
         SelectFromModel(LogisticRegression()), KNeighborsClassifier()
     ),
-    "passthrough": make_pipeline(StandardScaler(), "passthrough"),
-    # Their fit takes no weights, whatever is inside.
+    # Its fit takes no weights, whatever is inside.
     "BalancedBaggingClassifier": BalancedBaggingClassifier(LogisticRegression()),
-    "EasyEnsembleClassifier": EasyEnsembleClassifier(2),
-    "EasyEnsembleClassifier in a Pipeline": make_pipeline(
-        StandardScaler(), EasyEnsembleClassifier(2)
-    ),
-    "EasyEnsembleClassifier in a vote": VotingClassifier([("a", EasyEnsembleClassifier(2))]),
     # They hand weights on by metadata routing only, or not to a Pipeline's last step.
     "OneVsRestClassifier": OneVsRestClassifier(LogisticRegression()),
     "OneVsOneClassifier": OneVsOneClassifier(LogisticRegression()),
@@ -215,19 +218,28 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_a_classifier_that_weights_do_not_reach_is_refused_in_one_sentence(data, name):
-    message = "takes no sample_weight .* Put ClassBalancedClassifier inside"
+@pytest.mark.parametrize("name", REFUSED | REFUSED_AROUND_OTHERS)
+def test_a_classifier_that_weights_do_not_reach_is_refused_with_what_to_do(data, name):
+    remedy = "use ClassBalancedSampler in imbalanced-learn's Pipeline"
+    if name in REFUSED_AROUND_OTHERS:
+        remedy = "put ClassBalancedClassifier around those inside that take it"
+    message = f"takes no sample_weight in fit, so its classes cannot be weighed: {remedy}\\.$"
     with pytest.raises(TypeError, match=message):
-        ClassBalancedClassifier(REFUSED[name]).fit(*data)
+        ClassBalancedClassifier((REFUSED | REFUSED_AROUND_OTHERS)[name]).fit(*data)
 
 
-def test_the_refused_classifier_is_named_at_any_depth(data):
-    for name in ("KNeighborsClassifier", "nested Pipeline", "VotingClassifier", "GridSearchCV"):
-        with pytest.raises(
-            TypeError, match=r"^KNeighborsClassifier takes no sample_weight in fit"
-        ):
-            ClassBalancedClassifier(REFUSED[name]).fit(*data)
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("KNeighborsClassifier", ""),
+        ("nested Pipeline", " inside Pipeline"),
+        ("VotingClassifier", " inside VotingClassifier"),
+        ("GridSearchCV", " inside GridSearchCV"),
+    ],
+)
+def test_the_refused_classifier_is_named_at_any_depth(data, name, place):
+    with pytest.raises(TypeError, match=f"^KNeighborsClassifier{place} takes no sample_weight"):
+        ClassBalancedClassifier((REFUSED | REFUSED_AROUND_OTHERS)[name]).fit(*data)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +260,7 @@ def test_the_refused_classifier_is_named_at_any_depth(data):
 def test_a_sampler_inside_is_refused(data, sampler, around):
     """Resampling would leave the weights with other samples than their own."""
     pipeline = make_resampling_pipeline(sampler, LogisticRegression())
-    with pytest.raises(TypeError, match=r"Sampler takes no sample_weight in fit"):
+    with pytest.raises(TypeError, match=r"Sampler inside .* takes no sample_weight in fit"):
         ClassBalancedClassifier(around(pipeline)).fit(*data)
 
 
@@ -368,9 +380,20 @@ def test_a_weighing_feature_selector_before_the_classifier_is_accepted(data, wra
     assert ClassBalancedClassifier(model).fit(X, y).predict(X).shape == y.shape
 
 
-@pytest.mark.parametrize("estimator", [Ridge(), make_pipeline(StandardScaler(), Ridge())])
-def test_a_regressor_is_refused(data, estimator):
-    with pytest.raises(TypeError, match="^estimator must be a classifier, got "):
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        Ridge(),
+        make_pipeline(StandardScaler(), Ridge()),
+        None,
+        "lr",
+        Pipeline([]),
+        make_pipeline(StandardScaler(), "passthrough"),
+    ],
+)
+def test_what_is_no_classifier_is_refused(data, estimator):
+    message = "^estimator must be a classifier, or a Pipeline that ends in one, got "
+    with pytest.raises(TypeError, match=message + re.escape(repr(estimator))):
         ClassBalancedClassifier(estimator).fit(*data)
 
 

@@ -21,6 +21,7 @@ from sk_cbloss import (
 X, Y = load_digits_lt(return_X_y=True)
 X = X / 16
 TAUS = [0, 0.5, 1, 1.5]
+FOLDS = list(StratifiedKFold(2).split(X, Y))
 
 
 class Counting(LogisticRegression):
@@ -145,13 +146,31 @@ def test_a_frozen_classifier_is_not_fitted_again():
     [
         ({"taus": []}, r"taus must list at least one number, got \[\]"),
         ({"taus": 1}, "taus must list at least one number, got 1"),
-        ({"taus": [-1]}, "taus must be a finite number >= 0, got -1"),
-        ({"prior_betas": [2]}, r"prior_betas must be a number in \[0, 1\], got 2"),
+        ({"taus": np.array(1.0)}, "taus must list at least one number, got array"),
+        ({"taus": (tau for tau in TAUS)}, "taus must list at least one number, got <generator"),
+        ({"taus": [-1]}, "each of taus must be a finite number >= 0, got -1"),
+        ({"taus": [0, "a"]}, "each of taus must be a finite number >= 0, got 'a'"),
+        ({"prior_betas": [2]}, r"each of prior_betas must be a number in \[0, 1\], got 2"),
+        ({"scoring": "foo"}, "The 'scoring' parameter of check_scoring must be"),
+        ({"scoring": ["f1_macro"]}, r"scoring must name one .* callable, got \['f1_macro'\]"),
+        ({"scoring": 5}, "scoring must name one score or be callable, got 5"),
+        ({"cv": "a"}, "Expected `?cv`? as an integer"),
+        ({"cv": 1}, "k-fold cross-validation requires at least one train/test split"),
+        ({"cv": 129}, "n_splits=129 cannot be greater than the number of"),
+        ({"cv": []}, "cv must yield at least one split, got none"),
     ],
 )
-def test_bad_values(parameters, message):
+def test_bad_values_are_named_before_any_fit(parameters, message):
+    Counting.n_fits = 0
     with pytest.raises(ValueError, match=f"^{message}"):
-        LogitAdjustedClassifierCV(LogisticRegression(), **parameters).fit(X, Y)
+        LogitAdjustedClassifierCV(Counting(), **parameters).fit(X, Y)
+    assert Counting.n_fits == 0
+
+
+@pytest.mark.parametrize("parameters", [{"scoring": None}, {"taus": {0, 1}}, {"cv": iter(FOLDS)}])
+def test_unusual_values(parameters):
+    model = LogitAdjustedClassifierCV(LogisticRegression(), **{"cv": 2} | parameters).fit(X, Y)
+    assert model.tau_ in model.taus
 
 
 def test_a_classifier_without_probabilities():

@@ -17,6 +17,13 @@ from sk_cbloss import (
 )
 
 
+class NeverFitted(GaussianNB):
+    """Fail the test if fit gets this far."""
+
+    def fit(self, X, y):
+        pytest.fail("The inner fit was reached.")
+
+
 def bells(seed, n, draw):
     """Return samples of three normal distributions that overlap."""
     rng = np.random.default_rng(seed)
@@ -106,10 +113,13 @@ def test_folds_that_leave_out_no_sample_of_a_class(data):
     X, y = data
     rows = np.flatnonzero(y < 4)
     folds = [(np.arange(len(y)), rows)]
-    with pytest.raises(
-        ValueError, match="^cv must leave out samples of every class, got none of 4"
+    for cv, message in (
+        (folds, "cv must leave out samples of every class, got none of 4"),
+        ([], "cv must yield at least one split, got none"),
+        (1, "k-fold cross-validation requires at least one train/test split"),
     ):
-        MacroF1Classifier(LogisticRegression(max_iter=1000), cv=folds).fit(X, y)
+        with pytest.raises(ValueError, match=f"^{message}"):
+            MacroF1Classifier(NeverFitted(), cv=cv).fit(X, y)
 
 
 def test_labels_and_frozen_classifiers(data):

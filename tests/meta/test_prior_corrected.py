@@ -1,5 +1,7 @@
 """Probabilities for other frequencies of the classes, and decisions by them."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from imblearn.ensemble import BalancedRandomForestClassifier
 from imblearn.over_sampling import SMOTE, RandomOverSampler
 from imblearn.pipeline import make_pipeline as make_resampling_pipeline
 from imblearn.under_sampling import RandomUnderSampler
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV, CalibrationDisplay
 from sklearn.ensemble import BaggingClassifier, VotingClassifier
 from sklearn.exceptions import NotFittedError
@@ -23,6 +26,7 @@ from sklearn.model_selection import (
 )
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
@@ -69,6 +73,13 @@ def soft_vote(estimator):
 
 def tree(**parameters):
     return DecisionTreeClassifier(random_state=0, **parameters)
+
+
+class NeverFitted(DecisionTreeClassifier):
+    """Fail the test if fit gets this far."""
+
+    def fit(self, X, y, sample_weight=None):
+        pytest.fail("The inner fit was reached.")
 
 
 WEIGHTED = {
@@ -357,6 +368,24 @@ def test_an_estimate_is_forgotten_by_the_next_fit(data):
                 (GaussianNB(priors=[0.5, 0.5]), "the priors of GaussianNB"),
                 (tree(class_weight={"a": 0, "b": 1}), "a weight of 0 of Dec"),
                 (Spoilt(is_unbalance=True), "is_unbalance=True of Spoilt"),
+                (NeverFitted(class_weight={"a": 0, "b": 1}), "a weight of 0 of NeverFitted"),
+                (NeverFitted(class_weight=[1, 2]), r"class_weight=\[1, 2\] of NeverFitted"),
+                (
+                    make_pipeline(StandardScaler(), NeverFitted(class_weight={"a": 0, "b": 1})),
+                    "a weight of 0 of NeverFitted",
+                ),
+                (
+                    FixedThresholdClassifier(NeverFitted(class_weight={"a": 0, "b": 1})),
+                    "a weight of 0 of NeverFitted",
+                ),
+                (
+                    BaggingClassifier(NeverFitted(class_weight="balanced")),
+                    "the weights of NeverFitted inside of BaggingClassifier",
+                ),
+                (
+                    CBNeuralNetClassifier(criterion=torch.nn.CrossEntropyLoss, max_epochs=10**9),
+                    "criterion=CrossEntropyLoss of CBNeuralNetClassifier",
+                ),
             ]
         ),
         (
@@ -371,6 +400,36 @@ def test_what_cannot_be_undone(estimator, error, message):
     X, y = rng.normal(size=(60, 2)), np.repeat(["a", "b"], [45, 15])
     with pytest.raises(error, match=f"^{message}"):
         PriorCorrectedClassifier(estimator).fit(X, y)
+
+
+def test_what_cannot_be_undone_can_be_calibrated(data):
+    for estimator in (tree(class_weight={"a": 0, "b": 1, "c": 1}), GaussianNB(priors=[1 / 3] * 3)):
+        natural = PriorCorrectedClassifier(CalibratedClassifierCV(estimator, cv=2)).fit(*data)
+        np.testing.assert_allclose(natural.predict_proba(data[0]).mean(axis=0), SHARE, atol=0.02)
+
+
+class SearchOfAnotherLibrary(ClassifierMixin, BaseEstimator):
+    """Choose no priors, without being of scikit-learn's family of searches."""
+
+    def __init__(self, estimator, scoring=None):
+        self.estimator = estimator
+        self.scoring = scoring
+
+    def fit(self, X, y):
+        self.best_estimator_ = sklearn.clone(self.estimator).set_params(priors=None).fit(X, y)
+        self.classes_ = self.best_estimator_.classes_
+        return self
+
+    def predict_proba(self, X):
+        return self.best_estimator_.predict_proba(X)
+
+
+@pytest.mark.parametrize(
+    "search", [partial(GridSearchCV, param_grid={"priors": [None]}), SearchOfAnotherLibrary]
+)
+def test_what_a_search_chooses_is_seen_after_its_fit(data, search):
+    natural = PriorCorrectedClassifier(search(GaussianNB(priors=[1 / 3] * 3))).fit(*data)
+    np.testing.assert_array_equal(natural.class_weight_, 1)
 
 
 def test_calibrators_that_see_no_weights_are_natural_already(data, shares):
@@ -391,14 +450,65 @@ def test_calibrators_that_see_no_weights_are_natural_already(data, shares):
         ([1.5, -0.4, -0.1], "target_prior must hold numbers >= 0 that sum to 1, got"),
         (
             {"a": 0.5, "b": 0.5},
-            r"target_prior must have a frequency for each of \['a', 'b', 'c'\]",
+            "target_prior must name the 3 classes and no other label, got none of 'c'",
         ),
-        (["x", "y", "z"], "target_prior must have a frequency for each of the 3 classes"),
+        (
+            {"a": 0.5, "b": 0.3, "c": 0.1, "d": 0.1},
+            "target_prior must name the 3 classes and no other label, got also 'd'",
+        ),
+        (["x", "y", "z"], r"target_prior must hold numbers, got \['x', 'y', 'z'\]"),
     ],
 )
-def test_bad_targets(data, target, message):
+def test_bad_targets_are_named_before_the_fit(data, target, message):
     with pytest.raises(ValueError, match=f"^{message}"):
-        PriorCorrectedClassifier(tree(), target_prior=target).fit(*data)
+        PriorCorrectedClassifier(NeverFitted(), target_prior=target).fit(*data)
+
+
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        PriorCorrectedClassifier,
+        LogitAdjustedClassifier,
+        LogitAdjustedClassifierCV,
+        MacroF1Classifier,
+        ClassBalancedClassifier,
+    ],
+)
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (None, "requires y to be passed, but the target y is None"),
+        (["a", None, "b"], "^y must not have missing labels, got None at position 1"),
+        (["a", 1, "b"], "^y must hold labels of one kind, got int and str"),
+        ([0.5, 1, 2], "^y must hold class labels, got the continuous value 0.5"),
+        ([], "^y must hold at least one label, got none"),
+    ],
+)
+def test_bad_labels_are_named_before_the_fit(wrapper, y, message):
+    with pytest.raises(ValueError, match=message):
+        wrapper(NeverFitted()).fit(np.zeros((3, 1)), y)
+
+
+def test_weights_that_the_classifier_does_not_take(data):
+    own = np.ones(len(data[1]))
+    for model in (KNeighborsClassifier(), make_pipeline(KNeighborsClassifier())):
+        with pytest.raises(TypeError, match="^sample_weight must be None .* for KNeighborsClass"):
+            PriorCorrectedClassifier(model).fit(*data, own)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"tol": "a"}, "tol must be a finite number >= 0, got 'a'"),
+        ({"tol": -1}, "tol must be a finite number >= 0, got -1"),
+        ({"max_iter": 2.5}, "max_iter must be an integer >= 1, got 2.5"),
+        ({"max_iter": 0}, "max_iter must be an integer >= 1, got 0"),
+    ],
+)
+def test_bad_parameters_of_the_estimate(data, parameters, message):
+    model = PriorCorrectedClassifier(tree(), target_prior="estimate").fit(*data)
+    with pytest.raises(ValueError, match=f"^{message}"):
+        model.estimate_prior(data[0], **parameters)
 
 
 def test_only_an_estimated_prior_can_be_estimated(data):
