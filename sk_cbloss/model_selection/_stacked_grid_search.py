@@ -13,12 +13,13 @@ from sklearn import get_config
 from sklearn.base import clone
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
-from sklearn.utils import assert_all_finite, indexable
+from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm import tqdm
 
 from sk_cbloss._doc_link import DocLink
+from sk_cbloss._labels import read_labels
 from sk_cbloss._validation import check_integer
 from sk_cbloss.model_selection._folds import Folds, net_of
 from sk_cbloss.model_selection._trained import Trained
@@ -188,12 +189,14 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
         ValueError
             If a parameter or the data is invalid.
         """
+        self._validate_params()  # as scikit-learn does, before anything is trained
         self._check_parameters()
         if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but y is None.")
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
+            )
         X, y = indexable(X, y)
-        if getattr(y, "dtype", None) is not None and np.asarray(y).dtype.kind == "f":
-            assert_all_finite(np.asarray(y), input_name="y")  # before it is split by class
+        read_labels(y)  # before it is split by class
         fit_params, split_params, params = self._routed(params)
         cv = check_cv(self.cv, y, classifier=True)
         splits = list(cv.split(X, y, **split_params))

@@ -510,10 +510,35 @@ class TestInterface:
 
     def test_nothing_is_trained_before_the_parameters_are_checked(self):
         net = make_net(max_epochs=10**9)
-        for wrong in ({"scoring": "precison"}, {"refit": "f1"}, {"error_score": "no"}):
+        for wrong in (
+            {"scoring": "precison"},
+            {"refit": "f1"},
+            {"error_score": "no"},
+            {"n_jobs": "a"},
+            {"verbose": "a"},
+            {"cv": 1},
+        ):
             given = {"scoring": ["accuracy", "f1_macro"]} | wrong
-            with pytest.raises(ValueError, match=r"precison|refit|error_score"):
-                StackedGridSearchCV(net, {"beta": [0]}, **given).fit(*digits())
+            messages = []
+            for search in (StackedGridSearchCV, GridSearchCV):
+                with pytest.raises(ValueError, match="|".join(map(str, wrong.values()))) as caught:
+                    search(net, {"beta": [0]}, **given).fit(*digits())
+                messages.append(str(caught.value).replace("Stacked", ""))
+            assert messages[0] == messages[1]
+
+    @pytest.mark.parametrize(
+        ("labels", "message"),
+        [
+            ([None], "y must not have missing labels, got None at position 0"),
+            ([1], "y must hold labels of one kind, got int and str"),
+            (None, "StackedGridSearchCV requires y to be passed, but the target y is None"),
+        ],
+    )
+    def test_nothing_is_trained_before_the_labels_are_read(self, labels, message):
+        X, y = digits()
+        y = None if labels is None else labels + y[len(labels) :].tolist()
+        with pytest.raises(ValueError, match=f"^{message}"):
+            StackedGridSearchCV(make_net(max_epochs=10**9), {"beta": [0]}).fit(X, y)
 
     def test_what_cannot_be_stacked_is_said(self, caplog, capsys):
         X, y = digits()
