@@ -113,9 +113,13 @@ class BetaSearchDisplay:
 
         Raises
         ------
+        TypeError
+            If search is a class.
         ValueError
             If search is none, or a name is not one of its parameters or scores.
         """
+        if isinstance(search, type):
+            raise TypeError(f"search must be an instance, got the class {search.__name__}.")
         if not hasattr(search, "get_params") or "scoring" not in search.get_params(deep=False):
             raise ValueError(
                 "search must be a search such as GridSearchCV, got "
@@ -267,7 +271,9 @@ def _one_of(params, argument, name, *, known_as=None, needed=True):
     known_as = known_as or argument
     if name is not None:
         if name not in params:
-            raise ValueError(f"{argument} must be a parameter of the search, got {name!r}.")
+            raise ValueError(
+                f"{argument} must be one of the search's parameters, {params}, got {name!r}."
+            )
         return name
     found = [param for param in params if param.split("__")[-1] == known_as]
     if len(found) == 1 or (not found and not needed):

@@ -123,6 +123,9 @@ class ShotRecallDisplay:
         models = estimator
         if not isinstance(estimator, Mapping):
             models = {name or type(estimator).__name__: estimator}
+        for model in models.values():
+            if isinstance(model, type) or not hasattr(model, "predict"):
+                raise TypeError(f"estimator must be a fitted classifier, got {model!r}.")
         predictions = {name: model.predict(X) for name, model in models.items()}
         return cls.from_predictions(
             y, predictions, class_count=class_count, thresholds=thresholds, ax=ax
@@ -162,7 +165,8 @@ class ShotRecallDisplay:
         several = {name: cv_results} if is_one else cv_results
         recalls = {}
         for model, results in several.items():
-            missing = [shot for shot in SHOTS if f"test_{shot}" not in results]
+            found = results if isinstance(results, Mapping) else ()
+            missing = [shot for shot in SHOTS if f"test_{shot}" not in found]
             if missing:
                 raise ValueError(
                     "cv_results must hold a score for each of 'many', 'medium' and 'few', got "

@@ -162,6 +162,10 @@ class TrainingHistoryDisplay:
 
         if loss_scale not in ("linear", "log"):
             raise ValueError(f"loss_scale must be 'linear' or 'log', got {loss_scale!r}.")
+        if learning_rate not in (True, False, None):
+            raise ValueError(f"learning_rate must be True, False or None, got {learning_rate!r}.")
+        if not isinstance(line_kw, Mapping | None):
+            raise ValueError(f"line_kw must be a dict or None, got {line_kw!r}.")
         epochs, columns, best = _read(self.history)
         rate = _learning_rate(self.history, learning_rate)
         panels = _panels(columns, scores, rate is not None)
@@ -248,6 +252,11 @@ def _history_of(estimator):
 
 def _read(history):
     """Return the epochs, the columns to draw, and the places where they are best."""
+    if not np.iterable(history):
+        raise ValueError(
+            f"history must list a dict for each epoch, got {type(history).__name__}; for a net, "
+            "use from_estimator."
+        )
     rows = list(history)
     for row in rows:
         if not isinstance(row, Mapping):
@@ -286,10 +295,13 @@ def _learning_rate(history, wanted):
 def _panels(columns, scores, has_rate):
     """Return the names of each panel's columns, the validation data's before the training's."""
     found = [name for name in columns if name not in LOSSES]
-    scores = found if scores is None else [scores] if isinstance(scores, str) else scores
+    if scores is None:
+        scores = found
+    elif isinstance(scores, str) or not np.iterable(scores):
+        scores = [scores]
     for name in scores:
         if name not in found:
-            raise ValueError(f"scores must be among {found}, got {name!r}.")
+            raise ValueError(f"scores must be among the history's, {found}, got {name!r}.")
     # Sorting is stable: scores otherwise keep their order.
     scores = sorted(scores, key=lambda name: name.startswith("train_"))
     losses = [name for name in LOSSES if name in columns]
@@ -339,9 +351,10 @@ def _lonely(values):
 def _divide(ax, n_panels):
     """Return an Axes for each panel; panels share the place of a single one."""
     axes = np.ravel(ax)
-    if len(axes) == n_panels:
+    are_axes = all(hasattr(each, "get_subplotspec") for each in axes)
+    if are_axes and len(axes) == n_panels:
         return axes
-    if len(axes) != 1 or axes[0].get_subplotspec() is None:
+    if not are_axes or len(axes) != 1 or axes[0].get_subplotspec() is None:
         raise ValueError(f"ax must be a subplot or {n_panels} Axes, got {ax!r}.")
     (whole,) = axes
     whole.set_axis_off()

@@ -1,9 +1,11 @@
 """How good each class's probabilities are."""
 
+import reprlib
+
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
-from sklearn.utils.multiclass import unique_labels
 
+from sk_cbloss._labels import read_labels
 from sk_cbloss._validation import check_integer, check_sample_weight
 
 AVERAGES = ("macro", None)
@@ -150,16 +152,24 @@ def _check(y_true, y_proba, labels, average, sample_weight):
     y_true = column_or_1d(y_true)
     p = check_array(y_proba, ensure_2d=False, dtype=np.float64, input_name="y_proba")
     check_consistent_length(y_true, p)
+    shape = p.shape
     if p.ndim == 1 or p.shape[1] == 1:
         p = np.column_stack([1 - p.ravel(), p.ravel()])
-    labels = unique_labels(y_true) if labels is None else np.asarray(labels)
+    if labels is not None and np.ndim(labels) != 1:
+        raise ValueError(
+            f"labels must list the labels of the columns, got {reprlib.repr(labels)}."
+        )
+    labels = read_labels(y_true).encode()[0] if labels is None else np.asarray(labels)
     if labels.shape != p.shape[1:]:
         raise ValueError(
-            f"y_proba must have a column for each of the {len(labels)} labels, got "
-            f"{p.shape[1]}; name them by labels."
+            f"y_proba must have a column for each of the {len(labels)} labels, got shape "
+            f"{shape}; labels names those that y_true lacks."
         )
-    if p.min() < 0 or p.max() > 1 or not np.allclose(p.sum(axis=1), 1, atol=1e-4):
-        raise ValueError("y_proba must hold probabilities that sum to 1 in every row.")
+    outside, total = p[(p < 0) | (p > 1)], p.sum(axis=1)
+    wrong = total[~np.isclose(total, 1, atol=1e-4)]
+    if outside.size or wrong.size:
+        got = f"{outside[0]:g}" if outside.size else f"a row that sums to {wrong[0]:g}"
+        raise ValueError(f"y_proba must hold probabilities that sum to 1 in every row, got {got}.")
     unknown = ~np.isin(y_true, labels)
     if unknown.any():
         first = y_true[unknown].tolist()[0]

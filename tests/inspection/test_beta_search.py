@@ -162,6 +162,8 @@ def test_bad_searches(data, model):
         BetaSearchDisplay.from_search(GridSearchCV(model, {}))
     with pytest.raises(ValueError, match="search must be a search .* got LogisticRegression"):
         BetaSearchDisplay.from_search(LogisticRegression())
+    with pytest.raises(TypeError, match="search must be an instance, got the class GridSearchCV"):
+        BetaSearchDisplay.from_search(GridSearchCV)
     with pytest.raises(ValueError, match="search must be a search .* got dict; .*, use Beta"):
         BetaSearchDisplay.from_search({})
     with pytest.raises(ValueError, match="cv_results must be .* got GridSearchCV; .* from_search"):
@@ -175,8 +177,8 @@ def test_bad_searches(data, model):
     with pytest.raises(ValueError, match="ax must be a matplotlib Axes or None, got list"):
         BetaSearchDisplay(results_of(ROWS)).plot([1])
     for arguments, message in (
-        ({"beta": "gamma"}, "beta must be a parameter of the search, got 'gamma'"),
-        ({"line": "gamma"}, "line must be a parameter of the search, got 'gamma'"),
+        ({"beta": "gamma"}, r"beta must be one of .*, \['net__beta', .*\], got 'gamma'"),
+        ({"line": "gamma"}, r"line must be one of .*, \['net__beta', .*\], got 'gamma'"),
         ({"metric": "f1"}, "metric must be a score of the search, got 'f1'"),
     ):
         with pytest.raises(ValueError, match=message):

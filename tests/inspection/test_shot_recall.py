@@ -110,6 +110,14 @@ def test_from_a_cross_validation(data):
     del results["test_few"]
     with pytest.raises(ValueError, match="cv_results must hold a score for .* none of 'few'"):
         ShotRecallDisplay.from_cv_results(results)
+    with pytest.raises(ValueError, match="cv_results must hold a score .* none of 'many' for 'a'"):
+        ShotRecallDisplay.from_cv_results({"a": 5})
+
+
+@pytest.mark.parametrize("wrong", [None, LogisticRegression, {"a": None}])
+def test_what_is_no_fitted_classifier(data, wrong):
+    with pytest.raises(TypeError, match="^estimator must be a fitted classifier, got"):
+        ShotRecallDisplay.from_estimator(wrong, *data[1], class_count={})
 
 
 @pytest.mark.parametrize(

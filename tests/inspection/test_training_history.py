@@ -366,6 +366,10 @@ def test_an_estimator_must_have_a_net(data):
         ([{"epoch": 1, "batches": []}], r"got the columns \['epoch', 'batches'\]"),
         ([0.5, 0.4], "history must hold a dict for each epoch, got 0.5"),
         ({"train_loss": [0.5]}, "history must hold a dict for each epoch, got 'train_loss'"),
+        (
+            CBNeuralNetClassifier(),
+            "history must list a dict for each epoch, got CBNeuralNetClassifier; for a net, use",
+        ),
     ],
 )
 def test_bad_histories(history, message):
@@ -377,8 +381,19 @@ def test_bad_parameters():
     display = TrainingHistoryDisplay(ROWS)
     with pytest.raises(ValueError, match="loss_scale must be 'linear' or 'log', got 'cubic'"):
         display.plot(loss_scale="cubic")
-    with pytest.raises(ValueError, match=r"scores must be among \['valid_f1'\], got 'f1'"):
-        display.plot(scores=["f1"])
+    found = r"scores must be among the history's, \['valid_f1'\], got"
+    for scores, wrong in ((["f1"], "'f1'"), (5, "5")):
+        with pytest.raises(ValueError, match=f"{found} {wrong}"):
+            display.plot(scores=scores)
+    with pytest.raises(ValueError, match=r"among the history's, \[\], got 'acc'"):
+        TrainingHistoryDisplay([{"train_loss": 0.5}]).plot(scores="acc")
+    with pytest.raises(ValueError, match="learning_rate must be True, False or None, got 'yes'"):
+        display.plot(learning_rate="yes")
+    with pytest.raises(ValueError, match="line_kw must be a dict or None, got 'red'"):
+        display.plot(line_kw="red")
+    for ax in (5, ["left", "right"]):
+        with pytest.raises(ValueError, match="ax must be a subplot or 2 Axes, got"):
+            display.plot(ax)
     with pytest.raises(ValueError, match="scores must not be empty where there is no loss"):
         TrainingHistoryDisplay([{"valid_f1": 0.5}]).plot(scores=[])
     with pytest.raises(ValueError, match="ax must be a subplot or 2 Axes, got"):

@@ -113,9 +113,30 @@ def test_in_scorers():
     ("arguments", "parameters", "message"),
     [
         (([0, 1], [[0.5, 0.5]] * 2), {"average": "micro"}, "average must be 'macro' or None"),
-        (([0, 1], [[0.5, 0.3, 0.2]] * 2), {}, "y_proba must have a column for each of the 2"),
-        (([0, 1], [[0.5, 0.9]] * 2), {}, "y_proba must hold probabilities that sum to 1"),
-        (([0, 1], [[1.5, -0.5]] * 2), {}, "y_proba must hold probabilities that sum to 1"),
+        (
+            ([0, 1], [[0.5, 0.3, 0.2]] * 2),
+            {},
+            r"y_proba must have a column for each of the 2 labels, got shape \(2, 3\); labels",
+        ),
+        (
+            ([0, 1, 2, 2], [0.5] * 4),
+            {},
+            r"y_proba must have a column for each of the 3 labels, got shape \(4,\)",
+        ),
+        (
+            ([0, 1], [[0.5, 0.5], [0.5, 0.9]]),
+            {},
+            "y_proba must hold probabilities that sum to 1 in every row, got a row .* to 1.4",
+        ),
+        (
+            ([0, 1], [[0.5, 0.5], [1.5, -0.5]]),
+            {},
+            "y_proba must hold probabilities that sum to 1 in every row, got 1.5",
+        ),
+        (([0, 1], [0.5, 0.5]), {"labels": "abc"}, "labels must list the labels .*, got 'abc'"),
+        (([0, 1], [0.5, 0.5]), {"labels": 5}, "labels must list the labels .*, got 5"),
+        ((["a", None], [0.5, 0.5]), {}, "y must not have missing labels, got None at position 1"),
+        ((["a", None], [0.5, 0.5]), {"labels": ["a", "b"]}, "labels must hold .* got no None"),
         (([0, 2], [[0.5, 0.5]] * 2), {"labels": [0, 1]}, "labels must hold every label .* no 2"),
     ],
 )
