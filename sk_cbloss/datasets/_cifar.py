@@ -1,8 +1,12 @@
 """CIFAR-10 and CIFAR-100, long-tailed, from a copy of one's own or from OpenML."""
 
+import gzip
 import io
+import os
 import pickletools
 import tarfile
+import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +19,16 @@ from sk_cbloss.datasets._long_tail import check_imbalance_factor, make_long_tail
 
 PIXELS = 3 * 32 * 32
 IMAGES = ".jpg", ".jpeg", ".png", ".webp"
+# What reading a file that was cut off, or overwritten, raises.
+DAMAGED = (
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    KeyError,
+    ValueError,
+)
 
 DESCR = """Long-tailed {name}
 {line}
@@ -292,7 +306,7 @@ def _own_copy(cifar, home):
 def _read_files(cifar, place, parse, suffix, part):
     names = [f"{name}{suffix}" for name in cifar.files[part]]
     read = _read_folder if place.is_dir() else _read_archive
-    parts = [parse(cifar, name, payload) for name, payload in read(place, names)]
+    parts = [parse(cifar, place / name, payload) for name, payload in read(place, names)]
     images, labels = map(np.concatenate, zip(*parts, strict=True))
     return images, labels, None
 
@@ -311,22 +325,22 @@ def _read_archive(archive, names):
                 if name not in members:
                     raise FileNotFoundError(f"{archive} must hold {name}, got {sorted(members)}.")
                 yield name, tar.extractfile(members[name]).read()
-    except (tarfile.TarError, EOFError) as error:
-        raise ValueError(f"{archive} must be a whole archive: {error}.") from None
+    except DAMAGED:
+        raise ValueError(f"{archive} must be a whole archive, got a damaged one.") from None
 
 
-def _parse_binary(cifar, name, payload):
+def _parse_binary(cifar, path, payload):
     """Read records of one byte for each kind of label, and the pixels."""
     n_labels = len(cifar.labels)
     if not payload or len(payload) % (n_labels + PIXELS):
         raise ValueError(
-            f"{name} must hold records of {n_labels + PIXELS} bytes, got {len(payload)} bytes."
+            f"{path} must hold records of {n_labels + PIXELS} bytes, got {len(payload)} bytes."
         )
     records = np.frombuffer(payload, dtype=np.uint8).reshape(-1, n_labels + PIXELS)
-    return _checked(cifar, name, records[:, n_labels:], records[:, n_labels - 1])
+    return _checked(cifar, path, records[:, n_labels:], records[:, n_labels - 1])
 
 
-def _parse_pickle(cifar, name, payload):
+def _parse_pickle(cifar, path, payload):
     """Read what is pickled as a list of instructions, and follow none of them."""
     keys = {b"data", b"filenames", b"batch_label", *(key.encode() for key in cifar.labels)}
     wanted = cifar.labels[-1].encode()
@@ -342,20 +356,20 @@ def _parse_pickle(cifar, name, payload):
             elif key == wanted and "INT" in instruction.name:
                 labels.append(value)
     except (ValueError, UnicodeDecodeError) as error:
-        raise ValueError(f"{name} must be a batch of CIFAR's python version: {error}.") from None
+        raise ValueError(f"{path} must be a batch of CIFAR's python version: {error}.") from None
     if not labels or len(pixels) != len(labels) * PIXELS:
         raise ValueError(
-            f"{name} must hold {PIXELS} pixels for each of {wanted.decode()!r}, got "
+            f"{path} must hold {PIXELS} pixels for each of {wanted.decode()!r}, got "
             f"{len(pixels)} pixels and {len(labels)} labels."
         )
     pixels = np.frombuffer(pixels, dtype=np.uint8).reshape(-1, PIXELS)
-    return _checked(cifar, name, pixels, np.array(labels))
+    return _checked(cifar, path, pixels, np.array(labels))
 
 
-def _checked(cifar, name, pixels, labels):
+def _checked(cifar, path, pixels, labels):
     if labels.min() < 0 or labels.max() >= cifar.n_classes:
         raise ValueError(
-            f"{name} must hold labels from 0 to {cifar.n_classes - 1}, got {labels.max()}."
+            f"{path} must hold labels from 0 to {cifar.n_classes - 1}, got {labels.max()}."
         )
     return pixels.reshape(-1, 3, 32, 32), labels.astype(np.int64)
 
@@ -368,9 +382,10 @@ def _read_images(cifar, home, part):
     names = {each: _class_folders(home / each) for each in ("train", part)}
     for each, found in names.items():
         if len(found) != cifar.n_classes or found != names["train"]:
+            same = "" if each == "train" else ", the same as in train"
             raise ValueError(
                 f"{home / each} must hold a folder of images for each of the {cifar.n_classes} "
-                f"classes of {cifar.name}, the same as in train, got {len(found)}: {found[:10]}."
+                f"classes of {cifar.name}{same}, got {len(found)}: {found[:10]}."
             )
     images, labels = [], []
     for label, name in enumerate(names[part]):
@@ -415,12 +430,23 @@ def _openml_copy(cifar, home, download_if_missing, server):
                 f"OpenML's {cifar.name} must begin with the {cifar.n_train} training images, as "
                 f"many of each class, got {found.min()} to {found.max()} a class."
             )
-        np.savez(kept, images=table.data.astype(np.uint8), labels=labels)
+        part = home / f".{kept.stem}.{os.getpid()}.npz"
+        try:  # whole or not at all
+            np.savez(part, images=table.data.astype(np.uint8), labels=labels)
+            part.replace(kept)
+        finally:
+            part.unlink(missing_ok=True)
     parts = {"train": slice(cifar.n_train), "test": slice(cifar.n_train, None)}
 
     def copy(part):
-        with np.load(kept) as arrays:
-            images, labels = arrays["images"][parts[part]], arrays["labels"][parts[part]]
-        return *_checked(cifar, kept.name, images, labels), None
+        try:
+            with kept.open("rb") as file, np.load(file) as arrays:
+                images, labels = arrays["images"][parts[part]], arrays["labels"][parts[part]]
+        except DAMAGED:
+            raise ValueError(
+                f"{kept} must be a whole copy of {cifar.name}, got a damaged file: remove it to "
+                "download anew."
+            ) from None
+        return *_checked(cifar, kept, images, labels), None
 
     return copy

@@ -71,6 +71,7 @@ def make_long_tailed_classification(
     """
     n_samples = check_integer(n_samples, "n_samples", minimum=1)
     n_classes = check_integer(n_classes, "n_classes", minimum=1)
+    check_integer(n_clusters_per_class, "n_clusters_per_class", minimum=1)
     flip_y = check_fraction(flip_y, "flip_y")
     rng = check_random_state(random_state)
     imbalance_factor = check_imbalance_factor(imbalance_factor)

@@ -88,8 +88,8 @@ def long_tailed_counts(n_classes, n_max, *, imbalance_factor, profile="exponenti
     imbalance_factor = check_imbalance_factor(imbalance_factor)
     if imbalance_factor > n_max:
         raise ValueError(
-            "imbalance_factor must not exceed n_max, or the smallest class is empty, "
-            f"got imbalance_factor={imbalance_factor:g} and n_max={n_max}."
+            "imbalance_factor must not exceed the number of samples of the head class, or the "
+            f"smallest class is empty, got {imbalance_factor:g} and {n_max}."
         )
     relative = relative_count(n_classes, imbalance_factor, profile)
     return _floor(n_max * relative)
@@ -161,7 +161,7 @@ def make_long_tailed(
     >>> np.bincount(y)
     array([178, 115,  74,  48,  31,  20,  13,   8,   5,   3])
     """
-    check_consistent_length(X, y)
+    _check_rows(X, y)
     rng = check_random_state(random_state)
     plan = _plan(y, imbalance_factor, profile=profile, n_max=n_max, order=order, rng=rng)
     by_class = np.argsort(plan.position, kind="stable")
@@ -304,8 +304,8 @@ def long_tailed_train_test_split(
     >>> np.bincount(y_test)
     array([50, 50, 50, 50, 50, 50, 50, 50, 50, 50])
     """
-    check_consistent_length(X, y)
-    classes, position, available = _encoded(y)
+    _check_rows(X, y)
+    classes, position, available = read_labels(y).encode()
     n_test = _n_test(test_size, classes, available)
     rows = np.arange(len(position))
     _, _, test = make_long_tailed(
@@ -328,6 +328,13 @@ def long_tailed_train_test_split(
     )
     parts = tuple(take_rows(values, part) for values in (X, y) for part in (train, test))
     return (*parts, train, test) if return_indices else parts
+
+
+def _check_rows(X, y):
+    """Raise a ValueError unless X has a row for each label."""
+    if X is None:
+        raise ValueError("X must have a row for each label, got None.")
+    check_consistent_length(X, y)
 
 
 def _n_test(test_size, classes, available):
@@ -361,16 +368,9 @@ class _Plan(NamedTuple):
     count: np.ndarray  # samples to take, in that order
 
 
-def _encoded(y):
-    classes, position, available = read_labels(y).encode()
-    if not len(classes):
-        raise ValueError("y must hold at least one label, got none.")
-    return classes, position, available
-
-
 def _plan(y, imbalance_factor, *, profile, n_max, order, rng):
     imbalance_factor = check_imbalance_factor(imbalance_factor)
-    classes, position, available = _encoded(y)
+    classes, position, available = read_labels(y).encode()
     relative = relative_count(len(classes), imbalance_factor, profile)
     order = _class_order(order, classes, available, rng)
     if n_max is None:

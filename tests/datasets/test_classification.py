@@ -59,6 +59,7 @@ def test_rows_are_mixed():
         ({"n_classes": 0}, "n_classes must be an integer >= 1, got 0"),
         ({"imbalance_factor": 0.5}, "imbalance_factor must be a finite number >= 1, got 0.5"),
         ({"profile": "linear"}, "profile must be 'exponential' or 'step', got 'linear'"),
+        ({"n_clusters_per_class": "a"}, "n_clusters_per_class must be an integer >= 1, got 'a'"),
         ({"flip_y": 1.5}, r"flip_y must be a number in \[0, 1\], got 1.5"),
         ({"n_samples": 50}, "n_samples must leave the smallest class a sample, got 50 for 10"),
         ({"n_features": 5}, "Number of informative"),  # scikit-learn's own

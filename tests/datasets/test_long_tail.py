@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from sk_cbloss import long_tailed_counts, make_long_tailed
+from sk_cbloss import long_tailed_counts, long_tailed_train_test_split, make_long_tailed
 
 
 @pytest.fixture
@@ -123,7 +123,8 @@ def test_counts_round_down():
         ({"imbalance_factor": None}, r"imbalance_factor must be a finite number >= 1, got None"),
         (
             {"imbalance_factor": 51},
-            r"imbalance_factor must not exceed n_max, .* got imbalance_factor=51 and n_max=50\.",
+            r"imbalance_factor must not exceed the number of samples of the head class, or the "
+            r"smallest class is empty, got 51 and 50\.",
         ),
         ({"profile": "linear"}, r"profile must be 'exponential' or 'step', got 'linear'\."),
         ({"profile": None}, r"profile must be 'exponential' or 'step', got None\."),
@@ -385,7 +386,7 @@ def test_n_max_equal_to_the_data_is_taken_whole(data):
     ("change", "message"),
     [
         ({"imbalance_factor": 0}, r"imbalance_factor must be a finite number >= 1, got 0\."),
-        ({"imbalance_factor": 41}, r"imbalance_factor must not exceed n_max, .* n_max=40\."),
+        ({"imbalance_factor": 41}, r"imbalance_factor must not exceed .*, got 41 and 40\."),
         ({"profile": "linear"}, r"profile must be 'exponential' or 'step', got 'linear'\."),
         ({"n_max": 0}, r"n_max must be an integer >= 1, got 0\."),
         ({"n_max": 8.5}, r"n_max must be an integer >= 1, got 8\.5\."),
@@ -394,6 +395,15 @@ def test_n_max_equal_to_the_data_is_taken_whole(data):
 def test_bad_parameters_of_the_maker_are_named(data, change, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         make_long_tailed(*data, **{"imbalance_factor": 4, "n_max": None} | change)
+
+
+@pytest.mark.parametrize("make", [make_long_tailed, long_tailed_train_test_split])
+def test_missing_data_are_named(data, make):
+    X, y = data
+    with pytest.raises(ValueError, match="^X must have a row for each label, got None"):
+        make(None, y)
+    with pytest.raises(ValueError, match="^y must be a sequence of labels, got None"):
+        make(X, None)
 
 
 def test_x_and_y_of_different_lengths_are_refused(data):
