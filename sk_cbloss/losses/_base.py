@@ -1,5 +1,6 @@
 """What every class-balanced loss shares: loss per sample x weight, then reduce."""
 
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from sk_cbloss._validation import Normalize, check_beta, check_integer
+from sk_cbloss._validation import Normalize, check_beta
 from sk_cbloss.losses._functional import apply_weight, by_class
 from sk_cbloss.weights import class_balanced_weight
 
@@ -62,9 +63,9 @@ class ClassBalancedLoss(nn.Module):
             weight = check_class_vector(weight, "weight")
         self.register_buffer("weight", weight)
         self.reduction = reduction
-        if ignore_index is not None:
-            ignore_index = check_integer(ignore_index, "ignore_index", minimum=-(2**63))
-        self.ignore_index = ignore_index
+        if not isinstance(ignore_index, Integral | None) or isinstance(ignore_index, bool):
+            raise ValueError(f"ignore_index must be an integer or None, got {ignore_index!r}.")
+        self.ignore_index = None if ignore_index is None else int(ignore_index)
 
     @classmethod
     def from_class_count(
@@ -137,7 +138,9 @@ class ClassBalancedLoss(nn.Module):
         tensor of shape (n_samples, ...)
             The losses.
         """
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} must define loss_per_sample(logits, target), its formula."
+        )
 
     def loss_per_class(self, logits: Tensor) -> Tensor:
         """Return the unweighted loss that each class would have as the label.
@@ -259,6 +262,7 @@ class ClassBalancedLoss(nn.Module):
         tensor of shape (n_samples, n_classes, ...)
             The same, but for classes that must not be chosen.
         """
+        _check_logits(logits, self._per_class())
         return logits
 
     def predict_log_proba(self, logits: Tensor) -> Tensor:
@@ -421,6 +425,11 @@ def _check_target(target, logits):
                 f"{tuple(logits.shape)}."
             )
         return target
+    if target.shape == logits.shape:
+        raise ValueError(
+            "target must hold class positions, or probabilities in floating point, got "
+            f"{target.dtype} of the logits' shape: pass target.argmax(dim=1) or target.float()."
+        )
     if target.shape != (logits.shape[0], *logits.shape[2:]):
         raise ValueError(
             "logits must have shape (n_samples, n_classes, ...) and target shape "

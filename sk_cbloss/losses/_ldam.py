@@ -173,8 +173,9 @@ class LDAMLoss(PriorLoss):
             Unnormalised scores.
         """
         raise ValueError(
-            "natural_proba must be asked of a loss that has one, got LDAMLoss: its margins have "
-            "no closed form. Calibrate on held-out data, or use LogitAdjustedLoss."
+            "Natural probabilities must be asked of a loss that has a way back to them, got "
+            "LDAMLoss (loss='ldam'). Use LogitAdjustedLoss (loss='logit_adjusted'), or calibrate "
+            "with CalibratedClassifierCV."
         )
 
     def extra_repr(self) -> str:

@@ -142,4 +142,4 @@ class PriorSoftmaxLoss(PriorLoss, SoftmaxLoss):
         return (self.class_prior > 0).sum()
 
     def decision_function(self, logits: Tensor) -> Tensor:
-        return _functional.masked(logits, self.class_prior)
+        return _functional.masked(super().decision_function(logits), self.class_prior)

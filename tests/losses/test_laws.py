@@ -17,7 +17,7 @@ from sk_cbloss import (
     LogitAdjustedLoss,
     class_balanced_weight,
 )
-from sk_cbloss.losses import LOSSES, PriorSoftmaxLoss, SoftmaxLoss
+from sk_cbloss.losses import LOSSES, ClassBalancedLoss, PriorSoftmaxLoss, SoftmaxLoss
 
 
 @each_loss
@@ -200,7 +200,8 @@ def test_the_repr_shows_the_parameters(name, parameters):
     ("given", "message"),
     [
         ({"reduction": "avg"}, "reduction must be .*, got 'avg'"),
-        ({"ignore_index": 1.5}, "ignore_index must be an integer .*, got 1.5"),
+        ({"ignore_index": 1.5}, "ignore_index must be an integer or None, got 1.5"),
+        ({"ignore_index": True}, "ignore_index must be an integer or None, got True"),
         ({"beta": 2}, "beta must .*, got 2"),
         ({"counts": [-1, 2]}, "class_count must .*, got -1"),
         ({"normalize": "mean"}, "normalize must .*, got 'mean'"),
@@ -247,6 +248,7 @@ def test_bad_values(make, message):
         (torch.zeros(3, 2, 5), torch.zeros(3, dtype=int), "logits must have shape"),
         (torch.zeros(3, 2), torch.zeros(3), "target must hold class positions"),
         (torch.zeros(3, 2), torch.zeros(3, dtype=torch.bool), "target must hold .*bool"),
+        (torch.zeros(3, 2), torch.zeros(3, 2, dtype=int), r"target must .*argmax\(dim=1\) or"),
         (torch.zeros(3, 5), torch.zeros(3, dtype=int), "logits must have a column for each of"),
     ],
 )
@@ -305,6 +307,17 @@ def test_targets_outside_the_classes_are_an_error(name, parameters, outside):
             message = rf"^target must hold class positions from 0 to 3, .*=-100, got {outside}\."
             with pytest.raises(ValueError, match=message):
                 loss(logits, target)
+
+
+@each_loss
+def test_logits_of_other_classes_make_no_decision(name, parameters):
+    with pytest.raises(ValueError, match="^logits must have a column for each of the 4 classes"):
+        build(name, parameters).decision_function(torch.zeros(5, 3))
+
+
+def test_a_loss_without_a_formula():
+    with pytest.raises(NotImplementedError, match="^Unwritten must define loss_per_sample"):
+        type("Unwritten", (ClassBalancedLoss,), {})()(*batch())
 
 
 def test_other_errors_of_torch_are_left_alone():

@@ -156,5 +156,5 @@ def test_images_too():
 def test_ldam_has_no_way_back():
     loss = build("ldam", {})
     for ask in (loss.natural_proba, loss.natural_log_proba):
-        with pytest.raises(ValueError, match=r"^natural_proba must .* got LDAMLoss"):
+        with pytest.raises(ValueError, match="^Natural probabilities must .* got LDAMLoss"):
             ask(torch.zeros(1, 4))
