@@ -74,10 +74,10 @@ class PadCropFlip:
             New images of the same data type, device and memory format.
         """
         if not isinstance(images, torch.Tensor) or images.ndim != 4:
-            found = getattr(images, "shape", type(images).__name__)
+            is_tensor = isinstance(images, torch.Tensor)
             raise ValueError(
                 "images must be a tensor of shape (n_samples, n_channels, height, width), got "
-                f"{found if isinstance(found, str) else f'shape {tuple(found)}'}."
+                f"{f'shape {tuple(images.shape)}' if is_tensor else type(images).__name__}."
             )
         n_samples, n_channels, height, width = images.shape
         device = images.device

@@ -92,6 +92,8 @@ def fit_together(fits, *, max_stack="auto", tell=None):
 
     Raises
     ------
+    TypeError
+        If ``fits`` lists anything else.
     ValueError
         If ``max_stack`` is invalid.
 
@@ -111,6 +113,9 @@ def fit_together(fits, *, max_stack="auto", tell=None):
     """
     if max_stack != "auto":
         check_integer(max_stack, "max_stack", minimum=1)
+    for fit in fits:
+        if not isinstance(fit, Fit):
+            raise TypeError(f"fits must list Fit objects, got a {type(fit).__name__}.")
     without_seed = any(fit.net.random_state is None for fit in fits)
     seed = int(torch.randint(2**31, ())) if without_seed else None
     shared = {}  # features that were checked, by what they were

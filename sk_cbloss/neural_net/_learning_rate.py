@@ -60,6 +60,7 @@ class LearningRateSchedule(PlainCallback):
         self.factor = factor
 
     def on_train_begin(self, net, **kwargs):
+        super().on_train_begin(net, **kwargs)
         if self.policy not in POLICIES:
             raise ValueError(f"policy must be 'step' or 'cosine', got {self.policy!r}.")
         check_epoch(self.warmup, "warmup")

@@ -76,14 +76,16 @@ class LossChange(PlainCallback):
         return {name: value for name, value in named.items() if value != SAME}
 
     def on_train_begin(self, net, **kwargs):
+        super().on_train_begin(net, **kwargs)
         check_epoch(self.start, "start")
         start = as_n_epochs(self.start, net)
         for epoch in (1, start + 1):
             net._check_loss(**_changes(net, epoch))
         if start >= net.max_epochs:
+            meant = "" if start == self.start else f", which is epoch {start}"
             warnings.warn(
                 f"start should come before max_epochs={net.max_epochs} for the loss to change, "
-                f"got {self.start!r}.",
+                f"got {self.start!r}{meant}.",
                 stacklevel=2,
             )
 

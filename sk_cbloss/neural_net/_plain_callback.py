@@ -4,9 +4,18 @@ import inspect
 
 from skorch.callbacks import Callback
 
+from sk_cbloss.neural_net._steps import FastSteps
+
 
 class PlainCallback(Callback):
     """A callback that shows its parameters, and need remember nothing but them and the epoch."""
+
+    def on_train_begin(self, net, **kwargs):
+        if not isinstance(net, FastSteps):  # a part of the net, which itself imports this file
+            raise TypeError(
+                f"{type(self).__name__} must belong to a CBNeuralNetClassifier, got a "
+                f"{type(net).__name__}."
+            )
 
     def __repr__(self):
         changed = [

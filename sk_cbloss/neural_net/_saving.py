@@ -1,7 +1,9 @@
 """Parameters in files, without pickle where the name of the file asks for it."""
 
 import os
+import re
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from skorch import NeuralNet
 from torch import nn
@@ -50,7 +52,11 @@ class SafeSaving(NeuralNet):
                 # The format knows neither shared memory nor other layouts.
                 state = part.state_dict().items()
                 tensors = {key: value.clone().contiguous() for key, value in state}
-                save_file(tensors, files.pop(name))
+                try:
+                    save_file(tensors, files.pop(name))
+                except SafetensorError as error:  # which names a temporary file
+                    reason = re.sub(r".*I/O error: | at path .*", "", str(error))
+                    raise OSError(f"Could not write {file}: {reason}.") from error
             elif part is not None:
                 write_state(files.pop(name), part.state_dict(), KIND)
         super().save_params(**files, use_safetensors=use_safetensors)
@@ -96,7 +102,13 @@ class SafeSaving(NeuralNet):
             if not _is_safe(file, use_safetensors):
                 continue
             if isinstance(part := self._part(name), nn.Module):
-                super().load_params(**{name: files.pop(name)}, use_safetensors=True)
+                try:
+                    super().load_params(**{name: files.pop(name)}, use_safetensors=True)
+                except SafetensorError as error:  # which names none
+                    raise ValueError(
+                        f"{file} must be a whole safetensors file, got a damaged one or another "
+                        "format."
+                    ) from error
             elif part is not None:
                 part.load_state_dict(read_state(files.pop(name), KIND))
         if files:

@@ -72,7 +72,7 @@ def write_state(path, state, kind):
     except OSError as error:
         raise OSError(
             error.errno,
-            f"Could not write the checkpoint {path}: {error.strerror or error}. "
+            f"Could not write {path}: {error.strerror or error}. "
             "What was there before is untouched.",
         ) from error
     finally:
@@ -109,9 +109,9 @@ def read_state(path, kind):
         raise
     except Exception as error:  # whatever bytes that are not ours lead to
         raise DamagedStateError(
-            f"{path} must be a whole checkpoint, got a damaged file or one of another format."
+            f"{path} must be a whole file of kind {kind!r}, got a damaged one or another format."
         ) from error
-    raise DamagedStateError(f"{path} must be a checkpoint of kind {kind!r}, got {found!r}.")
+    raise DamagedStateError(f"{path} must be a file of kind {kind!r}, got {found!r}.")
 
 
 def remove_leftovers(folder):
@@ -189,7 +189,7 @@ def _encode_key(key, parts, trail):
 
 def _unknown(value, trail):
     return TypeError(
-        "A checkpoint must be made of plain values, arrays and dense tensors, got "
+        "What is saved must be made of plain values, arrays and dense tensors, got "
         f"{type(value).__name__} in state{''.join(f'[{place!r}]' for place in trail)}."
     )
 

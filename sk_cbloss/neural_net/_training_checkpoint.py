@@ -1,5 +1,6 @@
 """Checkpoints from which a training goes on as if nothing had happened."""
 
+import os
 import warnings
 from pathlib import Path
 
@@ -108,6 +109,13 @@ class TrainingCheckpoint(PlainCallback):
     # ------------------------------------------------------------------ when
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
+        super().on_train_begin(net, **kwargs)
+        if not isinstance(self.dirname, str | os.PathLike):
+            raise ValueError(f"dirname must be a path, got {self.dirname!r}.")
+        if not isinstance(self.start_from, str | os.PathLike | None):
+            raise ValueError(f"start_from must be a path or None, got {self.start_from!r}.")
+        if not callable(self.sink):
+            raise ValueError(f"sink must be callable, got {self.sink!r}.")
         check_integer(self.every, "every", minimum=1)
         if self.keep is not None:
             check_integer(self.keep, "keep", minimum=2)
@@ -276,9 +284,10 @@ class TrainingCheckpoint(PlainCallback):
                 if isinstance(callback, SCORING) and name in state["callbacks"]:
                     put_state(callback, state["callbacks"][name])
         except (AttributeError, KeyError, RuntimeError, ValueError) as error:
+            problem = str(error).split("\n\t")[:2][-1].strip()  # torch lists all of a module's
             raise ValueError(
-                f"start_from must be a checkpoint of the same module and optimizer, got "
-                f"{self.start_from}, which does not fit: {error}"
+                "start_from must be a checkpoint of the same module and optimizer, got "
+                f"{self.start_from}, which does not fit: {problem.rstrip('.')}."
             ) from error
 
 

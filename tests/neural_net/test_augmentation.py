@@ -172,3 +172,9 @@ def test_a_batch_has_four_dimensions(shape):
     ) as e:
         PadCropFlip()(torch.zeros(shape))
     assert str(shape) in str(e.value)
+
+
+@pytest.mark.parametrize("images", [np.zeros((2, 3, 4, 4)), None])
+def test_a_batch_is_a_tensor(images):
+    with pytest.raises(ValueError, match=f"^images must be .*, got {type(images).__name__}"):
+        PadCropFlip()(images)

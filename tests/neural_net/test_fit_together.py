@@ -282,12 +282,17 @@ def test_nets_that_are_not_even_tried():
 def test_parameters_that_the_last_step_ruins():
     """The losses are numbers, all of them; one net's parameters no longer are."""
     params = {"optimizer": torch.optim.SGD, "batch_size": -1, "max_epochs": 1}
-    fits = [Fit(make_net(lr=lr, **params), X, Y, ALL) for lr in (0.1, float("inf"))]
+    fits = [Fit(make_net(optimizer__lr=lr, **params), X, Y, ALL) for lr in (0.1, float("inf"))]
     fit_together(fits)
     assert fits[0].fitted
     with pytest.raises(FloatingPointError, match="parameters that are not after batch 1") as alone:
         clone(fits[1].net).fit(X, Y)
     assert str(fits[1].error) == str(alone.value)
+
+
+def test_what_is_no_fit():
+    with pytest.raises(TypeError, match="^fits must list Fit objects, got a CBNeuralNetC"):
+        fit_together([make_net()])
 
 
 def test_wrong_max_stack():

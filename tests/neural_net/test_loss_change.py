@@ -55,9 +55,15 @@ def test_weights_come_with_mean_one_from_the_start_on(start, first):
         np.testing.assert_allclose(weight, wanted if epoch >= first else 1, rtol=1e-6)
 
 
-@pytest.mark.parametrize("change", [DeferredReweighting(9), LossChange(1.0, loss="focal")])
-def test_a_change_that_comes_too_late_is_told_of(change):
-    with pytest.warns(UserWarning, match="^start should come before max_epochs=5"):
+@pytest.mark.parametrize(
+    ("change", "start"),
+    [
+        (DeferredReweighting(9), "9"),
+        (LossChange(0.9, loss="focal"), "0.9, which is epoch 5"),
+    ],
+)
+def test_a_change_that_comes_too_late_is_told_of(change, start):
+    with pytest.warns(UserWarning, match=rf"^start should come before .*=5.*got {start}\."):
         make_net(change).fit(X, Y)
 
 

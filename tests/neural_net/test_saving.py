@@ -96,6 +96,17 @@ def test_nothing_is_unpickled_unless_asked_for(tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("name", ["f_params", "f_optimizer"])
+def test_files_that_cannot_be_written_or_read_are_named(tmp_path, name):
+    net, missing = make_net().fit(X, Y), tmp_path / "missing" / "net.safetensors"
+    with pytest.raises(OSError, match=f"Could not write {missing}: .*No such file"):
+        net.save_params(**{name: missing})
+    junk = tmp_path / "junk.safetensors"
+    junk.write_text("junk" * 50)
+    with pytest.raises(ValueError, match=f"^{junk} must be a whole .* damaged one or another"):
+        net.load_params(**{name: junk})
+
+
 @pytest.mark.parametrize("suffix", ["pt", "safetensors"])
 def test_skorchs_words_for_what_cannot_be_saved(tmp_path, suffix):
     with pytest.raises(Exception, match="un-initialized"):

@@ -25,7 +25,13 @@ from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader, Subset, TensorDataset
 
 from sk_cbloss import CBNeuralNetClassifier
-from sk_cbloss.neural_net import BatchLoader
+from sk_cbloss.neural_net import (
+    BatchLoader,
+    DeferredReweighting,
+    LearningRateSchedule,
+    LossChange,
+    TrainingCheckpoint,
+)
 
 rng = np.random.default_rng(0)
 Y = np.repeat([0, 1, 2], [140, 45, 15])
@@ -349,6 +355,17 @@ def test_a_score_without_cached_predictions(labels):
     assert_same_training(make_ours(callbacks=[not_cached]).fit(X, labels), expected)
     theirs = make_theirs(callbacks=[not_cached], max_epochs=1).fit(X, Y)
     assert_same_row(expected.history[0], theirs.history[0], 1e-6)
+@pytest.mark.parametrize(
+    "callback",
+    [LearningRateSchedule(), LossChange(), DeferredReweighting(), TrainingCheckpoint("folder")],
+    ids=lambda callback: type(callback).__name__,
+)
+def test_our_callbacks_name_the_net_that_they_are_for(callback):
+    message = f"^{type(callback).__name__} must belong to a CBNeuralNetClassifier, got a Theirs"
+    with pytest.raises(TypeError, match=message):
+        make_theirs(callbacks=[callback]).fit(X, Y)
+
+
 
 
 def test_early_stopping_may_watch_a_score_of_strings():

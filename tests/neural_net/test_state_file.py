@@ -294,7 +294,7 @@ def refuses(path, content, match="must be a"):
 
 def test_a_file_cut_short_anywhere(whole, path):
     for length in range(len(whole)):
-        refuses(path, whole[:length], match="must be a whole checkpoint, got a damaged file")
+        refuses(path, whole[:length], match="must be a whole file of kind .*, got a damaged one")
 
 
 def test_a_file_that_goes_on(whole, path):
@@ -406,13 +406,13 @@ def test_forged_headers(header, path):
     ids=lambda structure: str(structure)[:40],
 )
 def test_forged_structures(structure, path):
-    refuses(path, forged_structure(structure), match="must be a whole checkpoint")
+    refuses(path, forged_structure(structure), match="must be a whole file of kind")
 
 
 @pytest.mark.parametrize("offsets", [None, [], [0], [0, 3], [1.0, 2], [0, 1, 0], ["a", "b"], {}])
 def test_forged_offsets(offsets, path):
     content = forged_structure(["tensor", 0, "float32", [16]], data_offsets=offsets)
-    refuses(path, content, match="must be a whole checkpoint")
+    refuses(path, content, match="must be a whole file of kind")
 
 
 class Bomb:
@@ -448,9 +448,9 @@ def test_a_full_disk_leaves_the_old_file(call, path, monkeypatch):
     write_state(path, "old", KIND)
     with monkeypatch.context() as patch:
         patch.setattr(os, call, fail)
-        with pytest.raises(OSError, match="Could not write the checkpoint") as caught:
+        with pytest.raises(OSError, match="Could not write") as caught:
             write_state(path, "new", KIND)
-    message = f"Could not write the checkpoint {path}: {os.strerror(errno.ENOSPC)}."
+    message = f"Could not write {path}: {os.strerror(errno.ENOSPC)}."
     assert caught.value.strerror == f"{message} What was there before is untouched."
     assert caught.value.errno == errno.ENOSPC
     assert isinstance(caught.value.__cause__, OSError)
@@ -460,7 +460,7 @@ def test_a_full_disk_leaves_the_old_file(call, path, monkeypatch):
 
 def test_a_missing_folder_is_named(tmp_path):
     path = tmp_path / "missing" / "state"
-    with pytest.raises(FileNotFoundError, match="Could not write the checkpoint .*missing"):
+    with pytest.raises(FileNotFoundError, match="Could not write .*missing"):
         write_state(path, "new", KIND)
 
 
@@ -516,7 +516,7 @@ def test_a_limit_and_a_kill_half_way_leave_the_old_file(tmp_path):
         temporary = killed.with_name(f".{killed.name}.{HOST}.{process.pid}.tmp")
         try:
             message = process.stdout.readline()
-            assert message.startswith(f"{errno.EFBIG} Could not write the checkpoint {limited}: ")
+            assert message.startswith(f"{errno.EFBIG} Could not write {limited}: ")
             # Stop it, look, and let it go on, until it stands in the middle of a write.
             while not (killed.exists() and temporary.exists()):
                 os.kill(process.pid, signal.SIGCONT)
