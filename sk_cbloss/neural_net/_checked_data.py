@@ -2,13 +2,11 @@
 
 import numpy as np
 import torch
-from sklearn.utils import assert_all_finite
-from sklearn.utils.multiclass import check_classification_targets
 from skorch import NeuralNet
 from skorch.utils import is_dataset
 from torch.utils.data import Subset
 
-from sk_cbloss._validation import as_labels, check_same_length, check_sample_weight
+from sk_cbloss._validation import check_same_length, check_sample_weight
 from sk_cbloss.neural_net._batches import BatchLoader
 from sk_cbloss.neural_net._inputs import (
     check_features,
@@ -18,11 +16,13 @@ from sk_cbloss.neural_net._inputs import (
 )
 from sk_cbloss.neural_net._labels import (
     check_has_length,
+    check_known,
     check_sorted,
     dataset_labels,
+    label_array,
     positions_of,
 )
-from sk_cbloss.neural_net._validation_data import hold_out, with_positions
+from sk_cbloss.neural_net._validation_data import check_not_awaited, hold_out, with_positions
 
 
 class CheckedData(NeuralNet):
@@ -55,6 +55,7 @@ class CheckedData(NeuralNet):
             The data set.
         """
         if y is None and not is_dataset(X):
+            self.check_is_fitted()
             X = check_features(self, X, dtype=self._dtype_in_use, reset=False)
         return super().get_dataset(X, y)
 
@@ -73,6 +74,8 @@ class CheckedData(NeuralNet):
             check_sorted(self.classes)
         given = classes if self.classes is None else self.classes
         known = np.unique(y if given is None else given) if anew else self.classes_
+        if classes is not None:
+            check_known(classes, known)
         y = positions_of(y, known, in_dataset=is_dataset(X))
         count = np.bincount(y, weights=sample_weight, minlength=len(known)).astype(np.float64)
         if add_counts and not anew:
@@ -96,15 +99,18 @@ class CheckedData(NeuralNet):
         if is_dataset(X):
             check_has_length(X)
             y = dataset_labels(X) if y is None else y
+        n_samples = len(X) if is_dataset(X) else n_samples_of(X)
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
-        y = as_labels(y)
-        if y.dtype.kind == "f":
-            assert_all_finite(y, input_name="y")
-        check_classification_targets(y)
-        check_same_length(len(X) if is_dataset(X) else n_samples_of(X), len(y))
+        y = label_array(y)
+        check_same_length(n_samples, len(y))
+        if not n_samples:
+            raise ValueError(
+                "Found array with 0 sample(s) while a minimum of 1 is required by "
+                f"{type(self).__name__}."
+            )
         return y
 
     def _check_default_module_takes(self, X):
@@ -153,6 +159,12 @@ class CheckedData(NeuralNet):
             # Kept for a checkpoint: it may have been drawn.
             call.split = np.asarray(train.indices), np.asarray(valid.indices)
         return train, valid if is_dataset(X) else with_positions(self, valid)
+
+    def on_epoch_begin(self, net, dataset_valid=None, **kwargs):
+        """Raise a ValueError, before the first epoch, if a callback waits for missing scores."""
+        if dataset_valid is None:
+            check_not_awaited(self.callbacks_)
+        super().on_epoch_begin(net, dataset_valid=dataset_valid, **kwargs)
 
     def get_iterator(self, dataset, training=False):
         """Return what gives the batches; arrays that fit on a GPU are there from now on.

@@ -7,6 +7,7 @@ import scipy.sparse
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import validate_data
 from skorch.helper import SliceDataset
+from torch.utils.data import DataLoader
 
 from sk_cbloss._validation import as_numpy
 from sk_cbloss.neural_net._batches import Rows
@@ -29,8 +30,17 @@ def is_multi_input(X):
 def n_samples_of(X):
     """Return the number of rows."""
     if is_multi_input(X):
+        if not X:
+            raise ValueError("X must hold at least one array, got {}.")
         X = next(iter(X.values())) if isinstance(X, Mapping) else X[0]
-    return X.shape[0] if hasattr(X, "shape") else len(np.asarray(X))
+    shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
+    if not shape:
+        remedy = ": pass its dataset, and set batch_size and iterator_train__*"
+        raise ValueError(
+            "X must be an array, a dict or list of arrays, or a Dataset, got "
+            f"{type(X).__name__}{remedy if isinstance(X, DataLoader) else ''}."
+        )
+    return shape[0]
 
 
 def check_features(net, X, *, dtype, reset):

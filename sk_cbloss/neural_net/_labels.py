@@ -1,16 +1,47 @@
 """Class labels as positions in the module's outputs."""
 
+import reprlib
+
 import numpy as np
+from sklearn.utils import assert_all_finite
+from sklearn.utils.multiclass import check_classification_targets
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
+from sk_cbloss._labels import read_labels
 from sk_cbloss._validation import as_labels
+
+
+def label_array(y):
+    """Return labels as an array: classes, of one kind, none of them missing."""
+    y = as_labels(y)
+    if y.dtype.kind == "f":
+        assert_all_finite(y, input_name="y")
+    else:
+        read_labels(y)
+    check_classification_targets(y)
+    return y
 
 
 def check_sorted(classes):
     """Raise a ValueError unless classes are sorted, as scikit-learn's scorers take for granted."""
-    classes = list(classes)
-    if classes != sorted(set(classes)):
-        raise ValueError(f"classes must be sorted and each there once, got {classes!r}.")
+    try:
+        is_sorted = np.ndim(classes) == 1 and list(classes) == sorted(set(classes))
+    except TypeError:  # labels of several kinds
+        is_sorted = False
+    if not is_sorted:
+        raise ValueError(
+            "classes must list labels of one kind, sorted and each there once, got "
+            f"{reprlib.repr(classes)}."
+        )
+
+
+def check_known(classes, known):
+    """Raise a ValueError unless classes are the known ones."""
+    if np.unique(classes).tolist() != known.tolist():
+        raise ValueError(
+            f"classes must be the known ones, {reprlib.repr(known.tolist())}, got "
+            f"{reprlib.repr(classes)}."
+        )
 
 
 def positions_of(y, classes, *, in_dataset):
@@ -29,7 +60,8 @@ def positions_of(y, classes, *, in_dataset):
     unseen = [label for label in labels if label not in known]
     if unseen:
         raise ValueError(
-            f"y must hold only the {len(known)} known classes, got the label {unseen[0]!r}."
+            f"y must hold only the known classes, {reprlib.repr([*known])}, got {unseen[0]!r}: "
+            "list all labels in classes from the start."
         )
     return np.array([known[label] for label in labels], dtype=np.int64)[inverse]
 

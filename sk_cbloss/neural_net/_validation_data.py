@@ -2,12 +2,17 @@
 
 import numpy as np
 import skorch.dataset
+from skorch.callbacks import Checkpoint, EarlyStopping
 from skorch.utils import is_dataset
 
-from sk_cbloss._validation import as_labels, check_same_length
+from sk_cbloss._validation import check_same_length
 from sk_cbloss.neural_net._batches import ArrayDataset
 from sk_cbloss.neural_net._inputs import check_features, n_samples_of
-from sk_cbloss.neural_net._labels import positions_of
+from sk_cbloss.neural_net._labels import label_array, positions_of
+
+# What the net scores on validation data.
+VALID_SCORES = ("valid_loss", "valid_balanced_accuracy")
+VALID_SCORES += ("valid_loss_best", "valid_balanced_accuracy_best")
 
 
 def hold_out(y, fraction, random_state):
@@ -34,10 +39,14 @@ def validation_dataset(net, X, y):
     for given, name, other in ((X, "X_val", "y_val"), (y, "y_val", "X_val")):
         if given is None:
             raise ValueError(f"{name} must be given beside {other}, got None.")
-    y = as_labels(y)
-    check_same_length(n_samples_of(X), len(y))
-    y = positions_of(y, net.classes_, in_dataset=False)
-    return ArrayDataset(check_features(net, X, dtype=net._dtype_in_use, reset=False), y)
+    try:
+        n_samples, y = n_samples_of(X), label_array(y)
+        check_same_length(n_samples, len(y))
+        y = positions_of(y, net.classes_, in_dataset=False)
+        X = check_features(net, X, dtype=net._dtype_in_use, reset=False)
+    except ValueError as error:
+        raise ValueError(f"In the validation data: {error}") from error
+    return ArrayDataset(X, y)
 
 
 def with_positions(net, dataset):
@@ -45,3 +54,14 @@ def with_positions(net, dataset):
     if type(dataset) is not skorch.dataset.Dataset or dataset.y is None:
         return dataset
     return validation_dataset(net, dataset.X, dataset.y)
+
+
+def check_not_awaited(callbacks):
+    """Raise a ValueError if a callback watches a score of data that there are none of."""
+    for _, callback in callbacks:
+        if isinstance(callback, EarlyStopping | Checkpoint) and callback.monitor in VALID_SCORES:
+            raise ValueError(
+                f"{type(callback).__name__} must have validation data for {callback.monitor!r}, "
+                "got none: set train_split=ValidSplit(5, stratified=True), pass X_val and y_val, "
+                "or use early_stopping=True."
+            )

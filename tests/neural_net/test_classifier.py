@@ -22,8 +22,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 from skorch.callbacks import Callback, EarlyStopping, EpochScoring
 from skorch.dataset import ValidSplit
+from skorch.exceptions import NotInitializedError
 from torch import nn
-from torch.utils.data import TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 from sk_cbloss import (
     CBNeuralNetClassifier,
@@ -129,6 +130,8 @@ def test_unfitted():
     for method in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
         with pytest.raises(NotFittedError):
             getattr(make_net(), method)(X)
+    with pytest.raises(NotInitializedError):
+        make_net().forward(X)
 
 
 def test_fitting_again_starts_afresh_and_leaves_parameters_alone():
@@ -444,10 +447,13 @@ def test_classes_may_hold_more_than_y():
     assert net.predict_proba(X).shape == (200, 4)
 
 
-@pytest.mark.parametrize("classes", [["cat", "bee", "ant"], ["ant", "ant", "bee", "cat"]])
+@pytest.mark.parametrize(
+    "classes",
+    [["cat", "bee", "ant"], ["ant", "ant", "bee", "cat"], [1, "ant"], 5, "abc"],
+)
 def test_classes_out_of_order(classes):
     """scikit-learn's scorers would take one class's probabilities for another's."""
-    with pytest.raises(ValueError, match="^classes must be sorted and each there once, got"):
+    with pytest.raises(ValueError, match="^classes must list labels of one kind, sorted and each"):
         make_net(classes=classes).fit(X, NAMES)
 
 
@@ -460,6 +466,11 @@ def test_classes_out_of_order(classes):
         (Y[:-1], "X and y must have the same number of samples, got 200 and 199"),
         (None, "requires y to be passed, but the target y is None"),
     ],
+        (np.where(Y == 0, None, NAMES), "y must .*missing"),
+        ([None] * 200, "y must .*missing"),
+        (pd.Categorical.from_codes(Y - 1, ["ant", "bee"]), "y must .*missing"),
+        (pd.Series(NAMES, dtype="string").where(Y > 0), "y must .*missing"),
+        (["ant", 1] * 100, "y must .*one kind"),
 )
 def test_bad_labels(labels, message):
     with pytest.raises(ValueError, match=message):
@@ -469,13 +480,25 @@ def test_bad_labels(labels, message):
 def test_a_new_class_in_partial_fit():
     net = make_net().partial_fit(X, NAMES)
     with pytest.raises(
-        ValueError, match="^y must hold only the 3 known classes, got the label 'dog'"
+        ValueError,
+        match=r"^y must hold only the known classes, \['ant', 'bee', 'cat'\], got 'dog': list all",
     ):
         net.partial_fit(X[:2], ["ant", "dog"])
     np.testing.assert_array_equal(net.class_count_, [140, 45, 15])
 
 
 def test_one_class_left_by_weights_of_0():
+def test_partial_fit_knows_its_classes():
+    net = make_net().partial_fit(X, NAMES, classes=["cat", "bee", "ant", "dog"])
+    net.partial_fit(X, NAMES, classes=["ant", "bee", "cat", "dog"])
+    known = r"\['ant', 'bee', 'cat', 'dog'\]"
+    with pytest.raises(
+        ValueError, match=rf"^classes must be the known ones, {known}, got \['ant', 'bee'\]"
+    ):
+        net.partial_fit(X, NAMES, classes=["ant", "bee"])
+    np.testing.assert_array_equal(net.class_count_, [280, 90, 30, 0])
+
+
     with pytest.raises(
         ValueError, match="2 classes with a sample_weight above 0, got one class: bee"
     ):
@@ -486,6 +509,22 @@ def test_one_class_left_by_weights_of_0():
 
 
 @pytest.mark.parametrize(
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        *((X, "X must be an array, a dict or list .*, got ") for X in (None, "abc", 5, X[0, 0])),
+        (DataLoader(X), "X must be an array, .*, got DataLoader: pass its dataset, and set batch"),
+        ({}, "X must hold at least one array, got {}"),
+        (X[:0], r"Found array with 0 sample\(s\)"),
+        ([], r"Found array with 0 sample\(s\)"),
+    ],
+)
+def test_what_holds_no_samples(features, message):
+    y = Y[: len(features)] if isinstance(features, np.ndarray | list) else Y
+    with pytest.raises(ValueError, match=f"^{message}"):
+        make_net().fit(features, y)
+
+
     "features",
     [
         X.astype(np.float64),

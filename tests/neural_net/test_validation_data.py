@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.metrics import recall_score
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping
 from skorch.dataset import Dataset, ValidSplit
 from skorch.helper import predefined_split
 
 from sk_cbloss import CBNeuralNetClassifier, load_digits_lt
+from sk_cbloss.neural_net import Fit, fit_together
 from sk_cbloss.neural_net._validation_data import hold_out
 
 X, Y = load_digits_lt(return_X_y=True)
@@ -68,10 +69,21 @@ def test_given_data_may_be_a_dataset():
     [
         (X_TEST, None, "y_val must be given beside X_val, got None"),
         (None, Y_TEST, "X_val must be given beside y_val, got None"),
-        (X_TEST, Y_TEST[:5], "X and y must have the same number of samples, got 500 and 5"),
-        (X_TEST, Y_TEST + 1, "y must hold only the 10 known classes, got the label 10"),
-        (X_TEST[:, :5], Y_TEST, "X has 5 features, but CBNeuralNetClassifier is expecting 64"),
-        (X_TEST * np.nan, Y_TEST, "Input X contains NaN"),
+        *(
+            (X_val, y_val, f"In the validation data: {message}")
+            for X_val, y_val, message in [
+                (X_TEST, Y_TEST[:5], "X and y must have the same number .*, got 500 and 5"),
+                (X_TEST, Y_TEST + 1, r"y must hold only the known classes, \[0, 1, .*, got 10"),
+                (X_TEST, [None] * 500, "y must .*missing"),
+                (
+                    X_TEST[:, :5],
+                    Y_TEST,
+                    "X has 5 features, but .* is expecting 64",
+                ),
+                (X_TEST * np.nan, Y_TEST, "Input X contains NaN"),
+                (5, Y_TEST, "X must be an array, .*, got int"),
+            ]
+        ),
     ],
 )
 def test_given_data_are_checked_before_training(X_val, y_val, message):
@@ -86,6 +98,30 @@ def test_a_wrong_try_is_not_counted():
     np.testing.assert_array_equal(net.class_count_, np.bincount(Y))
     net.partial_fit(X, Y, X_val=X_TEST, y_val=Y_TEST)
     np.testing.assert_array_equal(net.class_count_, 2 * np.bincount(Y))
+
+
+def fit_stacked(net, X, y):
+    fit = Fit(net, X, y, range(len(y)))
+    fit_together([fit])
+    raise fit.error
+
+
+@pytest.mark.parametrize(
+    ("fit", "callback"),
+    [
+        (CBNeuralNetClassifier.fit, EarlyStopping),
+        (CBNeuralNetClassifier.fit, ("best", Checkpoint())),
+        (fit_stacked, EarlyStopping()),
+    ],
+)
+def test_a_callback_that_waits_for_validation_data_in_vain(fit, callback):
+    message = "^(EarlyStopping|Checkpoint) must have validation data for 'valid_loss.*, got none"
+    with pytest.raises(ValueError, match=message):
+        fit(make_net(callbacks=[callback]), X, Y)
+
+
+def test_a_callback_may_watch_what_there_is():
+    assert make_net(callbacks=[EarlyStopping("train_loss")]).fit(X, Y).history_
 
 
 # ---------------------------------------------------------------------- held out
