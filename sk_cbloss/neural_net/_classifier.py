@@ -510,7 +510,8 @@ class CBNeuralNetClassifier(
         y_val : array-like of shape (n_val_samples,), default=None
             Their labels.
         **fit_params : dict
-            Handed to the module's ``forward`` and to ``train_split``.
+            Handed to the module's ``forward`` and to ``train_split``; but
+            ``epochs`` takes the place of ``max_epochs``.
 
         Returns
         -------
@@ -556,7 +557,7 @@ class CBNeuralNetClassifier(
         y_val : array-like of shape (n_val_samples,), default=None
             Their labels.
         **fit_params : dict
-            Handed to the module's ``forward`` and to ``train_split``.
+            Handed on, as in ``fit``.
 
         Returns
         -------
@@ -565,6 +566,10 @@ class CBNeuralNetClassifier(
 
         Raises
         ------
+        self.check_training_readiness()
+        epochs = fit_params.get("epochs")
+        if epochs is not None:
+            check_integer(epochs, "epochs", minimum=0)
         ValueError
             If a parameter or the data is invalid, or y holds a new class.
         """
@@ -604,7 +609,7 @@ class CBNeuralNetClassifier(
                 if counted is not None:
                     self.class_count_ = counted  # or the next try would count twice
                 raise
-        with seeded(self._next_seed(build), self.device), self._reported(X, y):
+        with seeded(self._next_seed(build), self.device), self._reported(X, y, epochs):
             if build:
                 self.initialize()
             elif self.criterion is None:  # other counts, and perhaps another loss

@@ -15,11 +15,11 @@ SHOWN = ("train_loss", "valid_loss", "valid_balanced_accuracy")
 class EpochBar:
     """A progress bar over the epochs, on a terminal alone, below what is printed each epoch."""
 
-    def __init__(self, net, *, hidden):
+    def __init__(self, net, n_epochs, *, hidden):
         # Processes that work side by side would draw over each other.
         beside_others = multiprocessing.current_process().name != "MainProcess"
         self.bar = tqdm(
-            total=net.max_epochs,
+            total=n_epochs,
             desc=type(net).__name__,
             unit="epoch",
             delay=DELAY,

@@ -36,14 +36,15 @@ class EpochReporter(CallbackSupportMixin):
     _reporting = None
 
     @contextmanager
-    def _reported(self, X, y):
+    def _reported(self, X, y, epochs):
         """Report what runs inside as the fit, and the epochs that skorch tells of as its parts."""
-        context = self._init_callback_context(max_subtasks=self.max_epochs)
+        epochs = self.max_epochs if epochs is None else epochs
+        context = self._init_callback_context(max_subtasks=epochs)
         told = {"estimator": self, "X": X, "y": y}
         outer = self._reporting
         # scikit-learn's progress bars have the say, if there are any.
         others = hasattr(self, "_skl_callbacks") or hasattr(self, "_parent_callback_ctx")
-        with EpochBar(self, hidden=others) as bar:
+        with EpochBar(self, epochs, hidden=others) as bar:
             self._reporting = SimpleNamespace(
                 context=context, told=told, bar=bar, epoch=None, stop=False
             )

@@ -41,6 +41,14 @@ def test_each_epoch_is_a_task_of_the_fit():
     assert recorder.told == ["setup", "begin fit", *epoch, *epoch, "end fit", "teardown"]
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_a_call_with_a_number_of_epochs_of_its_own(method):
+    recorder = Recorder()
+    net = CBNeuralNetClassifier(max_epochs=2).set_callbacks(recorder)
+    getattr(net, method)(X, Y, epochs=3)
+    assert recorder.told.count("end epoch") == len(net.history_) == 3
+
+
 def test_a_callback_can_stop_training_between_epochs():
     net = CBNeuralNetClassifier(max_epochs=9).set_callbacks(Recorder(stop_after=3)).fit(X, Y)
     assert len(net.history) == 3

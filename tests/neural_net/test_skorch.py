@@ -780,6 +780,15 @@ def test_steps_by_hand():
         train = net.train_step(batch)["loss"].item()
         valid = net.validation_step(batch)["loss"].item()
         logits = net.evaluation_step(batch)
+def test_a_call_may_have_epochs_of_its_own():
+    ours, theirs = both()
+    assert_same_training(ours.fit(X, Y, epochs=5), theirs.fit(X, Y, epochs=5))
+    assert len(ours.partial_fit(X, Y, epochs=1).history) == 6
+    assert len(ours.partial_fit(X, Y, epochs=None).history) == 9
+    with pytest.raises(ValueError, match=r"^epochs must be an integer >= 0, got 2\.5"):
+        ours.fit(X, Y, epochs=2.5)
+
+
         dataset = net.get_dataset(X, Y)
         for _, rows in zip(range(2), net.get_iterator(dataset, training=True), strict=False):
             net.train_step(rows)
