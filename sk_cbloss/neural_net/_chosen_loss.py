@@ -26,7 +26,7 @@ class ChosenLoss(NeuralNet):
     @property
     def _beta_in_use(self):
         """The beta that the loss weighs classes with; if not 0, not again from outside."""
-        self._check_parameters()
+        self._check_loss()
         if self.criterion is not None:
             return 0
         return LOSSES[self.loss].default_beta if self.beta is None else self.beta
@@ -215,8 +215,9 @@ class ChosenLoss(NeuralNet):
             warnings.warn(
                 f"The module should have a last layer of type {wanted.__name__} for "
                 f"{type(self.criterion_).__name__}, got none: logits of any size make its margins "
-                "meaningless.",
-                stacklevel=4,
+                "meaningless. Give it one, or pass it as a class whose last layer is a Linear "
+                "named head.",
+                stacklevel=4 + hasattr(self.fit, "__wrapped__"),  # scikit-learn's, since 1.9
             )
 
 

@@ -2,7 +2,6 @@
 
 import copy
 import inspect
-from numbers import Real
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from sk_cbloss._doc_link import DocLink
-from sk_cbloss._validation import check_integer
+from sk_cbloss._validation import check_integer, check_non_negative
 from sk_cbloss.losses import LOSSES
 from sk_cbloss.neural_net._batches import ArrayDataset, BatchLoader
 from sk_cbloss.neural_net._checked_data import CheckedData
@@ -31,12 +30,13 @@ from sk_cbloss.neural_net._chosen_loss import DTYPES, ChosenLoss
 from sk_cbloss.neural_net._epochs import n_epochs_done
 from sk_cbloss.neural_net._fit_call import FitCall
 from sk_cbloss.neural_net._modules import MLP
+from sk_cbloss.neural_net._parameters import check_device, check_rules
 from sk_cbloss.neural_net._randomness import seeded
 from sk_cbloss.neural_net._report import report
 from sk_cbloss.neural_net._saving import SafeSaving
 from sk_cbloss.neural_net._scoring import DecodeLabels, balanced_accuracy
 from sk_cbloss.neural_net._sklearn_callbacks import EpochReporter, with_callbacks
-from sk_cbloss.neural_net._steps import HALF, FastSteps
+from sk_cbloss.neural_net._steps import FastSteps
 from sk_cbloss.neural_net._training_checkpoint import TrainingCheckpoint
 from sk_cbloss.neural_net._validation_data import validation_dataset
 
@@ -355,39 +355,20 @@ class CBNeuralNetClassifier(
     def _check_parameters(self):
         self._check_loss()
         self._check_training()
-        if self.dtype not in DTYPES:
-            raise ValueError(f"dtype must be 'float32' or 'float64', got {self.dtype!r}.")
 
     def _check_training(self):
-        if self.autocast is not None and self.autocast not in HALF:
-            raise ValueError(
-                f"autocast must be 'bfloat16', 'float16' or None, got {self.autocast!r}."
-            )
+        check_rules(self)
+        if not _is_auto(vars(self)["device"]):
+            check_device(self.device)
+        if "optimizer__lr" not in vars(self) and not isinstance(self.lr, torch.Tensor):
+            check_non_negative(self.lr, "lr")
         if self.autocast is not None and self.dtype != "float32":
             raise ValueError(
                 f"autocast must be None for dtype={self.dtype!r}, got {self.autocast!r}."
             )
-        if self.batch_transform is not None and not callable(self.batch_transform):
-            raise ValueError(
-                f"batch_transform must be callable or None, got {self.batch_transform!r}."
-            )
-        if self.device is None:
-            raise ValueError("device must be 'auto' or name a device, got None.")
-        for name in ("early_stopping", "channels_last"):
-            if not isinstance(getattr(self, name), bool | np.bool_):
-                raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}.")
-        fraction = self.validation_fraction
-        if not isinstance(fraction, Real) or not 0 < fraction < 1:
-            raise ValueError(f"validation_fraction must be a number in (0, 1), got {fraction!r}.")
         check_integer(self.n_iter_no_change, "n_iter_no_change", minimum=1)
         if self.early_stopping and isinstance(self.callbacks, str):
             raise ValueError(f"early_stopping must be False with callbacks={self.callbacks!r}.")
-        if self.callbacks not in (None, "disable") and not isinstance(
-            self.callbacks, list | tuple
-        ):
-            raise ValueError(
-                f"callbacks must be a list, None or 'disable', got {self.callbacks!r}."
-            )
         check_integer(self.max_epochs, "max_epochs", minimum=int(bool(self.early_stopping)))
 
     # ------------------------------------------------------------------ components
@@ -566,10 +547,6 @@ class CBNeuralNetClassifier(
 
         Raises
         ------
-        self.check_training_readiness()
-        epochs = fit_params.get("epochs")
-        if epochs is not None:
-            check_integer(epochs, "epochs", minimum=0)
         ValueError
             If a parameter or the data is invalid, or y holds a new class.
         """
@@ -589,6 +566,10 @@ class CBNeuralNetClassifier(
     def _train(
         self, X, y, sample_weight, X_val, y_val, fit_params, *, method, build, classes=None
     ):
+        self.check_training_readiness()
+        epochs = fit_params.get("epochs")
+        if epochs is not None:
+            check_integer(epochs, "epochs", minimum=0)
         counted = getattr(self, "class_count_", None)
         data, positions = self._learn_data(
             X,
@@ -774,7 +755,7 @@ class CBNeuralNetClassifier(
         if not self._loss_is_ours:
             raise ValueError(
                 "predict_natural_proba must be asked of a net with a loss of sk_cbloss, got "
-                f"criterion={self.criterion!r}."
+                f"criterion={self.criterion!r}. CalibratedClassifierCV calibrates any other."
             )
         return to_numpy(self.criterion_.natural_proba(self._logits(X)))
 

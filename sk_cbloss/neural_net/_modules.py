@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from sk_cbloss._validation import check_integer
+from sk_cbloss._validation import check_fraction, check_integer
 
 
 class MLP(nn.Module):
@@ -42,10 +42,11 @@ class MLP(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), got {dropout!r}.")
+        if check_fraction(dropout, "dropout") == 1:
+            raise ValueError(f"dropout must be below 1, got {dropout!r}.")
         layers = []
-        width = n_features
+        width = check_integer(n_features, "n_features", minimum=1)
+        n_classes = check_integer(n_classes, "n_classes", minimum=1)
         if not isinstance(hidden_units, list | tuple):
             raise ValueError(f"hidden_units must be a sequence of integers, got {hidden_units!r}.")
         for units in hidden_units:

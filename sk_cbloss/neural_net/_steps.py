@@ -189,7 +189,14 @@ class FastSteps(NeuralNet):
         features, _ = split_sample_weight(X)
         if self.batch_transform is not None:
             with torch.no_grad():
-                features = self.batch_transform(to_tensor(features, device=self.device))
+                given = to_tensor(features, device=self.device)
+                features = self.batch_transform(given)
+            if isinstance(given, torch.Tensor):
+                n_rows = None if features is None else get_len(features)
+                if n_rows != len(given):
+                    raise ValueError(
+                        f"batch_transform must return the batch's {len(given)} rows, got {n_rows}."
+                    )
         y_pred = self.infer(features, **fit_params)
         loss = self.get_loss(y_pred, y, X=X, training=True)
         (loss if self._grad_scaler is None else self._grad_scaler.scale(loss)).backward()

@@ -20,7 +20,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
-from skorch.callbacks import Callback, EarlyStopping, EpochScoring
+from skorch.callbacks import Callback, EarlyStopping, EpochScoring, PrintLog
 from skorch.dataset import ValidSplit
 from skorch.exceptions import NotInitializedError
 from torch import nn
@@ -302,8 +302,9 @@ def test_a_module_instance_keeps_its_head_under_ldam():
     module = MLP(5, 3)
     net = make_net(module=module, module__hidden_units=None, loss="ldam", lr=0.0)
     del net.module__hidden_units
-    with pytest.warns(UserWarning, match="last layer of type NormalizedLinear for LDAMLoss"):
+    with pytest.warns(UserWarning, match="last layer of .* for LDAMLoss.*named head") as warned:
         assert isinstance(net.fit(X, Y).module_.head, nn.Linear)
+    assert [warning.filename for warning in warned] == [__file__]
     module.head = NormalizedLinear(module.head.in_features, 3)
     net.fit(X, Y)  # without a warning
 
@@ -465,12 +466,12 @@ def test_classes_out_of_order(classes):
         (np.where(Y == 0, np.nan, Y), "contains NaN"),
         (Y[:-1], "X and y must have the same number of samples, got 200 and 199"),
         (None, "requires y to be passed, but the target y is None"),
-    ],
         (np.where(Y == 0, None, NAMES), "y must .*missing"),
         ([None] * 200, "y must .*missing"),
         (pd.Categorical.from_codes(Y - 1, ["ant", "bee"]), "y must .*missing"),
         (pd.Series(NAMES, dtype="string").where(Y > 0), "y must .*missing"),
         (["ant", 1] * 100, "y must .*one kind"),
+    ],
 )
 def test_bad_labels(labels, message):
     with pytest.raises(ValueError, match=message):
@@ -487,7 +488,6 @@ def test_a_new_class_in_partial_fit():
     np.testing.assert_array_equal(net.class_count_, [140, 45, 15])
 
 
-def test_one_class_left_by_weights_of_0():
 def test_partial_fit_knows_its_classes():
     net = make_net().partial_fit(X, NAMES, classes=["cat", "bee", "ant", "dog"])
     net.partial_fit(X, NAMES, classes=["ant", "bee", "cat", "dog"])
@@ -499,6 +499,7 @@ def test_partial_fit_knows_its_classes():
     np.testing.assert_array_equal(net.class_count_, [280, 90, 30, 0])
 
 
+def test_one_class_left_by_weights_of_0():
     with pytest.raises(
         ValueError, match="2 classes with a sample_weight above 0, got one class: bee"
     ):
@@ -508,7 +509,6 @@ def test_partial_fit_knows_its_classes():
 # ------------------------------------------------------------------ features
 
 
-@pytest.mark.parametrize(
 @pytest.mark.parametrize(
     ("features", "message"),
     [
@@ -525,6 +525,7 @@ def test_what_holds_no_samples(features, message):
         make_net().fit(features, y)
 
 
+@pytest.mark.parametrize(
     "features",
     [
         X.astype(np.float64),
@@ -887,10 +888,32 @@ def test_float64_is_float64_throughout():
         ({"normalize": "mean"}, "normalize must be"),
         ({"dtype": "float16"}, "dtype must be 'float32' or 'float64', got 'float16'"),
         ({"module__dropout": 2}, "dropout must be"),
+        ({"module__dropout": 1}, "dropout must be below 1, got 1"),
+        ({"module__dropout": "a"}, "dropout must be a number in .*, got 'a'"),
         ({"module__hidden_units": 5}, "hidden_units must be a sequence of integers, got 5"),
         ({"max_epochs": 1.5}, "max_epochs must be an integer >= 0, got 1.5"),
         ({"loss": "focal", "gamma": 1, "criterion__gamma": 2}, "gamma must be None beside"),
         ({"module__hidden_units": (0,)}, "hidden_units must be an integer >= 1, got 0"),
+        ({"module__n_features": "a"}, "n_features must be an integer >= 1, got 'a'"),
+        *(
+            ({name: value}, f"{name} must be {rule}.*, got ")
+            for name, rule, values in [
+                ("module", "a torch.nn.Module class", ["mlp", 5]),
+                ("criterion", "a loss class, function or instance", ["ce", 5]),
+                ("optimizer", "a class such as", ["Adam", None, torch.optim.SGD([torch.ones(1)])]),
+                ("lr", "a finite number >= 0", ["a", None, -1, np.nan]),
+                ("iterator_train", "a class such as", [None, DataLoader(X)]),
+                ("iterator_valid", "a class such as", [None, DataLoader(X)]),
+                ("dataset", "a torch.utils.data.Dataset class", [None, 5]),
+                ("train_split", "callable, such as .*ValidSplit", [0.2, 5, True]),
+                ("batch_size", "an integer >= 1, or -1 for all samples", [0, -2, 2.5, "a"]),
+                ("predict_nonlinearity", "callable, None or 'auto'", ["x", 5]),
+                ("callbacks", "a list of skorch callbacks", [[5], [("a", 5)], [(5, PrintLog)]]),
+                ("dtype", "'float32' or", [None, ["float32"]]),
+                ("autocast", "'bfloat16', 'float16' or None", [5, ["float16"]]),
+            ]
+            for value in values
+        ),
     ],
 )
 def test_bad_parameters(parameters, message):

@@ -4,6 +4,7 @@ import copy
 import inspect
 import pickle
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import optuna
@@ -230,6 +231,16 @@ def test_who_looks_at_each_batch_changes_nothing(dtype):
         {"iterator_train": DataLoader, "iterator_valid": DataLoader, "dataset": Dataset},
         {"iterator_train__num_workers": 2, "max_epochs": 1, "iterator_valid__num_workers": 2},
         {"max_epochs": 0, "train_split": None},
+        {"optimizer": partial(torch.optim.SGD, momentum=0.5)},
+        {"lr": 0},
+        {"lr": torch.tensor(0.1)},
+        {"lr": None, "optimizer__lr": 0.1},
+        {"train_split": False, "callbacks": ()},
+        {"callbacks": [("none", None), None, ("timer", callbacks.EpochTimer)]},
+        {"criterion": nn.CrossEntropyLoss(label_smoothing=0.1)},
+        {"criterion": lambda: nn.functional.cross_entropy},
+        {"module": partial(Net, dropout=0.1)},
+        {"module": Net(dropout=0.1)},
     ],
     ids=lambda parameters: "-".join(parameters),
 )
@@ -344,17 +355,6 @@ def test_callbacks_do_what_they_do_in_skorch(name):
     assert_same_training(by_name, ours)  # scores, too: they see the labels
 
 
-@pytest.mark.parametrize("labels", [Y, NAMES], ids=["int", "str"])
-def test_a_score_without_cached_predictions(labels):
-    """Predicting in between draws no random numbers here, so that training is the same."""
-    cached, not_cached = (
-        callbacks.EpochScoring("neg_log_loss", use_caching=caching, lower_is_better=False)
-        for caching in (True, False)
-    )
-    expected = make_ours(callbacks=[cached]).fit(X, Y)
-    assert_same_training(make_ours(callbacks=[not_cached]).fit(X, labels), expected)
-    theirs = make_theirs(callbacks=[not_cached], max_epochs=1).fit(X, Y)
-    assert_same_row(expected.history[0], theirs.history[0], 1e-6)
 @pytest.mark.parametrize(
     "callback",
     [LearningRateSchedule(), LossChange(), DeferredReweighting(), TrainingCheckpoint("folder")],
@@ -366,6 +366,17 @@ def test_our_callbacks_name_the_net_that_they_are_for(callback):
         make_theirs(callbacks=[callback]).fit(X, Y)
 
 
+@pytest.mark.parametrize("labels", [Y, NAMES], ids=["int", "str"])
+def test_a_score_without_cached_predictions(labels):
+    """Predicting in between draws no random numbers here, so that training is the same."""
+    cached, not_cached = (
+        callbacks.EpochScoring("neg_log_loss", use_caching=caching, lower_is_better=False)
+        for caching in (True, False)
+    )
+    expected = make_ours(callbacks=[cached]).fit(X, Y)
+    assert_same_training(make_ours(callbacks=[not_cached]).fit(X, labels), expected)
+    theirs = make_theirs(callbacks=[not_cached], max_epochs=1).fit(X, Y)
+    assert_same_row(expected.history[0], theirs.history[0], 1e-6)
 
 
 def test_early_stopping_may_watch_a_score_of_strings():
@@ -769,6 +780,15 @@ def test_the_loop_trains_for_max_epochs():
     assert len(ours.history) == len(theirs.history) == 6
 
 
+def test_a_call_may_have_epochs_of_its_own():
+    ours, theirs = both()
+    assert_same_training(ours.fit(X, Y, epochs=5), theirs.fit(X, Y, epochs=5))
+    assert len(ours.partial_fit(X, Y, epochs=1).history) == 6
+    assert len(ours.partial_fit(X, Y, epochs=None).history) == 9
+    with pytest.raises(ValueError, match=r"^epochs must be an integer >= 0, got 2\.5"):
+        ours.fit(X, Y, epochs=2.5)
+
+
 def test_steps_by_hand():
     ours, theirs = both(train_split=None)
     losses = []
@@ -780,15 +800,6 @@ def test_steps_by_hand():
         train = net.train_step(batch)["loss"].item()
         valid = net.validation_step(batch)["loss"].item()
         logits = net.evaluation_step(batch)
-def test_a_call_may_have_epochs_of_its_own():
-    ours, theirs = both()
-    assert_same_training(ours.fit(X, Y, epochs=5), theirs.fit(X, Y, epochs=5))
-    assert len(ours.partial_fit(X, Y, epochs=1).history) == 6
-    assert len(ours.partial_fit(X, Y, epochs=None).history) == 9
-    with pytest.raises(ValueError, match=r"^epochs must be an integer >= 0, got 2\.5"):
-        ours.fit(X, Y, epochs=2.5)
-
-
         dataset = net.get_dataset(X, Y)
         for _, rows in zip(range(2), net.get_iterator(dataset, training=True), strict=False):
             net.train_step(rows)

@@ -9,7 +9,7 @@ from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
 from torch import nn
 
 from sk_cbloss import CBNeuralNetClassifier, load_digits_lt
-from sk_cbloss.neural_net import CifarResNet, LearningRateSchedule
+from sk_cbloss.neural_net import CifarResNet, LearningRateSchedule, PadCropFlip
 
 X, Y = load_digits_lt(return_X_y=True)
 X = X / 16
@@ -95,11 +95,16 @@ def test_a_net_in_float16_goes_on_and_can_be_pickled():
             {"autocast": "float16", "optimizer": torch.optim.LBFGS},
             "optimizer must be a single one .* got LBFGS",
         ),
-        ({"batch_transform": "flip"}, "batch_transform must be callable or None, got 'flip'"),
-        ({"callbacks": LearningRateSchedule()}, "callbacks must be a list, None or 'disable'"),
+        ({"batch_transform": "flip"}, "batch_transform must be an instance or .*, got 'flip'"),
+        ({"batch_transform": PadCropFlip}, "batch_transform must be an instance or .*PadCropFlip"),
+        ({"batch_transform": lambda x: None}, "batch_transform must return the batch's 128 rows"),
+        ({"batch_transform": lambda x: x[1:]}, "batch_transform must return .* rows, got 127"),
+        ({"callbacks": LearningRateSchedule()}, "callbacks must be a list .*, None or 'disable'"),
         ({"callbacks": "disable", "early_stopping": True}, "early_stopping must be False with"),
         ({"early_stopping": np.array([True])}, "early_stopping must be True or False"),
-        ({"device": None}, "device must be 'auto' or name a device, got None"),
+        ({"device": None}, "device must be 'auto', the name of a device or .*, got None"),
+        ({"device": "gpu"}, "device must be 'auto' or a device that torch finds .*, got 'gpu'"),
+        ({"device": "cuda:99"}, "device must be 'auto' or a device that torch finds .*cuda:99"),
         ({"early_stopping": "yes"}, "early_stopping must be True or False, got 'yes'"),
         ({"channels_last": 1}, "channels_last must be True or False, got 1"),
         ({"validation_fraction": 1}, r"validation_fraction must be a number in \(0, 1\), got 1"),

@@ -1,0 +1,102 @@
+"""What the net's parameters must be: one rule each, checked before anything is built."""
+
+import inspect
+import textwrap
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+
+from sk_cbloss.neural_net._chosen_loss import DTYPES
+from sk_cbloss.neural_net._proof import first_line
+from sk_cbloss.neural_net._steps import HALF
+
+
+def _is_bool(value):
+    return isinstance(value, bool | np.bool_)
+
+
+def _is_batch_size(value):
+    return isinstance(value, Integral) and (value > 0 or value == -1)
+
+
+def _is_list_of_callbacks(value):
+    return isinstance(value, list) and all(map(_is_callback, value))
+
+
+def _is_callback(item):
+    """Whether skorch takes it: an instance or a class, with a name or without; None is none."""
+    name, callback = item if isinstance(item, tuple | list) and len(item) == 2 else ("", item)
+    return isinstance(name, str) and (callback is None or hasattr(callback, "initialize"))
+
+
+def _or_none(is_valid):
+    return lambda value: value is None or is_valid(value)
+
+
+def _one_of(names):
+    return lambda value: isinstance(value, str) and value in names
+
+
+# Whatever skorch can use is let through: much of what it calls may be any function.
+RULES = {
+    "module": ("a torch.nn.Module class, function or instance, or None", _or_none(callable)),
+    "criterion": ("a loss class, function or instance, or None", _or_none(callable)),
+    "optimizer": ("a class such as torch.optim.Adam", callable),
+    "iterator_train": ("a class such as torch.utils.data.DataLoader", callable),
+    "iterator_valid": ("a class such as torch.utils.data.DataLoader", callable),
+    "dataset": (
+        "a torch.utils.data.Dataset class or instance",
+        lambda value: callable(value) or hasattr(value, "__getitem__"),
+    ),
+    "train_split": (
+        "callable, such as skorch.dataset.ValidSplit(5, stratified=True), or None",
+        lambda value: callable(value) or not value,
+    ),
+    # None leaves the batches to a Dataset.
+    "batch_size": ("an integer >= 1, or -1 for all samples", _or_none(_is_batch_size)),
+    "batch_transform": (
+        "an instance or function that can be called, or None",
+        _or_none(lambda value: callable(value) and not inspect.isclass(value)),
+    ),
+    "predict_nonlinearity": (
+        "callable, None or 'auto'",
+        _or_none(lambda value: callable(value) or value == "auto"),
+    ),
+    "callbacks": (
+        "a list of skorch callbacks, None or 'disable'",
+        lambda value: not value or _is_list_of_callbacks(value) or value == "disable",
+    ),
+    "autocast": ("'bfloat16', 'float16' or None", _or_none(_one_of(HALF))),
+    "dtype": ("'float32' or 'float64'", _one_of(DTYPES)),
+    "device": (
+        "'auto', the name of a device or a torch.device",
+        lambda value: isinstance(value, str | int | torch.device),
+    ),
+    "early_stopping": ("True or False", _is_bool),
+    "channels_last": ("True or False", _is_bool),
+    "validation_fraction": (
+        "a number in (0, 1)",
+        lambda value: isinstance(value, Real) and 0 < value < 1,
+    ),
+}
+
+
+def check_rules(net):
+    """Raise a ValueError unless each parameter keeps its rule."""
+    for name, (rule, is_valid) in RULES.items():
+        value = getattr(net, name)
+        if not is_valid(value):
+            shown = textwrap.shorten(repr(value), 70, placeholder="...")
+            raise ValueError(f"{name} must be {rule}, got {shown}.")
+
+
+def check_device(device):
+    """Raise a ValueError unless torch can use the device."""
+    try:
+        torch.empty(0, device=torch.device(device))
+    except (AssertionError, RuntimeError) as error:
+        raise ValueError(
+            "device must be 'auto' or a device that torch finds on this machine, got "
+            f"{device!r} ({first_line(error).rstrip('.')})."
+        ) from error
