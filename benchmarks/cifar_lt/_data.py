@@ -1,6 +1,7 @@
 """The images: digits, or CIFAR from a copy of one's own."""
 
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from sk_cbloss import fetch_cifar10_lt, fetch_cifar100_lt, load_digits_lt, long_tailed_counts
 
+N_CLASSES = {"cifar10": 10, "cifar100": 100}
 FETCH = {"cifar10": fetch_cifar10_lt, "cifar100": fetch_cifar100_lt}
 PARTS = ("X_train", "y_train", "X_test", "y_test")
 
@@ -17,6 +19,14 @@ class Data(NamedTuple):
     y: np.ndarray
     X_test: np.ndarray
     y_test: np.ndarray
+
+    @property
+    def fingerprint(self):
+        """What tells these images, and their order, from others."""
+        digest = sha256()
+        for array in self:
+            digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()[:12]
 
 
 @lru_cache(maxsize=1)  # runs follow each other by data set
@@ -47,9 +57,9 @@ def read(dataset, imbalance_factor, place):
             place = place / dataset
         arrays = place if place.is_file() else place / f"{dataset}.npz"
         if arrays.is_file():
-            return cut(*from_arrays(arrays), imbalance_factor)
+            return cut(*checked(*from_arrays(arrays), dataset, arrays), imbalance_factor)
         if (place / "labels.npz").is_file():
-            return cut(*from_mosaics(place), imbalance_factor)
+            return cut(*checked(*from_mosaics(place), dataset, place), imbalance_factor)
         kwargs = {"data_home": place, "download_if_missing": False}
     fetch = FETCH[dataset]
     kwargs |= {"imbalance_factor": imbalance_factor, "return_X_y": True}
@@ -92,6 +102,27 @@ def from_mosaics(folder):
     finally:
         Image.MAX_IMAGE_PIXELS = limit
     return parts[0], y, parts[1], y_test
+
+
+def checked(X, y, X_test, y_test, dataset, path):
+    """Return what was read, if it can be the data set."""
+    if X.shape[1:] != X_test.shape[1:]:
+        raise ValueError(
+            f"{path} must hold images of one size, got {X.shape[1:]} and {X_test.shape[1:]}."
+        )
+    n_classes = N_CLASSES[dataset]
+    for part, images, labels in (("train", X, y), ("test", X_test, y_test)):
+        if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
+            raise ValueError(
+                f"{path} must hold an integer label for each of the {len(images)} images to "
+                f"{part}, got {labels.dtype} of shape {labels.shape}."
+            )
+        if np.unique(labels).tolist() != list(range(n_classes)):
+            raise ValueError(
+                f"{path} must hold the {n_classes} classes of {dataset}, labels from 0, to "
+                f"{part}, got {len(np.unique(labels))} from {labels.min()} to {labels.max()}."
+            )
+    return X, y, X_test, y_test
 
 
 def cut(X, y, X_test, y_test, imbalance_factor):

@@ -1,6 +1,7 @@
 """What there is to run, and the file of what was run; `train.py` and `tables.py` share it."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -33,6 +34,9 @@ AFTER_SOFTMAX = ("drw_softmax", "post_hoc_la")  # begin where the softmax run of
 # Data set and imbalance factor, in the order in which they are run, and what comes first there.
 PLAN = {("cifar10", 100): (), ("cifar100", 100): (), ("cifar10", 10): ("softmax", "cb_sigmoid")}
 N_SEEDS = 3
+
+# What the tables show of a result, beside its error.
+SHOWN = "shot_recall", "n_train", "device", "command"
 MORE_SEEDS = {("cifar10", 100, "softmax"): 5, ("cifar10", 100, "cb_focal"): 5}
 
 
@@ -106,7 +110,7 @@ def planned(settings=PLAN, methods=None, seeds=None, **how):
             n_seeds = MORE_SEEDS.get((dataset, imbalance_factor, method), N_SEEDS)
             for seed in seeds or range(n_seeds):
                 runs.append(make_run(dataset, imbalance_factor, method, seed, **how))
-    return runs
+    return list(dict.fromkeys(runs))
 
 
 def with_control(runs):
@@ -129,17 +133,24 @@ def read_results(path):
     path = Path(path)
     results = {}
     for number, line in enumerate(path.read_text().splitlines() if path.exists() else [], 1):
+        if not line:
+            continue
         where = f"Line {number} of {path}"
         try:
             result = json.loads(line)
             run = Run(**{field.name: result[field.name] for field in fields(Run)})
-            float(result["test_error"])
-        except (ValueError, TypeError, KeyError) as error:
+            is_whole = math.isfinite(result["test_error"]) and {"data", *SHOWN} <= result.keys()
+        except (ValueError, TypeError, KeyError):
+            is_whole = False
+        if not is_whole:
             raise ValueError(
-                f"{where} must be the JSON of one result, got {line[:60]!r}: {error!r}."
-            ) from None
+                f"{where} must be the JSON of one result, got {line[:60]!r}: remove it to have "
+                "its run run again."
+            )
+        check_among(f"{where}: dataset", run.dataset, NAMES)
         check_among(f"{where}: method", run.method, METHODS)
-        results[run] = result
+        if results.setdefault(run, result)["test_error"] != result["test_error"]:
+            raise ValueError(f"{where} must not be a second result of a run, got {run.name}.")
     return results
 
 
@@ -147,5 +158,7 @@ def append_result(path, run, found):
     """Add a line for a finished run."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    before = path.read_text() if path.exists() else ""
     with path.open("a") as file:
+        file.write("\n" if before and not before.endswith("\n") else "")
         file.write(json.dumps(asdict(run) | found) + "\n")

@@ -317,7 +317,7 @@ def write(results, out):
         "targets": as_table(("target", "found", "seeds", "verdict"), verdicts)
         + f"\nControl, softmax of seed 0 in half and in single precision: {control(groups)}.\n",
         "full": with_footnotes("\n".join(tables[True]))
-        or "No run of the paper's recipe is finished yet.\n",
+        or "No run of the paper's recipe has been made yet.\n",
         "reduced": "\n".join(tables[False]) or "None.\n",
         "not_run": "".join(f"- {line}\n" for line in missing) or "Nothing.\n",
         "figure": "",

@@ -2,25 +2,28 @@
 
 Run as `python benchmarks/cifar_lt/train.py DATA`. DATA is a folder with a copy of CIFAR as
 `fetch_cifar10_lt` and `fetch_cifar100_lt` take it; or with `train.webp`, `test.webp` and
-`labels.npz`; or an .npz file of X_train, y_train, X_test and y_test; or a folder that holds such a
-folder or file for each data set, by the names cifar10 and cifar100. Of images given as arrays or
-mosaics, the first of each class are taken. Without DATA, CIFAR is downloaded from OpenML, once.
+`labels.npz`; or with images in `train/CLASS` and `test/CLASS`; or an .npz file of X_train,
+y_train, X_test and y_test; or a folder that holds such a folder or file for each data set, by the
+names cifar10 and cifar100. Of images given as arrays or mosaics, the first of each class are
+taken. Without DATA, CIFAR is downloaded from OpenML, once.
 
 All that is planned is run, in order: CIFAR-10-LT at imbalance factor 100, CIFAR-100-LT at 100,
 CIFAR-10-LT at 10. `--dataset`, `--imbalance-factor`, `--methods` and `--seeds` take a part of it,
 or something else. Each finished run adds a line to `--results`, and is not run again. With
-`--minutes` the command stops in time; started again, it goes on, within a run from its last
-checkpoint. The test set is looked at once, after the last epoch; nothing is chosen on it.
+`--minutes` the command stops at about that time, at a checkpoint; started again, it goes on,
+within a run from that checkpoint. The test set is looked at once, after the last epoch; nothing is
+chosen on it.
 
 A seed stands for the same initial weights, order, crops and flips with every method (LDAM's head
 is another one). A `drw_softmax` run is the softmax run up to the learning rate's first drop, and
 branches off there; `post_hoc_la` is computed from the logits of softmax for the test images, which
 are kept in `--logits`. Files of results from several machines are joined by appending one to the
-other.
+other, and their logits and checkpoints put together; a line tells by `data` which copy of the
+images it is of, and other images are refused.
 
-On a GPU: `--autocast bfloat16 --compile --jobs 8`, which captures the module's steps in graphs and
-trains 8 nets side by side. How many are worth it, `--time-steps` says, and trains nothing. With
-`--autocast`, the plan has one run in single precision, as a control.
+On a GPU (not tried yet): `--autocast bfloat16 --compile --jobs 8`, which captures the module's
+steps in graphs and trains 8 nets side by side. How many are worth it, `--time-steps` says, and
+trains nothing. With `--autocast`, the plan has one run in single precision, as a control.
 
 `--small` runs all methods on scikit-learn's digits with a shallow net, in about a minute; it needs
 `--results FILE`, to keep its lines from those of the paper's recipe.
@@ -28,14 +31,17 @@ trains 8 nets side by side. How many are worth it, `--time-steps` says, and trai
 
 import argparse
 import math
+import os
 import platform
 import shutil
 import sys
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from importlib.metadata import version
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import NamedTuple
 
 import numpy as np
@@ -162,24 +168,27 @@ def execute(run, options):
     data = load(run.dataset, run.imbalance_factor, options.data)
     if run.method == "post_hoc_la":
         start = time.perf_counter()
-        logits = read_logits(run.of_method("softmax"), options) - np.log(np.bincount(data.y))
+        logits = read_logits(run.of_method("softmax"), data, options)
+        logits -= np.log(np.bincount(data.y))
         seconds = time.perf_counter() - start
     else:
-        branch = branching_point(run, options)
+        branch = branching_point(run, data, options)
         try:
             net = train(run, data, branch, options)
         except OutOfTime:
             return None
         except FloatingPointError as error:
             raise CannotRun(str(error)) from None
-        logits = net.decision_function(data.X_test)
-        write_logits(run, logits, data.y_test, options)
+        # In half precision, near ties would all go to the lower class, which is the larger one.
+        logits = net.set_params(autocast=None).decision_function(data.X_test)
+        write_logits(run, logits, data, options)
         seconds = sum(net.history[run.first_drop if branch else 0 :, "dur"])  # its own epochs
     predicted = logits.argmax(axis=1)
     counts = np.bincount(data.y)
     recall = shot_recall_score(data.y_test, predicted, class_count=dict(enumerate(counts)))
     return {
         "n_train": len(data.y),
+        "data": data.fingerprint,
         "test_error": round(100 * float((predicted != data.y_test).mean()), 4),
         "shot_recall": {
             shot: None if math.isnan(value) else round(value, 6) for shot, value in recall.items()
@@ -208,40 +217,44 @@ def train(run, data, branch, options):
     return net
 
 
-def branch_file(softmax, options):
-    return options.checkpoints / f"{softmax.name}.safetensors"
+def branch_file(softmax, fingerprint, options):
+    return options.checkpoints / f"{softmax.name}-{fingerprint}.safetensors"
 
 
-def branching_point(run, options):
+def branching_point(run, data, options):
     """Return the checkpoint that a run begins with; None if it begins anew."""
     if run.method != "drw_softmax":
         return None
-    path = branch_file(run.of_method("softmax"), options)
+    path = branch_file(run.of_method("softmax"), data.fingerprint, options)
     if path.exists():
         return path
     print(f"{run.name} has no softmax run to branch off from, and begins anew.", flush=True)
     return None
 
 
-def keep_branch(run, options):
+def keep_branch(run, fingerprint, options):
     """Of a finished softmax run, keep the checkpoint that a deferred one branches off from."""
     if run.method == "softmax":
         folder = options.checkpoints / run.name
         for path in folder.glob(f"*/epoch-{run.first_drop:05}.safetensors"):
-            path.replace(branch_file(run, options))
+            path.replace(branch_file(run, fingerprint, options))
 
 
-def write_logits(run, logits, y_test, options):
+def logits_file(run, data, options):
+    return options.logits / f"{run.name}-{data.fingerprint}.npz"
+
+
+def write_logits(run, logits, data, options):
     options.logits.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(
-        options.logits / f"{run.name}.npz",
+        logits_file(run, data, options),
         logits=logits.astype(np.float32),
-        y_test=y_test.astype(np.int16),
+        y_test=data.y_test.astype(np.int16),
     )
 
 
-def read_logits(run, options):
-    path = options.logits / f"{run.name}.npz"
+def read_logits(run, data, options):
+    path = logits_file(run, data, options)
     if not path.exists():
         raise CannotRun(f"post_hoc_la must have the logits of softmax, got no {path}.")
     with np.load(path) as file:
@@ -267,6 +280,7 @@ def command(run, options):
     words += [f"--depth {run.depth} --epochs {run.epochs}"]
     words += [f"--autocast {run.autocast}"] if run.autocast else []
     words += ["--compile"] if options.compile else []
+    words += ["--results FILE"] if run.dataset == "digits" else []
     return " ".join([*words, f"--seeds {run.seed}"])
 
 
@@ -295,9 +309,17 @@ def executor(jobs):
     if jobs == 1:
         return ThisProcess()
     threads = max(1, torch.get_num_threads() // jobs)
-    return ProcessPoolExecutor(
-        jobs, get_context("spawn"), initializer=torch.set_num_threads, initargs=(threads,)
-    )
+    return ProcessPoolExecutor(jobs, get_context("spawn"), _begin_worker, (threads,))
+
+
+def _begin_worker(threads):
+    torch.set_num_threads(threads)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent():
+    parent_process().join()
+    os._exit(1)  # a parent that was killed could not say so
 
 
 def run_all(runs, options, *, jobs, results):
@@ -317,6 +339,8 @@ def run_all(runs, options, *, jobs, results):
                 run = running.pop(future)
                 try:
                     found = future.result()
+                except BrokenProcessPool:
+                    raise
                 except Exception as error:  # of one run: the others' results are to be kept
                     print(f"{run.name} failed: {type(error).__name__}: {error}", flush=True)
                     failed += 1
@@ -324,7 +348,7 @@ def run_all(runs, options, *, jobs, results):
                 if found is None:
                     n_stopped += 1
                     continue
-                keep_branch(run, options)
+                keep_branch(run, found["data"], options)
                 append_result(results, run, found)
                 shutil.rmtree(options.checkpoints / run.name, ignore_errors=True)
                 print(
@@ -422,14 +446,14 @@ def parse(arguments=None):
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 4, 8], metavar="N")
     args = parser.parse_args(arguments)
     if args.small:
-        if args.results is None:
-            raise ValueError("--small must have --results FILE, got none.")
         for name, value in SMALL.items():
             if getattr(args, name) is None:
                 setattr(args, name, value)
-    for name in ("jobs", "time_steps"):
+    if args.dataset == "digits" and args.results is None:
+        raise ValueError("digits must have --results FILE, got none.")
+    for name in ("jobs", "time_steps", "depth", "imbalance_factor", "processes"):
         value = getattr(args, name)
-        if value is not None and value < 1:
+        if value is not None and np.min(value) < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {value}.")
     if args.epochs is not None and args.epochs < 3:
         raise ValueError(f"--epochs must be at least 3, to have a drop, got {args.epochs}.")
@@ -444,6 +468,19 @@ def parse(arguments=None):
     return args
 
 
+def check_data(runs, place, results):
+    """Raise a ValueError if data are not there, or not those that the results are of."""
+    for dataset, factor in dict.fromkeys((run.dataset, run.imbalance_factor) for run in runs):
+        found = load(dataset, factor, place).fingerprint
+        for run, result in results.items():
+            same_set = (run.dataset, run.imbalance_factor) == (dataset, factor)
+            if same_set and result["data"] != found:
+                raise ValueError(
+                    f"DATA must be the copy of {dataset} that the results are of, "
+                    f"{result['data']}, got another one, {found}: write to other --results."
+                )
+
+
 def chosen(args):
     """Return the runs that are asked for."""
     for method in args.methods or ():
@@ -456,9 +493,8 @@ def chosen(args):
     if not settings:
         dataset = args.dataset or "cifar10"
         check_among("--dataset", dataset, NAMES)
-        factor = args.imbalance_factor or (
-            SMALL["imbalance_factor"] if dataset == "digits" else 100
-        )
+        usual = SMALL["imbalance_factor"] if dataset == "digits" else 100
+        factor = args.imbalance_factor or usual
         settings = {(dataset, factor): ()}
     runs = planned(settings, args.methods, args.seeds, **args.how)
     is_part = args.dataset or args.imbalance_factor or args.methods or args.seeds
@@ -479,12 +515,12 @@ def main(arguments=None):
         how = {"depth": args.how["depth"], "autocast": args.autocast}
         time_steps(args.time_steps, args.processes, options, **how)
         return 0
-    runs = chosen(args)
-    left = [run for run in runs if run not in read_results(args.results)]
+    runs, done = chosen(args), read_results(args.results)
+    left = [run for run in runs if run not in done]
     if args.list or not left:
         print(*(run.name for run in left), f"{len(left)} of {len(runs)} runs left.", sep="\n")
         return 0
-    load(left[0].dataset, left[0].imbalance_factor, args.data)  # or say at once what is wrong
+    check_data(left, args.data, done)
     n_left, n_failed = run_all(runs, options, jobs=args.jobs, results=args.results)
     if n_left:
         print(f"{n_left} of {len(runs)} runs left: the same command goes on with them.")
@@ -496,5 +532,7 @@ if __name__ == "__main__":
         sys.exit(main())
     except (ValueError, OSError) as error:
         sys.exit(f"train.py: {error}")
+    except BrokenProcessPool:
+        sys.exit("train.py: a process was killed, for lack of memory perhaps; run it again.")
     except KeyboardInterrupt:
         sys.exit("train.py: interrupted; the same command goes on.")

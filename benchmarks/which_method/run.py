@@ -15,8 +15,9 @@ Declared before the run, and the same for every arm:
   what else is measured, and macro-F1. The macro-F1 rule is chosen by macro-F1 alone.
 - Plain and inverse frequency try six strengths of regularisation. Class-balanced weights try the
   strongest, the weakest and one between at one N = 1 / (1 - beta), and at the best of these three
-  more N, from half the smallest class to infinity, which is inverse frequency. An exponent tau and
-  the macro-F1 rule take no fits: they are found on the same probabilities out of fold.
+  more N, from half the smallest class to infinity, which is inverse frequency (best by balanced
+  accuracy, also where macro-F1 then chooses among all six). An exponent tau and the macro-F1 rule
+  take no fits: they are found on the same probabilities out of fold.
 - The target prior is uniform: all classes count alike. Log loss and calibration error are of
   probabilities that are converted to it, from the prior that an arm's weights leave, and weigh
   classes alike; also given are those for the natural prior.
@@ -343,12 +344,21 @@ def run(name, folder, split, model, quick=False):
 
 
 def read(path):
-    """Return the lines of results; a last one that was broken off is left out, and cut off."""
-    text = path.read_text() if path.exists() else ""
-    if text and not text.endswith("\n"):
-        text = text[: text.rfind("\n") + 1]
-        path.write_text(text)
-    return [json.loads(line) for line in text.splitlines()]
+    """Return the lines of results; a last one that was broken off is left out."""
+    lines = []
+    numbered = enumerate(path.read_text().splitlines() if path.exists() else [], 1)
+    for number, text in numbered:
+        try:
+            line = json.loads(text)
+            key(line), line["arms"]
+        except (ValueError, TypeError, KeyError):
+            if next(numbered, None) is None:
+                break
+            raise ValueError(
+                f"Line {number} of {path} must be the JSON of one result, got {text[:60]!r}."
+            ) from None
+        lines.append(line)
+    return lines
 
 
 def key(line):
@@ -375,6 +385,10 @@ def main(arguments=None):
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no run after")
     parser.add_argument("--quick", action="store_true", help="needs --results")
     arguments = parser.parse_args(arguments)
+    if arguments.splits is not None and arguments.splits < 1:
+        parser.error(f"--splits must be at least 1, got {arguments.splits}")
+    if arguments.folder and not Path(arguments.folder).is_dir():
+        parser.error(f"FOLDER must be a folder, got {arguments.folder}")
     if arguments.quick and arguments.results.resolve() == RESULTS:
         parser.error("--quick needs --results, lest its lines be taken for the study's")
     end = time.monotonic() + 60 * arguments.minutes
@@ -382,7 +396,8 @@ def main(arguments=None):
     names = arguments.sets or sets.available(arguments.folder)
     names = ["digits", "yeast6"] if arguments.quick and not arguments.sets else names
     splits = range(arguments.splits or (2 if arguments.quick else N_SPLITS))
-    done = {key(line) for line in read(arguments.results)}
+    known = read(arguments.results)
+    done = {key(line) for line in known}
     jobs = [
         (name, split, model)
         for split, name, model in product(splits, names, MODELS)
@@ -390,6 +405,9 @@ def main(arguments=None):
     ]
     versions = installed(PACKAGES + DATA_PACKAGES) | {"python": platform.python_version()}
     command = "python benchmarks/which_method/run.py FOLDER --sets {set}"
+    arguments.results.parent.mkdir(parents=True, exist_ok=True)
+    if known:  # without a line that was broken off
+        arguments.results.write_text("".join(f"{json.dumps(line)}\n" for line in known))
 
     lines = Parallel(arguments.jobs, return_as="generator")(
         delayed(run)(name, arguments.folder, split, model, arguments.quick)
@@ -404,4 +422,7 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f"run.py: {error}")

@@ -4,14 +4,16 @@ Run as `python benchmarks/which_method/tables.py`: reads `results.jsonl` beside 
 writes into `docs/results/which_method` and the README.
 
 A split counts once all its runs are there. Data sets are the units: a set's score is the mean over
-its splits. How likely a method is better is a Bayesian signed-rank test [Benavoli 2014] with a
-region of practical equivalence of one point. A set's interval takes the variance of the paired
-difference over splits, corrected for what their training parts share [Nadeau 2003].
+its splits. Whether winning, a tie or losing is the most likely is a Bayesian signed-rank test
+[Benavoli 2014] with a region of practical equivalence of one point. A set's interval takes the
+variance of the paired difference over splits, corrected for what their training parts share
+[Nadeau 2003].
 """
 
 import argparse
 import csv
 import io
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -40,7 +42,7 @@ BEGIN, END = "<!-- by benchmarks/which_method/tables.py -->", "<!-- end -->"
 
 
 def signed_rank(differences, rope, n_draws=50_000):
-    """Return how likely win, tie and lose are, by the Bayesian signed-rank test.
+    """Return how likely each of win, tie and lose is the most likely, by a signed-rank test.
 
     A draw weighs the differences, and a prior one of 0 with the weight of a half; the mean of two
     of them is then a win, a tie or a loss with some share, and the largest share decides the draw.
@@ -141,19 +143,20 @@ def table_of_means(results, model):
 
 
 def table_of_odds(results, metric):
-    """How likely each arm is better than the rival on a further data set like these."""
+    """Where each arm is better than the rival, and how sure one can be of it."""
     rows = []
-    for arm, title in ARMS.items():
-        if arm == RIVAL:
-            continue
-        row = [title]
-        for model in MODELS:
+    for model, name in MODELS.items():
+        for arm, title in ARMS.items():
+            if arm == RIVAL:
+                continue
             ours, rival = (results.over_sets(model, each, metric) for each in (arm, RIVAL))
-            odds = signed_rank(ours - rival, ROPE)
-            row += [f"{(ours - rival).mean():+.1f}", "/".join(f"{p:.0%}"[:-1] for p in odds)]
-        rows.append(row)
-    columns = [(title, "win/tie/lose, %") for title in MODELS.values()]
-    return table(["method", *(column for pair in columns for column in pair)], rows)
+            gap = ours - rival
+            counts = (gap > ROPE).sum(), (abs(gap) <= ROPE).sum(), (gap < -ROPE).sum()
+            odds = (f"{p:.0%}"[:-1] for p in signed_rank(gap, ROPE))
+            rows.append([name, title, f"{gap.mean():+.1f}", "/".join(map(str, counts))])
+            rows[-1].append("/".join(odds))
+    outcomes = "win/tie/lose"
+    return table(["model", "method", "mean", f"{outcomes}, sets", f"{outcomes}, %"], rows)
 
 
 def size(results):
@@ -300,11 +303,18 @@ def main():
     parser.add_argument("--results", type=Path, default=run.RESULTS)
     parser.add_argument("--out", type=Path, default=DOCS)
     arguments = parser.parse_args()
-    results = Results(line for line in run.read(arguments.results) if not line["quick"])
+    lines = run.read(arguments.results)
+    # The study's; of a quick run's file, what there is.
+    results = Results([line for line in lines if not line["quick"]] or lines)
+    if not results.splits:
+        raise ValueError(f"{arguments.results} must hold all runs of a split, got {len(lines)}.")
     write(results, arguments.out)
     if arguments.results.resolve() == run.RESULTS:
         write_readme(results)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f"tables.py: {error}")

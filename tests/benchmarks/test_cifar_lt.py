@@ -13,7 +13,7 @@ import torch
 from sklearn.frozen import FrozenEstimator
 from skorch.callbacks import Callback
 
-from sk_cbloss import LogitAdjustedClassifier
+from sk_cbloss import LogitAdjustedClassifier, long_tailed_counts
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "benchmarks" / "cifar_lt"
@@ -66,7 +66,7 @@ def test_all_methods_at_a_small_size(tmp_path):
         assert 0 < line["test_error"] < 100
         assert set(line["shot_recall"]) == {"many", "medium", "few"}
         assert line["n_train"] == 431
-        assert line["command"].endswith("--depth 8 --epochs 3 --seeds 0")
+        assert line["command"].endswith("--depth 8 --epochs 3 --results FILE --seeds 0")
     assert sorted(path.suffix for path in (tmp_path / "checkpoints").iterdir()) == [".safetensors"]
 
 
@@ -105,12 +105,15 @@ def test_an_interrupt_in_the_last_epoch_is_no_finished_run(tmp_path, monkeypatch
 def test_a_branch_is_what_training_from_the_start_gives(tmp_path):
     softmax, deferred = a_run("softmax"), a_run("drw_softmax")
     trained(softmax, tmp_path)
-    train.keep_branch(softmax, options(tmp_path))
-    branch = train.branching_point(deferred, options(tmp_path))
+    digits = data.load("digits", 20, None)
+    train.keep_branch(softmax, digits.fingerprint, options(tmp_path))
+    branch = train.branching_point(deferred, digits, options(tmp_path))
     ours = trained(deferred, tmp_path, branch)
     theirs = trained(deferred, tmp_path / "whole")
     assert branch
-    assert train.branching_point(deferred, options(tmp_path / "whole")) is None
+    assert train.branching_point(deferred, digits, options(tmp_path / "whole")) is None
+    other = digits._replace(y_test=digits.y_test[::-1])
+    assert train.branching_point(deferred, other, options(tmp_path)) is None
     assert same_weights(ours, theirs)
     assert torch.equal(ours.criterion_.weight, theirs.criterion_.weight)
     assert ours.criterion_.weight.max() > 1
@@ -118,12 +121,20 @@ def test_a_branch_is_what_training_from_the_start_gives(tmp_path):
 
 def test_adjustment_is_that_of_the_package(tmp_path):
     run = a_run("softmax")
-    X, y, X_test, y_test = data.load("digits", 20, None)
+    X, y, X_test, y_test = digits = data.load("digits", 20, None)
     net = trained(run, tmp_path)
-    train.write_logits(run, net.decision_function(X_test), y_test, options(tmp_path))
+    train.write_logits(run, net.decision_function(X_test), digits, options(tmp_path))
     found = train.execute(run.of_method("post_hoc_la"), options(tmp_path))
     predicted = LogitAdjustedClassifier(FrozenEstimator(net)).fit(X, y).predict(X_test)
     assert found["test_error"] == pytest.approx(100 * np.mean(predicted != y_test), abs=1e-3)
+
+
+def test_half_precision_ends_with_training(tmp_path):
+    train.execute(a_run("softmax", autocast="bfloat16"), options(tmp_path))
+    (path,) = (tmp_path / "logits").iterdir()
+    with np.load(path) as file:
+        logits = torch.tensor(file["logits"])
+    assert (logits.bfloat16() != logits).any()
 
 
 class First(Callback):
@@ -194,7 +205,7 @@ def test_the_plan():
 # ---------------------------------------------------------------------- images
 
 
-def make_arrays(counts=(20, 15, 12)):
+def make_arrays(counts=(20, 18, *[15] * 8)):
     rng = np.random.default_rng(0)
     y = np.repeat(np.arange(len(counts)), counts)
     X = rng.integers(256, size=(len(y), 3, 32, 32), dtype=np.uint8)
@@ -205,10 +216,12 @@ def test_the_first_images_of_each_class_are_taken(tmp_path):
     arrays = make_arrays()
     np.savez(tmp_path / "cifar10.npz", **arrays)
     X, y, X_test, y_test = data.load("cifar10", 4, str(tmp_path))
-    assert np.bincount(y).tolist() == [20, 10, 5]
-    kept = [*range(20), *range(20, 30), *range(35, 40)]
+    count = long_tailed_counts(10, 20, imbalance_factor=4)
+    assert np.bincount(y).tolist() == count.tolist()
+    begin = [0, 20, *range(38, 158, 15)]
+    kept = [place + i for place, n in zip(begin, count, strict=True) for i in range(n)]
     np.testing.assert_array_equal(X, arrays["X_train"][kept] / np.float32(128) - 1)
-    assert len(X_test) == len(y_test) == 10
+    assert len(X_test) == len(y_test) == 32
     assert X.min() == -1  # black, with which the crops are padded
 
 
@@ -217,9 +230,9 @@ def test_mosaics_and_channels_last_are_read_alike(tmp_path):
     arrays = make_arrays()
     np.savez(tmp_path / "labels.npz", y_train=arrays["y_train"], y_test=arrays["y_test"])
     for part in ("train", "test"):
-        tiles = np.zeros((49, 3, 32, 32), np.uint8)
+        tiles = np.zeros((169, 3, 32, 32), np.uint8)
         tiles[: len(arrays[f"X_{part}"])] = arrays[f"X_{part}"]
-        mosaic = tiles.reshape(7, 7, 3, 32, 32).transpose(0, 3, 1, 4, 2).reshape(224, 224, 3)
+        mosaic = tiles.reshape(13, 13, 3, 32, 32).transpose(0, 3, 1, 4, 2).reshape(416, 416, 3)
         image.fromarray(mosaic).save(tmp_path / f"{part}.webp", lossless=True)
     last = {key: a.transpose(0, 2, 3, 1) if a.ndim == 4 else a for key, a in arrays.items()}
     np.savez(tmp_path / "arrays.npz", **last)
@@ -237,11 +250,15 @@ def test_mosaics_and_channels_last_are_read_alike(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--small"], "--small must have --results FILE, got none."),
+        (["--small"], "digits must have --results FILE, got none."),
+        (["--dataset", "digits"], "digits must have --results FILE, got none."),
         (["--methods", "cb_focl"], "--methods must be one of softmax, .*, got 'cb_focl'."),
         (["--dataset", "mnist"], "--dataset must be one of cifar10, .*, got 'mnist'."),
         (["--epochs", "2"], "--epochs must be at least 3, to have a drop, got 2."),
         (["--jobs", "0"], "--jobs must be at least 1, got 0."),
+        (["--depth", "0"], "--depth must be at least 1, got 0."),
+        (["--imbalance-factor", "0"], "--imbalance-factor must be at least 1, got 0.0."),
+        (["--processes", "4", "0"], r"--processes must be at least 1, got \[4, 0\]."),
         (["nowhere"], "DATA must be a folder or an .npz file, got nowhere."),
         ([str(SCRIPTS)], "CIFAR-10 must lie in data_home, .*, got .*"),
     ],
@@ -259,9 +276,53 @@ def test_wrong_arrays_are_one_sentence(tmp_path):
     np.savez(path, **arrays | {"X_test": arrays["X_test"] / 255})
     with pytest.raises(ValueError, match=r"dtype uint8 and shape .*, got float64"):
         data.read("cifar10", 4, path)
+    for changes, message in (
+        ({"X_test": arrays["X_test"][:, :, :16]}, "images of one size, got .* and .*16"),
+        ({"y_test": arrays["y_test"][1:]}, "label for each of the 32 images to test, got .*31"),
+        ({"y_train": arrays["y_train"].astype(str)}, "integer label for each .* train, got <U"),
+        ({"y_train": arrays["y_train"] + 1}, "labels from 0, to train, got 10 from 1 to 10"),
+        ({"y_test": arrays["y_test"] // 2}, "10 classes of cifar10, .*, got 5 from 0 to 4"),
+    ):
+        np.savez(path, **arrays | changes)
+        with pytest.raises(ValueError, match=message):
+            data.read("cifar10", 4, path)
     np.savez(path, **arrays)
-    with pytest.raises(ValueError, match="Class 1 must have at least 20 training .*, got 15"):
+    with pytest.raises(ValueError, match="Class 1 must have at least 20 training .*, got 18"):
         data.read("cifar10", 1, path)
+    with pytest.raises(ValueError, match="must hold the 100 classes of cifar100"):
+        data.read("cifar100", 4, path)
+
+
+def test_results_are_of_one_copy_of_the_data(tmp_path):
+    path = tmp_path / "results.jsonl"
+    small(tmp_path, "--methods", "softmax")
+    line = json.loads(path.read_text())
+    line["data"] = "of another"
+    path.write_text(json.dumps(line) + "\n")
+    with pytest.raises(ValueError, match="^DATA must be the copy of digits that the results are"):
+        small(tmp_path, "--methods", "cb_focal")
+
+
+def test_a_last_line_without_an_end_stays_whole(tmp_path):
+    path = tmp_path / "results.jsonl"
+    small(tmp_path, "--methods", "softmax")
+    path.write_text("\n" + path.read_text().rstrip("\n"))
+    small(tmp_path, "--methods", "cb_focal")
+    assert [run.method for run in plan.read_results(path)] == ["softmax", "cb_focal"]
+
+
+def test_two_results_of_a_run_are_told_of(tmp_path):
+    line = EXAMPLE.read_text().splitlines()[0]
+    path = tmp_path / "results.jsonl"
+    path.write_text(f"{line}\n{line}\n")
+    assert len(plan.read_results(path)) == 1
+    path.write_text(f"{line}\n{line.replace('30.0', '31.0')}\n")
+    with pytest.raises(ValueError, match="Line 2 of .* must not be a second result of a run"):
+        plan.read_results(path)
+
+
+def test_what_is_asked_for_twice_is_run_once():
+    assert len(plan.planned(methods=["softmax"] * 2, seeds=[0, 0])) == 3
 
 
 @pytest.mark.parametrize(
@@ -269,6 +330,18 @@ def test_wrong_arrays_are_one_sentence(tmp_path):
     [
         ("{", "Line 1 of .* must be the JSON of one result, got '{'"),
         ('{"dataset": "cifar10"}', "Line 1 of .* must be the JSON of one result, got"),
+        (
+            EXAMPLE.read_text().splitlines()[0].replace("30.0", "NaN"),
+            "Line 1 of .* must be the JSON of one result, got",
+        ),
+        (
+            EXAMPLE.read_text().splitlines()[0].replace('"shot_recall"', '"recall"'),
+            "Line 1 of .* must be .*: remove it to have its run run again",
+        ),
+        (
+            EXAMPLE.read_text().splitlines()[0].replace('"cifar10"', '"mnist"'),
+            "Line 1 of .*: dataset must be one of .*, got 'mnist'",
+        ),
         (
             EXAMPLE.read_text().splitlines()[0].replace('"softmax"', '"hardmax"'),
             "Line 1 of .*: method must be one of .*, got 'hardmax'",

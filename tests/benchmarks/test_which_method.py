@@ -212,10 +212,13 @@ def test_odds_of_a_clear_winner():
     accuracies = {arm: [0.7] for arm in tables.ARMS} | {"plain": [0.8], "post_hoc": [0.6]}
     results = results_of(accuracies, names=list(sets.NATURAL))
     text = tables.table_of_odds(results, "balanced_accuracy")
-    rows = {line.split(",")[0].strip(): line for line in text.splitlines()}
-    assert rows["plain"].count("+10.0,100/0/0") == 3
-    assert rows["post-hoc adjusted"].count("-10.0,0/0/100") == 3
-    assert rows["class-balanced"].count("+0.0,0/100/0") == 3
+    n = len(results.names)
+    for row in (
+        f"plain,+10.0,{n}/0/0,100/0/0",
+        f"class-balanced,+0.0,0/{n}/0,0/100/0",
+        f"post-hoc adjusted,-10.0,0/0/{n},0/0/100",
+    ):
+        assert text.count(f",{row}\n") == 3
 
 
 def test_odds_of_two_differences_by_hand():
@@ -240,3 +243,27 @@ def test_documentation_shows_the_committed_results():
         assert (tables.DOCS / f"{name}.inc").read_text() == text
     assert tables.readme_table(results) in tables.README.read_text()
     assert len(results.names) >= 12
+    # What a page says of the intervals.
+    for name in results.names + results.binary:
+        for model in tables.MODELS:
+            gap, width = results.difference(name, model, "class_balanced")
+            assert abs(gap) < width
+
+
+def test_tables_of_a_quick_run_and_of_none(quick, tmp_path, monkeypatch):
+    path, out = quick("--splits", "1"), tmp_path / "out"
+    monkeypatch.setattr(sys, "argv", ["tables.py", "--results", str(path), "--out", str(out)])
+    tables.main()
+    assert "1 data sets" in (out / "size.inc").read_text()
+    text = path.read_text()
+    path.write_text(text[: text.index("\n")])
+    with pytest.raises(ValueError, match="must hold all runs of a split, got 1"):
+        tables.main()
+    assert path.read_text() == text[: text.index("\n")]  # it is only read
+
+
+def test_a_broken_line_is_named(tmp_path):
+    path = tmp_path / "results.jsonl"
+    path.write_text('no result\n{"set": "di')
+    with pytest.raises(ValueError, match="Line 1 of .* must be the JSON of one result, got 'no"):
+        run.read(path)
