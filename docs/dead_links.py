@@ -34,7 +34,7 @@ def dead_links(folder):
             if parts.scheme:
                 continue
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-            anchor = unquote(parts.fragment)
+            anchor = unquote(parts.fragment).partition(":~:")[0]  # text to look for is none
             if not target.is_file() or (anchor and anchor not in pages[target].anchors):
                 yield f"{path.relative_to(folder)}: {link}"
 
