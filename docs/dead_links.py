@@ -15,7 +15,7 @@ class Page(HTMLParser):
     def __init__(self, path):
         super().__init__()
         self.links, self.anchors = set(), set()
-        self.feed(path.read_text())
+        self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
         attrs = dict(attrs)
@@ -28,6 +28,8 @@ def dead_links(folder):
     # The theme's templates lie in _static too.
     paths = [path for path in folder.rglob("*.html") if "_static" not in path.parts]
     pages = {path: Page(path) for path in paths}
+    if not pages:
+        yield f"{folder} must hold pages, got none"
     for path, page in pages.items():
         for link in page.links:
             parts = urlsplit(link)
@@ -35,7 +37,8 @@ def dead_links(folder):
                 continue
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
             anchor = unquote(parts.fragment).partition(":~:")[0]  # text to look for is none
-            if not target.is_file() or (anchor and anchor not in pages[target].anchors):
+            anchors = pages[target].anchors if target in pages else {anchor}
+            if not target.is_file() or (anchor and anchor not in anchors):
                 yield f"{path.relative_to(folder)}: {link}"
 
 
