@@ -2,7 +2,7 @@
 
 import reprlib
 import sys
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,27 +83,11 @@ def chunks(values):
 
 def read_labels(y):
     """Return y as Labels, whatever holds it and whatever it holds."""
-    if _are_counts(y):
-        raise ValueError(
-            "y must hold a label for each sample, got counts of labels (a "
-            f"{type(y).__name__}): pass the labels themselves."
-        )
-    array = getattr(y, "array", y)  # of a pandas Series or Index
+    array = y if hasattr(y, "columns") else getattr(y, "array", y)  # of a pandas Series or Index
     if hasattr(array, "categories") and hasattr(array, "codes"):
         return _from_categories(array)
     y = as_labels(array)
     return _READERS.get(y.dtype.kind, _from_sortable)(y) if len(y) else _from_sortable(y)
-
-
-def _are_counts(y):
-    """Whether y is a mapping, such as a Counter, or looks like pandas' value_counts."""
-    if isinstance(y, Mapping):
-        return True
-    if getattr(y, "name", None) != "count" or not hasattr(y, "index") or y.dtype.kind != "i":
-        return False
-    # A column of labels may be called so too, but is hardly sorted and named by its index.
-    falls = len(y) > 1 and y.is_monotonic_decreasing and y.iloc[0] > y.iloc[-1]
-    return falls and type(y.index).__name__ != "RangeIndex" and y.index.is_unique
 
 
 def _from_integers(y):

@@ -123,6 +123,11 @@ def as_numpy(values):
 
 def as_labels(y):
     """Return labels as a 1-dimensional array; those of a list stay what they are."""
+    if isinstance(y, Mapping):
+        raise ValueError(
+            "y must hold a label for each sample, got counts of labels (a "
+            f"{type(y).__name__}): pass the labels themselves."
+        )
     y = as_numpy(y)
     if isinstance(y, list | tuple):
         y = _from_list(y)

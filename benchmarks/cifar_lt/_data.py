@@ -19,14 +19,7 @@ class Data(NamedTuple):
     y: np.ndarray
     X_test: np.ndarray
     y_test: np.ndarray
-
-    @property
-    def fingerprint(self):
-        """What tells these images, and their order, from others."""
-        digest = sha256()
-        for array in self:
-            digest.update(np.ascontiguousarray(array))
-        return digest.hexdigest()[:12]
+    fingerprint: str
 
 
 @lru_cache(maxsize=1)  # runs follow each other by data set
@@ -36,9 +29,19 @@ def load(dataset, imbalance_factor, place):
         X, y = load_digits_lt(imbalance_factor=imbalance_factor, return_X_y=True)
         X_test, y_test = load_digits_lt("test", imbalance_factor=imbalance_factor, return_X_y=True)
         X, X_test = (scaled(images.reshape(-1, 1, 8, 8), 8) for images in (X, X_test))
-        return Data(X, y, X_test, y_test)
-    X, y, X_test, y_test = read(dataset, imbalance_factor, place)
-    return Data(scaled(X, 128), y, scaled(X_test, 128), y_test)
+    else:
+        X, y, X_test, y_test = read(dataset, imbalance_factor, place)
+        X, X_test = scaled(X, 128), scaled(X_test, 128)
+    parts = X, y, X_test, y_test
+    return Data(*parts, fingerprint_of(parts))
+
+
+def fingerprint_of(parts):
+    """Return what tells these images, and their order, from others."""
+    digest = sha256()
+    for array in parts:
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()[:12]
 
 
 def scaled(images, half):

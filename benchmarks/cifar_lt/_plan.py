@@ -34,10 +34,10 @@ AFTER_SOFTMAX = ("drw_softmax", "post_hoc_la")  # begin where the softmax run of
 # Data set and imbalance factor, in the order in which they are run, and what comes first there.
 PLAN = {("cifar10", 100): (), ("cifar100", 100): (), ("cifar10", 10): ("softmax", "cb_sigmoid")}
 N_SEEDS = 3
+MORE_SEEDS = {("cifar10", 100, "softmax"): 5, ("cifar10", 100, "cb_focal"): 5}
 
 # What the tables show of a result, beside its error.
 SHOWN = "shot_recall", "n_train", "device", "command"
-MORE_SEEDS = {("cifar10", 100, "softmax"): 5, ("cifar10", 100, "cb_focal"): 5}
 
 
 @dataclass(frozen=True)

@@ -272,7 +272,7 @@ def figure(results, path):
 def parts(results):
     """Return all tables."""
     made = {
-        "size": f"{size(results)}.\n",
+        "size": f"The tables are of {size(results)}.\n",
         "sets": table_of_sets(results),
         "choices": table_of_choices(results),
         "strengths": table_of_strengths(results),

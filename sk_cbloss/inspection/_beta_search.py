@@ -241,7 +241,7 @@ class BetaSearchDisplay:
 def _label(param, value):
     """Return what a line is called: losses have names, other values need their parameter's."""
     if param is None:
-        return "between"
+        return "0 < beta < 1"
     name = param.split("__")[-1]
     return value if name == "loss" else f"{name} {value}"
 

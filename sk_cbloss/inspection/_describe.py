@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from sk_cbloss._labels import counts_by_label
-from sk_cbloss.inspection._figure import beta_text, number
+from sk_cbloss.inspection._figure import beta_text, number, several
 from sk_cbloss.metrics import SHOTS, shots_of
 from sk_cbloss.weights import beta_grid, effective_number
 
@@ -85,16 +85,14 @@ class LongTail:
             "few": f"fewer than {few_below}",
         }
         lines = [
-            f"{_several(self.n_samples, 'sample')} of {_several(self.n_classes, 'class')}, "
+            f"{several(self.n_samples, 'sample')} of {several(self.n_classes, 'class')}, "
             f"from {number(counts[0])} ({labels[0]!r}) to {number(counts[-1])} ({labels[-1]!r}); "
             f"imbalance factor {number(self.imbalance_factor)}"
         ]
         for shot, labels in self.shots.items():
             n_samples = sum(self.class_count[label] for label in labels)
-            share = f", {_several(n_samples, 'sample')}" if labels else ""
-            lines.append(
-                f"  {shot}-shot ({bounds[shot]}): {_several(len(labels), 'class')}{share}"
-            )
+            share = f", {several(n_samples, 'sample')}" if labels else ""
+            lines.append(f"  {shot}-shot ({bounds[shot]}): {several(len(labels), 'class')}{share}")
         if self.beta_range is None:
             lines.append("Classes are of about one size: beta changes nothing.")
         else:
@@ -177,11 +175,6 @@ def _range_of(most, least):
         at = brentq(lambda log_n, end=end: ratio(np.exp(log_n)) - end, 0, np.log(1e6 * most))
         found.append(float(1 - np.exp(-at)))
     return tuple(found)
-
-
-def _several(n, noun):
-    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
-    return f"{number(n)} {noun if n == 1 else plural}"
 
 
 def _rounded(beta):

@@ -36,8 +36,9 @@ def axes_for(display, ax, *, width=5.6, height=3.6):
 
 def style_of(place, *, marker=True):
     """Return how the line at a place among others looks."""
-    style = {"color": COLORS[place % 6], "linestyle": DASHES[(place // 6 + place) % 6]}
-    return style | {"marker": MARKERS[place % 6], "markersize": 5} if marker else style
+    other = (place // 6 + place) % 6  # from the seventh on, a colour comes with other marks
+    style = {"color": COLORS[place % 6], "linestyle": DASHES[other]}
+    return style | {"marker": MARKERS[other], "markersize": 5} if marker else style
 
 
 def log_scale(ax, *names):
@@ -71,6 +72,12 @@ def plain(text, longest=24):
 def number(value):
     """Return a number as text of three digits or more: 1,234 and 12.5."""
     return f"{value:,.0f}" if value >= 100 or value == np.round(value) else f"{value:.3g}"
+
+
+def several(n, noun):
+    """Return a number of things in words: 1 class, 2 classes."""
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number(n)} {noun if n == 1 else plural}"
 
 
 def beta_text(beta):

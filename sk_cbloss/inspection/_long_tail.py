@@ -4,7 +4,7 @@ import numpy as np
 
 from sk_cbloss._labels import counts_by_label
 from sk_cbloss.inspection._counts import counts_of, name_classes
-from sk_cbloss.inspection._figure import COLORS, GREY, axes_for, log_scale, number
+from sk_cbloss.inspection._figure import COLORS, GREY, axes_for, log_scale, number, several
 from sk_cbloss.metrics import shots_of
 
 
@@ -104,6 +104,8 @@ class LongTailDisplay:
                 continue
             left, right = edges[among[0]], edges[among[-1] + 1]
             ax.axvspan(left, right, color=GREY, alpha=alpha, linewidth=0, zorder=0)
+            if among[0]:
+                ax.axvline(left, color=GREY, linewidth=0.5, zorder=0)
             if right - left < 0.08 * n_classes:
                 unnamed.append(f"{shot} {len(among):,}")
                 continue
@@ -120,10 +122,10 @@ class LongTailDisplay:
         ax.set(ylabel="Number of samples", ylim=(floor, count.max() * 6))
         log_scale(ax, "y")
         title = (
-            f"{number(count.sum())} samples of {n_classes:,} classes, "
+            f"{several(count.sum(), 'sample')} of {several(n_classes, 'class')}, "
             f"imbalance factor {number(count[0] / count[-1])}"
         )
         if unnamed:
-            title += f"\nat the edge: {', '.join(unnamed)}"
+            title += f"\ntoo narrow to name: {', '.join(unnamed)}"
         ax.set_title(title, fontsize="medium")
         return self

@@ -80,7 +80,8 @@ def check_can_be_undone(estimator, classes, sample_weight):
             break
     # What a search will choose, and what is in a fitted classifier, is not for parameters to tell.
     parameters = estimator.get_params(deep=False) if hasattr(estimator, "get_params") else {}
-    if "scoring" not in parameters and not isinstance(estimator, FrozenEstimator):
+    is_search = {"estimator", "scoring"} <= parameters.keys()
+    if not is_search and not isinstance(estimator, FrozenEstimator):
         _own_weight(estimator, classes, classes, sample_weight)
 
 
@@ -122,8 +123,9 @@ def _own_weight(estimator, classes, y, sample_weight):
     weight = np.ones(len(classes))
     if hasattr(estimator, "predict_natural_proba"):
         criterion = getattr(estimator, "criterion", None)
-        if isinstance(criterion, type) and not hasattr(criterion, "natural_proba"):
-            _refuse(f"criterion={criterion.__name__}", estimator)
+        is_torch = isinstance(criterion, type) or hasattr(criterion, "forward")
+        if is_torch and not hasattr(criterion, "natural_proba"):
+            _refuse(f"criterion={getattr(criterion, '__name__', criterion)}", estimator)
         return weight
     if isinstance(estimator, CalibratedClassifierCV) or not hasattr(estimator, "get_params"):
         return weight  # of calibrators: what it learned from samples without weights

@@ -2,6 +2,7 @@
 
 import mmap
 from collections.abc import Mapping
+from numbers import Integral
 
 import numpy as np
 import scipy.sparse
@@ -152,6 +153,8 @@ class BatchLoader(DataLoader):
     _data = None
 
     def __init__(self, dataset, batch_size=1, shuffle=False, drop_last=False, **kwargs):
+        if isinstance(batch_size, Integral):
+            batch_size = int(batch_size)  # torch takes no integer of numpy's
         by_row = {"sampler", "batch_sampler", "collate_fn"} & kwargs.keys()
         if by_row or not isinstance(_source(dataset), ArrayDataset):
             if "batch_sampler" not in kwargs:

@@ -569,7 +569,7 @@ class CBNeuralNetClassifier(
         self.check_training_readiness()
         epochs = fit_params.get("epochs")
         if epochs is not None:
-            check_integer(epochs, "epochs", minimum=0)
+            check_integer(epochs, "epochs", minimum=int(bool(self.early_stopping)))
         counted = getattr(self, "class_count_", None)
         data, positions = self._learn_data(
             X,
@@ -583,28 +583,27 @@ class CBNeuralNetClassifier(
         if build:
             self._dtype_in_use = self.dtype
         call = FitCall(is_new=build, fit_params=fit_params)
-        if X_val is not None or y_val is not None:
-            try:
+        try:
+            if X_val is not None or y_val is not None:
                 call.validation_data = validation_dataset(self, X_val, y_val)
-            except Exception:
-                if counted is not None:
-                    self.class_count_ = counted  # or the next try would count twice
-                raise
-        with seeded(self._next_seed(build), self.device), self._reported(X, y, epochs):
-            if build:
-                self.initialize()
-            elif self.criterion is None:  # other counts, and perhaps another loss
-                self._use_loss()
-            self._check_head()
-            if self.verbose:
-                print(report(self))  # noqa: T201
-            call.n_epochs_before = len(self.history)
-            call.split = self._split_to_stop_early(positions, call)
-            self._fit_call = call
-            try:
+            with seeded(self._next_seed(build), self.device), self._reported(X, y, epochs):
+                if build:
+                    self.initialize()
+                elif self.criterion is None:  # other counts, and perhaps another loss
+                    self._use_loss()
+                self._check_head()
+                if self.verbose:
+                    print(report(self))  # noqa: T201
+                call.n_epochs_before = len(self.history)
+                call.split = self._split_to_stop_early(positions, call)
+                self._fit_call = call
                 super().partial_fit(data, positions, _routing_method=method, **fit_params)
-            finally:
-                del self._fit_call
+        except Exception:
+            if counted is not None:
+                self.class_count_ = counted  # or the next try would count twice
+            raise
+        finally:
+            vars(self).pop("_fit_call", None)
         return self
 
     @property
@@ -749,9 +748,15 @@ class CBNeuralNetClassifier(
         Raises
         ------
         ValueError
-            If the loss has no way back, or is none of ours.
+            If the loss has no way back, or is none of ours; or if the net has
+            counted no classes, as after ``load_params``.
         """
         check_is_fitted(self)
+        if not hasattr(self, "class_count_"):
+            raise ValueError(
+                "predict_natural_proba must be asked of a net that has counted classes, got one "
+                "without class_count_: parameters alone do not tell. Fit, or unpickle the net."
+            )
         if not self._loss_is_ours:
             raise ValueError(
                 "predict_natural_proba must be asked of a net with a loss of sk_cbloss, got "

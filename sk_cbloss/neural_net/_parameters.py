@@ -17,11 +17,15 @@ def _is_bool(value):
 
 
 def _is_batch_size(value):
-    return isinstance(value, Integral) and (value > 0 or value == -1)
+    return isinstance(value, Integral) and not _is_bool(value) and (value > 0 or value == -1)
 
 
-def _is_list_of_callbacks(value):
-    return isinstance(value, list) and all(map(_is_callback, value))
+def _are_callbacks(value):
+    if isinstance(value, str):
+        return value == "disable"
+    return isinstance(value, list | tuple) and (
+        not value or (isinstance(value, list) and all(map(_is_callback, value)))
+    )
 
 
 def _is_callback(item):
@@ -51,7 +55,7 @@ RULES = {
     ),
     "train_split": (
         "callable, such as skorch.dataset.ValidSplit(5, stratified=True), or None",
-        lambda value: callable(value) or not value,
+        lambda value: callable(value) or value is None or value is False,
     ),
     # None leaves the batches to a Dataset.
     "batch_size": ("an integer >= 1, or -1 for all samples", _or_none(_is_batch_size)),
@@ -61,11 +65,11 @@ RULES = {
     ),
     "predict_nonlinearity": (
         "callable, None or 'auto'",
-        _or_none(lambda value: callable(value) or value == "auto"),
+        _or_none(lambda value: callable(value) or (isinstance(value, str) and value == "auto")),
     ),
     "callbacks": (
         "a list of skorch callbacks, None or 'disable'",
-        lambda value: not value or _is_list_of_callbacks(value) or value == "disable",
+        _or_none(_are_callbacks),
     ),
     "autocast": ("'bfloat16', 'float16' or None", _or_none(_one_of(HALF))),
     "dtype": ("'float32' or 'float64'", _one_of(DTYPES)),
@@ -95,7 +99,7 @@ def check_device(device):
     """Raise a ValueError unless torch can use the device."""
     try:
         torch.empty(0, device=torch.device(device))
-    except (AssertionError, RuntimeError) as error:
+    except (AssertionError, ImportError, RuntimeError, TypeError) as error:
         raise ValueError(
             "device must be 'auto' or a device that torch finds on this machine, got "
             f"{device!r} ({first_line(error).rstrip('.')})."

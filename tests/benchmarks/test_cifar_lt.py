@@ -112,7 +112,7 @@ def test_a_branch_is_what_training_from_the_start_gives(tmp_path):
     theirs = trained(deferred, tmp_path / "whole")
     assert branch
     assert train.branching_point(deferred, digits, options(tmp_path / "whole")) is None
-    other = digits._replace(y_test=digits.y_test[::-1])
+    other = digits._replace(fingerprint="of others")
     assert train.branching_point(deferred, other, options(tmp_path)) is None
     assert same_weights(ours, theirs)
     assert torch.equal(ours.criterion_.weight, theirs.criterion_.weight)
@@ -121,7 +121,7 @@ def test_a_branch_is_what_training_from_the_start_gives(tmp_path):
 
 def test_adjustment_is_that_of_the_package(tmp_path):
     run = a_run("softmax")
-    X, y, X_test, y_test = digits = data.load("digits", 20, None)
+    X, y, X_test, y_test, _ = digits = data.load("digits", 20, None)
     net = trained(run, tmp_path)
     train.write_logits(run, net.decision_function(X_test), digits, options(tmp_path))
     found = train.execute(run.of_method("post_hoc_la"), options(tmp_path))
@@ -215,7 +215,9 @@ def make_arrays(counts=(20, 18, *[15] * 8)):
 def test_the_first_images_of_each_class_are_taken(tmp_path):
     arrays = make_arrays()
     np.savez(tmp_path / "cifar10.npz", **arrays)
-    X, y, X_test, y_test = data.load("cifar10", 4, str(tmp_path))
+    X, y, X_test, y_test, fingerprint = data.load("cifar10", 4, str(tmp_path))
+    assert fingerprint == data.fingerprint_of((X, y, X_test, y_test))
+    assert fingerprint != data.fingerprint_of((X, y, X_test, y_test[::-1]))
     count = long_tailed_counts(10, 20, imbalance_factor=4)
     assert np.bincount(y).tolist() == count.tolist()
     begin = [0, 20, *range(38, 158, 15)]

@@ -119,7 +119,7 @@ def test_from_a_search_with_one_score(search, data, model):
     assert display.ax_.get_ylabel() == "Balanced accuracy, mean of 3 folds"
     assert display.chosen_.get_ydata()[0] == fitted.best_score_
     assert list(display.levels_) == [0.0, 1.0]
-    assert legend(display)[0] == "between"
+    assert legend(display)[0] == "0 < beta < 1"
 
 
 def test_from_a_search_with_several_scores(data, model):

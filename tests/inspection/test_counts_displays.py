@@ -85,9 +85,8 @@ def test_bad_counts(display, counts, message):
 def test_bad_labels(display):
     with pytest.raises(ValueError, match="^y must hold at least one label, got none"):
         display.from_labels([])
-    for counts in (COUNTS, pd.Series(["a", "a", "b"]).value_counts()):
-        with pytest.raises(ValueError, match="^y must hold a label for each sample, got counts"):
-            display.from_labels(counts)
+    with pytest.raises(ValueError, match="^y must hold a label for each sample, got counts"):
+        display.from_labels(COUNTS)
     assert not plt.get_fignums()
 
 
@@ -135,7 +134,7 @@ def test_long_tail_names_the_groups():
 def test_long_tail_names_narrow_groups_in_the_title():
     ax = LongTailDisplay([5000, 50] + [5] * 2000).plot().ax_
     assert texts(ax) == ["few\n2,000"]
-    assert ax.get_title().endswith("imbalance factor 1,000\nat the edge: many 1, medium 1")
+    assert ax.get_title().endswith("imbalance factor 1,000\ntoo narrow to name: many 1, medium 1")
 
 
 def test_long_tail_of_thousands_has_ranks_for_ticks():

@@ -13,7 +13,11 @@ from imblearn.pipeline import make_pipeline as make_resampling_pipeline
 from imblearn.under_sampling import RandomUnderSampler
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV, CalibrationDisplay
-from sklearn.ensemble import BaggingClassifier, VotingClassifier
+from sklearn.ensemble import (
+    BaggingClassifier,
+    HistGradientBoostingClassifier,
+    VotingClassifier,
+)
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -80,6 +84,12 @@ class NeverFitted(DecisionTreeClassifier):
 
     def fit(self, X, y, sample_weight=None):
         pytest.fail("The inner fit was reached.")
+
+
+class NeverBoosted(HistGradientBoostingClassifier):
+    """The same, with a parameter that searches have too."""
+
+    fit = NeverFitted.fit
 
 
 WEIGHTED = {
@@ -369,6 +379,7 @@ def test_an_estimate_is_forgotten_by_the_next_fit(data):
                 (tree(class_weight={"a": 0, "b": 1}), "a weight of 0 of Dec"),
                 (Spoilt(is_unbalance=True), "is_unbalance=True of Spoilt"),
                 (NeverFitted(class_weight={"a": 0, "b": 1}), "a weight of 0 of NeverFitted"),
+                (NeverBoosted(class_weight={"a": 0, "b": 1}), "a weight of 0 of NeverBoosted"),
                 (NeverFitted(class_weight=[1, 2]), r"class_weight=\[1, 2\] of NeverFitted"),
                 (
                     make_pipeline(StandardScaler(), NeverFitted(class_weight={"a": 0, "b": 1})),
@@ -385,6 +396,10 @@ def test_an_estimate_is_forgotten_by_the_next_fit(data):
                 (
                     CBNeuralNetClassifier(criterion=torch.nn.CrossEntropyLoss, max_epochs=10**9),
                     "criterion=CrossEntropyLoss of CBNeuralNetClassifier",
+                ),
+                (
+                    CBNeuralNetClassifier(criterion=torch.nn.CrossEntropyLoss(), max_epochs=10**9),
+                    r"criterion=CrossEntropyLoss\(\) of CBNeuralNetClassifier",
                 ),
             ]
         ),

@@ -488,6 +488,29 @@ def test_a_new_class_in_partial_fit():
     np.testing.assert_array_equal(net.class_count_, [140, 45, 15])
 
 
+def test_a_refused_partial_fit_leaves_the_counts():
+    net = make_net(callbacks=[EarlyStopping("valid_loss")])
+    net.partial_fit(X, Y, X_val=X, y_val=Y)
+    for refused in ({}, {"X_val": X, "y_val": Y[1:]}):
+        with pytest.raises(ValueError, match="validation data"):
+            net.partial_fit(X, Y, **refused)
+        np.testing.assert_array_equal(net.class_count_, [140, 45, 15])
+    net.partial_fit(X, Y, X_val=X, y_val=Y)
+    np.testing.assert_array_equal(net.class_count_, [280, 90, 30])
+
+
+def test_epochs_of_a_call_must_stop_early_on_something():
+    with pytest.raises(ValueError, match="^epochs must be an integer >= 1, got 0"):
+        make_net(early_stopping=True).fit(X, Y, epochs=0)
+
+
+@pytest.mark.parametrize("dataset", [False, True])
+def test_a_batch_size_of_numpy(dataset):
+    data = TensorDataset(torch.tensor(X), torch.tensor(Y)) if dataset else X
+    net = make_net(batch_size=np.int64(32), module__n_features=5).fit(data, Y)
+    assert len(net.history[0, "batches"]) == 7
+
+
 def test_partial_fit_knows_its_classes():
     net = make_net().partial_fit(X, NAMES, classes=["cat", "bee", "ant", "dog"])
     net.partial_fit(X, NAMES, classes=["ant", "bee", "cat", "dog"])
@@ -905,9 +928,9 @@ def test_float64_is_float64_throughout():
                 ("iterator_train", "a class such as", [None, DataLoader(X)]),
                 ("iterator_valid", "a class such as", [None, DataLoader(X)]),
                 ("dataset", "a torch.utils.data.Dataset class", [None, 5]),
-                ("train_split", "callable, such as .*ValidSplit", [0.2, 5, True]),
-                ("batch_size", "an integer >= 1, or -1 for all samples", [0, -2, 2.5, "a"]),
-                ("predict_nonlinearity", "callable, None or 'auto'", ["x", 5]),
+                ("train_split", "callable, such as .*ValidSplit", [0.2, 5, True, np.ones(2)]),
+                ("batch_size", "an integer >= 1, or -1 for all samples", [0, -2, 2.5, "a", True]),
+                ("predict_nonlinearity", "callable, None or 'auto'", ["x", 5, np.ones(2)]),
                 ("callbacks", "a list of skorch callbacks", [[5], [("a", 5)], [(5, PrintLog)]]),
                 ("dtype", "'float32' or", [None, ["float32"]]),
                 ("autocast", "'bfloat16', 'float16' or None", [5, ["float16"]]),

@@ -113,3 +113,13 @@ def test_skorchs_words_for_what_cannot_be_saved(tmp_path, suffix):
         make_net().save_params(f_params=tmp_path / f"net.{suffix}")
     with pytest.raises(AttributeError, match="f_nonsense"):
         make_net().fit(X, Y).save_params(f_nonsense=tmp_path / f"net.{suffix}")
+
+
+def test_natural_probabilities_ask_for_counts(tmp_path):
+    path = tmp_path / "net.safetensors"
+    make_net().fit(X, Y).save_params(f_params=path)
+    loaded = make_net(module__n_features=64, module__n_classes=10, classes=range(10)).initialize()
+    loaded.load_params(f_params=path)
+    assert loaded.predict_proba(X).shape == (len(X), 10)
+    with pytest.raises(ValueError, match="^predict_natural_proba must .* counted classes"):
+        loaded.predict_natural_proba(X)

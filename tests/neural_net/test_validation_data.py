@@ -120,6 +120,15 @@ def test_a_callback_that_waits_for_validation_data_in_vain(fit, callback):
         fit(make_net(callbacks=[callback]), X, Y)
 
 
+class Recording(Callback):
+    def on_epoch_end(self, net, **kwargs):
+        net.history.record("valid_loss", 1.0)
+
+
+def test_a_callback_may_watch_what_another_records():
+    assert make_net(callbacks=[Recording(), EarlyStopping()]).fit(X, Y).history_
+
+
 def test_a_callback_may_watch_what_there_is():
     assert make_net(callbacks=[EarlyStopping("train_loss")]).fit(X, Y).history_
 
