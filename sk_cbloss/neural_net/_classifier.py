@@ -570,7 +570,7 @@ class CBNeuralNetClassifier(
         epochs = fit_params.get("epochs")
         if epochs is not None:
             check_integer(epochs, "epochs", minimum=int(bool(self.early_stopping)))
-        counted = getattr(self, "class_count_", None)
+        known = {k: v for k, v in vars(self).items() if k in ("classes_inferred_", "class_count_")}
         data, positions = self._learn_data(
             X,
             y,
@@ -589,6 +589,7 @@ class CBNeuralNetClassifier(
             with seeded(self._next_seed(build), self.device), self._reported(X, y, epochs):
                 if build:
                     self.initialize()
+                    known = {}  # of a net that is gone
                 elif self.criterion is None:  # other counts, and perhaps another loss
                     self._use_loss()
                 self._check_head()
@@ -599,8 +600,7 @@ class CBNeuralNetClassifier(
                 self._fit_call = call
                 super().partial_fit(data, positions, _routing_method=method, **fit_params)
         except Exception:
-            if counted is not None:
-                self.class_count_ = counted  # or the next try would count twice
+            vars(self).update(known)  # or the next try would count twice
             raise
         finally:
             vars(self).pop("_fit_call", None)

@@ -499,6 +499,19 @@ def test_a_refused_partial_fit_leaves_the_counts():
     np.testing.assert_array_equal(net.class_count_, [280, 90, 30])
 
 
+def test_a_fit_that_fails_has_the_classes_of_its_net():
+    net = make_net().fit(X, NAMES)
+    with pytest.raises(ValueError, match="validation data"):  # before there is another net
+        net.fit(X, Y > 0, X_val=X, y_val=Y[1:])
+    assert net.classes_.tolist() == ["ant", "bee", "cat"]
+    np.testing.assert_array_equal(net.class_count_, [140, 45, 15])
+    with pytest.raises(FloatingPointError):  # with the first parameters of another
+        net.set_params(lr=1e30, max_epochs=5).fit(X, Y > 0)
+    assert net.classes_.tolist() == [False, True]
+    np.testing.assert_array_equal(net.class_count_, [140, 60])
+    assert net.predict_natural_proba(X).shape == (200, 2)
+
+
 def test_epochs_of_a_call_must_stop_early_on_something():
     with pytest.raises(ValueError, match="^epochs must be an integer >= 1, got 0"):
         make_net(early_stopping=True).fit(X, Y, epochs=0)
