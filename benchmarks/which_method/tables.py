@@ -208,6 +208,11 @@ def share(hits):
     return f"{np.mean(hits):.0%}"
 
 
+def place_of(beta, grid):
+    """Return where a beta stands in a grid; another machine may round its last digit otherwise."""
+    return int(np.flatnonzero(np.isclose(grid, beta, rtol=1e-12, atol=0)).item())
+
+
 def table_of_choices(results):
     """How often class-balanced weights chose which N, and how often tau was at its upper end."""
     header = "model", "lowest N", "second", "third", "infinite", "tau of 2, post-hoc"
@@ -215,7 +220,7 @@ def table_of_choices(results):
     for model, title in MODELS.items():
         lines = [ln for ln in results.lines if ln["model"] == model and ln["set"] in results.names]
         places = [
-            run.grid_of(*line["class_count"]).index(line["arms"]["class_balanced"]["beta"])
+            place_of(line["arms"]["class_balanced"]["beta"], run.grid_of(*line["class_count"]))
             for line in lines
         ]
         at_end = [line["arms"]["post_hoc"]["tau"] == max(run.TAUS) for line in lines]
