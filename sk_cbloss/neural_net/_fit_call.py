@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from sk_cbloss.neural_net._captured_step import CapturedSteps
+
 
 @dataclass
 class FitCall:
@@ -25,6 +27,8 @@ class FitCall:
         The last finite state of each module.
     finite_epoch : int
         The epoch that it was the end of.
+    captured : CapturedSteps
+        The steps that a GPU repeats as a whole.
     """
 
     is_new: bool = True
@@ -35,3 +39,4 @@ class FitCall:
     n_epochs_resumed: int = 0
     finite: dict = field(default_factory=dict)
     finite_epoch: int = 0
+    captured: CapturedSteps = field(default_factory=CapturedSteps)

@@ -1,6 +1,7 @@
 """A training step of many nets at once, as a plain list of operations."""
 
 import copy
+import logging
 import random
 from collections import Counter
 
@@ -13,6 +14,7 @@ from torch.func import functional_call, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from sk_cbloss.neural_net._fingerprint import fingerprint, structure
+from sk_cbloss.neural_net._graph import NotCapturableError, captured
 from sk_cbloss.neural_net._proof import (
     NotStackableError,
     copied,
@@ -21,6 +23,8 @@ from sk_cbloss.neural_net._proof import (
     kept_random_numbers,
     same,
 )
+
+LOG = logging.getLogger(__name__)
 
 TRACE_AFTER = 30  # calls: about as many steps as tracing takes the time of
 
@@ -75,12 +79,13 @@ def _as_template(module):
     """Return a copy of a module whose linear layers are fast when stacked."""
     template = copy.deepcopy(module).train()
     for part in template.modules():
-        if type(part) is nn.Linear and not _has_hooks(part):
+        if type(part) is nn.Linear and not has_hooks(part):
             part.__class__ = _Linear
     return template
 
 
-def _has_hooks(module):
+def has_hooks(module):
+    """Whether anything but the module's own code runs when it is called."""
     return any(hooks for name, hooks in vars(module).items() if name.endswith("_hooks"))
 
 
@@ -135,7 +140,8 @@ class StackedStep:
     """Computes losses and gradients of all nets of a stack from a batch.
 
     What is often called with batches of one shape is traced: what Python does
-    between the operations is then done once and for all.
+    between the operations is then done once and for all. On a GPU, the
+    operations are then launched as one.
 
     Parameters
     ----------
@@ -173,14 +179,16 @@ class StackedStep:
         NotStackableError
             If the modules' code cannot be run for many nets at once.
         """
-        shapes = tuple(part.shape for part in batch)
-        self.n_calls[shapes] += 1
+        # What is captured reads parameters and buffers where they lie.
+        kind = id(parameters), id(buffers), *(part.shape for part in batch)
+        self.n_calls[kind] += 1
         try:
-            if self.n_calls[shapes] == TRACE_AFTER:
-                self.traced[shapes] = self._trace(parameters, buffers, batch)
-                self._prove(self.traced[shapes], parameters, buffers, batch)
-            if shapes in self.traced:
-                losses, *gradients = self.traced[shapes](*_tensors_in(parameters, buffers, batch))
+            if self.n_calls[kind] == TRACE_AFTER:
+                traced = self._trace(parameters, buffers, batch)
+                self._prove(traced, parameters, buffers, batch)
+                self.traced[kind] = self._capture(traced, parameters, buffers, batch)
+            if kind in self.traced:
+                losses, *gradients = self.traced[kind](*_tensors_in(parameters, buffers, batch))
             else:
                 losses, *gradients = self._compute(parameters, buffers, batch)
             return losses, gradients
@@ -215,6 +223,25 @@ class StackedStep:
 
         with kept_random_numbers(batch[0].device):
             return make_fx(compute)(*_tensors_in(parameters, buffers, batch)).forward
+
+    def _capture(self, traced, parameters, buffers, batch):
+        """Return the list of operations as a graph, if a GPU is to go through it."""
+        if batch[0].device.type != "cuda":
+            return traced
+        own = *parameters.values(), *buffers.values()
+        try:
+            graph = captured(
+                lambda *batch: list(traced(*own, *batch)), batch, list(buffers.values())
+            )
+        except (NotCapturableError, RuntimeError) as error:
+            LOG.info("Stacked steps are not captured: %s.", first_line(error))
+            return traced
+
+        def replayed(*tensors):
+            losses, *gradients = graph(*tensors[len(own) :])
+            return losses.clone(), *gradients  # the next step writes over them
+
+        return replayed
 
     def _prove(self, traced, parameters, buffers, batch):
         """Raise a NotStackableError unless the list of operations does the same."""

@@ -55,6 +55,7 @@ class FastSteps(NeuralNet):
         super()._set_training(training)
         if training:
             self._n_batches = len(iterator) if hasattr(iterator, "__len__") else None
+            self._call.captured.begin_epoch(self)
         guard = DivergenceGuard(self, iterator) if training else None
         begin, end = self._listeners("on_batch_begin"), self._listeners("on_batch_end")
         at_once = begin is None or end is None
@@ -185,6 +186,15 @@ class FastSteps(NeuralNet):
             The batch's ``loss`` and ``y_pred``.
         """
         self._set_training(True)
+        if not fit_params and (done := self._call.captured.take(self, batch)):
+            loss, y_pred = done
+            return {"loss": loss, "y_pred": y_pred}
+        loss, y_pred = self._loss_and_output(batch, **fit_params)
+        (loss if self._grad_scaler is None else self._grad_scaler.scale(loss)).backward()
+        return {"loss": loss, "y_pred": y_pred}
+
+    def _loss_and_output(self, batch, **fit_params):
+        """Return the loss of a training batch, and what the module returns for it."""
         X, y = unpack_data(batch)
         features, _ = split_sample_weight(X)
         if self.batch_transform is not None:
@@ -198,9 +208,7 @@ class FastSteps(NeuralNet):
                         f"batch_transform must return the batch's {len(given)} rows, got {n_rows}."
                     )
         y_pred = self.infer(features, **fit_params)
-        loss = self.get_loss(y_pred, y, X=X, training=True)
-        (loss if self._grad_scaler is None else self._grad_scaler.scale(loss)).backward()
-        return {"loss": loss, "y_pred": y_pred}
+        return self.get_loss(y_pred, y, X=X, training=True), y_pred
 
     def _set_training(self, training=True):
         # To set each part of a module anew at each step takes longer than some of the parts.

@@ -1,0 +1,94 @@
+"""A function on a GPU, recorded once in a CUDA graph and replayed."""
+
+import torch
+
+from sk_cbloss.neural_net._proof import copied, kept_random_numbers, same
+
+
+class NotCapturableError(Exception):
+    """Why a function cannot be recorded, or must not be replayed."""
+
+
+class Graph:
+    """What a function makes a GPU do, recorded once, and launched again as one.
+
+    Parameters
+    ----------
+    function : callable
+        Takes tensors and returns a list of tensors. What it reads or changes beside its arguments
+        must stay where it lies.
+    inputs : list of tensors
+        Such as it will be given.
+    """
+
+    def __init__(self, function, inputs):
+        self.inputs, self.graph = copied(inputs), torch.cuda.CUDAGraph()
+        # Other threads may use the GPU meanwhile.
+        with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
+            self.outputs = function(*self.inputs)
+
+    def __call__(self, *inputs):
+        """Return what the function would; the next call writes over it."""
+        torch._foreach_copy_(self.inputs, list(inputs))
+        self.graph.replay()
+        return self.outputs
+
+
+def captured(function, inputs, state):
+    """Return a Graph of a function that has done the same as the function itself.
+
+    Parameters
+    ----------
+    function : callable
+        Takes tensors and returns a list of tensors.
+    inputs : list of tensors
+        What to try it with, on the GPU.
+    state : list of tensors
+        What the function changes in place. Afterwards it is as before, and so are torch's
+        random numbers.
+
+    Returns
+    -------
+    Graph
+        The graph.
+
+    Raises
+    ------
+    NotCapturableError
+        If the two differ.
+    """
+    device = inputs[0].device
+    with torch.cuda.device(device):
+        # What libraries make at the first call must not end up in the graph.
+        plain = _tried(_on_a_stream_of_its_own(function), inputs, state, device)
+        graph = Graph(function, inputs)
+        replayed = _tried(graph, inputs, state, device)
+    (theirs, their_numbers), (ours, our_numbers) = plain, replayed
+    if our_numbers != their_numbers:
+        raise NotCapturableError("it draws other random numbers when it is replayed")
+    if len(ours) != len(theirs) or not all(map(same, ours, theirs)):
+        raise NotCapturableError("it computes something else when it is replayed")
+    return graph
+
+
+def _tried(step, inputs, state, device):
+    """Return what a step makes of its arguments and the state, and where random numbers are."""
+    before = copied(state)
+    with kept_random_numbers(device) as reached:
+        made = copied(step(*copied(inputs))) + copied(state)
+    for tensor, value in zip(state, before, strict=True):
+        tensor.copy_(value)
+    return made, reached
+
+
+def _on_a_stream_of_its_own(function):
+    def call(*inputs):
+        stream, current = torch.cuda.Stream(), torch.cuda.current_stream()
+        stream.wait_stream(current)
+        with torch.cuda.stream(stream):
+            outputs = function(*inputs)
+        current.wait_stream(stream)
+        torch.cuda.synchronize()
+        return outputs
+
+    return call
