@@ -6,8 +6,14 @@ one loss alone. Needs `pip install balanced-loss==0.1.1 cbloss==0.2.0 imbalanced
 Focal losses have gamma=2. Before a pair is timed, its values and gradients are compared; a peer
 that computes something else is timed too, but has no target. Then both sides are called in turn,
 each first every other time. A ratio is our median over the peer's: below 1, ours is faster.
-`--device cuda` instead prints microseconds on a GPU, and how near they come to copying the least
-that a loss must read and write.
+
+`--device cuda` instead prints microseconds on a GPU, forward and backward: of a call from Python,
+which waits for launches where the batch is small, and of a call replayed from a CUDA graph, which
+is the kernels' time alone. Ours is timed as it is and, at the size that has targets, as
+torch.compile makes it; `--compile-seconds` bounds that. No two calls of a graph share logits or a
+gradient. Beside it stands how near that comes to copying the least that a loss must read and
+write. A peer whose call makes the CPU wait for the GPU cannot be in a graph, so its formula is
+timed too without what waits.
 """
 
 import argparse
@@ -23,7 +29,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
-from itertools import pairwise, product
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,7 +49,11 @@ except ImportError:
     sys.exit(f"The losses that ours are timed against are not all here: pip install {pins}")
 
 SHAPES = (128, 10), (128, 100), (512, 1000), (128, 8142), (4096, 1000)
-CUDA_SHAPES = (1024, 8142), (8192, 1000)
+CUDA_SHAPES = (1024, 8142), (8192, 1000), (128, 10)
+CUDA_LOSSES = "focal", "sigmoid", "softmax", "softmax_focal"
+CUDA_TARGET = {"times as fast as the best peer": 4.0, "of the speed of copying": 0.70}
+TARGET_SHAPE = CUDA_SHAPES[0]
+N_IN_GRAPH = 8  # calls, each on its own logits: together, more than a GPU's cache holds
 BETA = 0.99
 LARGE = 512 * 1000
 N_WARMUP = 3
@@ -126,6 +136,26 @@ def imbalanced_softmax_focal(batch):
     return lambda logits, label: module(logits, label) / len(label)
 
 
+def balanced_focal_ready(batch):
+    def call(logits, label):
+        one_hot = F.one_hot(label, batch.n_classes).float()
+        weight = batch.weight[label].unsqueeze(1)
+        return balanced_loss.losses.focal_loss(logits, one_hot, weight, 2)
+
+    return call
+
+
+def imbalanced_focal_unchecked(batch):
+    module = imbalanced_losses.SigmoidFocalLoss(alpha=-1, gamma=2, reduction="none")
+
+    def call(logits, label):
+        weight = batch.weight[label].unsqueeze(1)
+        one_hot = F.one_hot(label, batch.n_classes).float()
+        return (module(logits, one_hot) * weight).sum() / len(label)
+
+    return call
+
+
 def torch_sigmoid(batch):
     def call(logits, label):
         weight = batch.weight[label].unsqueeze(1)
@@ -177,6 +207,16 @@ PEERS = {
         "imbalanced-losses": Peer(imbalanced_softmax_focal),
     },
 } | dict.fromkeys(("logit_adjusted", "ldam", "cdt", "vs"), REFERENCE)
+WITHOUT_WAITING = {
+    "focal": {
+        "balanced-loss, no wait": Peer(
+            balanced_focal_ready, "its focal_loss, given the weights, which its module makes anew"
+        ),
+        "imbalanced-losses, no wait": Peer(
+            imbalanced_focal_unchecked, "its module, but weighted outside, where none is checked"
+        ),
+    },
+}
 
 
 def value_and_gradient(function, batch, scale=1):
@@ -205,10 +245,10 @@ def in_float32(function):
     return lambda logits, label: function(logits.float(), label)
 
 
-def both_sides(loss, batch):
+def both_sides(loss, batch, peers):
     """Return our function, the peers', and how those differ."""
     own, others, differs = ours(loss, batch), {}, {}
-    for name, peer in PEERS[loss].items():
+    for name, peer in peers.items():
         others[name] = peer.build(batch)
         if batch.logits.dtype != torch.float32:  # give it what ours makes of half precision
             others[name] = in_float32(others[name])
@@ -223,6 +263,10 @@ def step(function, batch):
     """Make one forward and backward pass."""
     batch.logits.grad = None
     function(batch.logits, batch.label).backward()
+
+
+def gradient(function, batch):
+    return torch.autograd.grad(function(batch.logits, batch.label), batch.logits)[0]
 
 
 def seconds(function, batch):
@@ -275,18 +319,53 @@ def check_peak_memory():
         sys.exit(f"Peak memory must be measured as 2 twice, got {kept:.2f} and {freed:.2f}.")
 
 
-def microseconds(functions, repeats=30):
-    """Return the median time of each function on a GPU; all are called in turn."""
+def microseconds(function, repeats):
+    """Return the median time of a call on a GPU that has nothing else to do."""
     times = []
     for _ in range(N_WARMUP + repeats):
-        marks = [torch.cuda.Event(enable_timing=True) for _ in range(len(functions) + 1)]
-        marks[0].record()
-        for function, mark in zip(functions, marks[1:], strict=True):
-            function()
-            mark.record()
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         torch.cuda.synchronize()
-        times.append([1000 * start.elapsed_time(end) for start, end in pairwise(marks)])
-    return [statistics.median(column) for column in zip(*times[N_WARMUP:], strict=True)]
+        start.record()
+        function()
+        end.record()
+        torch.cuda.synchronize()
+        times.append(1000 * start.elapsed_time(end))
+    return statistics.median(times[N_WARMUP:])
+
+
+def makes_the_cpu_wait(function):
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        function()
+    except RuntimeError:
+        return True
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    return False
+
+
+def replayed(functions):
+    """Return the microseconds that each takes in a CUDA graph of them all."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(N_WARMUP):
+            functions[0]()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        kept = [function() for function in functions]  # or all would write to the same memory
+    took = microseconds(graph.replay, repeats=15) / len(functions)
+    del kept
+    return took
+
+
+def replayed_copies(batch):
+    """Return the microseconds of copying what a loss must read and write: logits 3 times."""
+    logits = batch.logits.detach().flatten()
+    half_of_it = torch.cat([logits, logits[: len(logits) // 2]])  # the other half is written
+    return replayed([half_of_it.clone().clone for _ in range(N_IN_GRAPH)])
 
 
 # ---------------------------------------------------------------------- tables
@@ -308,11 +387,11 @@ def row(label, cells):
     print(f"{label:<30}" + "".join(f"{cell:<19}" for cell in cells).rstrip(), flush=True)
 
 
-def print_notes(loss, differs):
-    notes = {(name, peer.note) for name, peer in PEERS[loss].items()} | differs
+def print_notes(peers, differs):
+    notes = {(name, peer.note) for name, peer in peers.items()} | differs
     for name, note in sorted(notes):
         if note:
-            print(f"  {name}: {note}")
+            print(f"  {name}: {note}", flush=True)
 
 
 def time_table(loss, verdict, duration):
@@ -321,7 +400,7 @@ def time_table(loss, verdict, duration):
     all_differs = set()
     for shape in SHAPES:
         batch = make_batch(shape)
-        own, others, differs = both_sides(loss, batch)
+        own, others, differs = both_sides(loss, batch, PEERS[loss])
         all_differs |= set(differs.items())
         for n_threads in (1, 2):
             torch.set_num_threads(n_threads)
@@ -332,7 +411,7 @@ def time_table(loss, verdict, duration):
                 found = ratio(own, other, batch, duration)
                 cells.append(verdict(found, limit, loss, case, name))
             row(f"  {case}", cells)
-    print_notes(loss, all_differs)
+    print_notes(PEERS[loss], all_differs)
 
 
 def memory_table(losses, verdict):
@@ -348,26 +427,108 @@ def memory_table(losses, verdict):
             row(f"  {loss}, {name}", [verdict(peak, limit, loss, "peak memory")])
 
 
-def cuda_table(losses):
-    print(
-        f"{torch.cuda.get_device_name()}: microseconds, and the time of copying what a loss must"
-    )
-    print("at least read (the logits, twice) and write (the gradient) over ours")
+class Compiler:
+    """Compiles functions for as long as there is time."""
+
+    def __init__(self, n_seconds):
+        self.left = n_seconds
+
+    def __call__(self, function, batch):
+        """Return the compiled function, or None if there is none, or no time for it."""
+        if self.left <= 0:
+            return None
+        start = time.perf_counter()
+        torch._dynamo.reset()
+        compiled = torch.compile(function, dynamic=False)
+        try:
+            gradient(compiled, batch)
+        except RuntimeError as error:
+            print(f"    cannot be compiled: {str(error)[:300]}")
+            return None
+        finally:
+            self.left -= time.perf_counter() - start
+        return compiled
+
+
+class Times(NamedTuple):
+    called: float
+    replayed: float  # nan if the call cannot be in a graph
+
+
+def cuda_times(function, batches):
+    called = microseconds(partial(step, function, batches[0]), repeats=30)
+    steps = [partial(gradient, function, batch) for batch in batches]
+    if makes_the_cpu_wait(steps[0]):
+        return Times(called, math.nan)
+    try:
+        return Times(called, replayed(steps))
+    except RuntimeError as error:
+        print(f"    no graph: {str(error)[:300]}")
+        return Times(called, math.nan)
+
+
+def cuda_row(name, times, own, copying):
+    """Print microseconds, the speed of copying that was reached, and how much faster ours is."""
+    numbers = [f"{time:.0f}" for time in times]
+    numbers.append(f"{copying / times.replayed:.2f}")
+    numbers += [f"{time / own_time:.2f}" for time, own_time in zip(times, own, strict=True)]
+    cells = ("-" if number == "nan" else number for number in numbers)
+    print(f"    {name:<28}" + "".join(f"{cell:>15}" for cell in cells), flush=True)
+
+
+def cuda_verdicts(own, others, copying):
+    """Print how ours compares with the fastest peer, called in the same way, and with a copy."""
+    best = Times(*map(np.nanmin, zip(*others, strict=True)))
+    faster, near = CUDA_TARGET
+    found = {
+        f"called, {faster}": [best.called / times.called for times in own.values()],
+        f"replayed, {faster}": [best.replayed / times.replayed for times in own.values()],
+        f"replayed, {near}": [copying / times.replayed for times in own.values()],
+    }
+    for what, values in found.items():
+        limit = CUDA_TARGET[what.split(", ")[1]]
+        verdict = "ok" if np.nanmax(values) >= limit else "MISSED"
+        numbers = "; ".join(f"{name}: {x:.2f}" for name, x in zip(own, values, strict=True))
+        print(f"    {verdict} ({what}: {limit:.2f}) {numbers}", flush=True)
+
+
+def cuda_table(losses, compile_seconds, device="cuda"):
+    compiler = Compiler(compile_seconds)
+    print(f"{torch.cuda.get_device_name()}, microseconds")
     for loss in losses:
-        print()
-        row(loss, ["ours", "copy / ours", *PEERS[loss]])
+        peers = PEERS[loss] | WITHOUT_WAITING.get(loss, {})
+        columns = "called", "replayed", "copy / this", "called / ours", "repl. / ours"
+        print(f"\n{loss:<32}" + "".join(f"{column:>15}" for column in columns))
         all_differs = set()
-        for dtype, shape in product((torch.bfloat16, torch.float32), CUDA_SHAPES):
-            batch = make_batch(shape, "cuda", dtype)
-            own, others, differs = both_sides(loss, batch)
+        for shape, dtype in product(CUDA_SHAPES, (torch.bfloat16, torch.float32)):
+            print(f"  {shape[0]} x {shape[1]}, {str(dtype).removeprefix('torch.')}", flush=True)
+            batch = make_batch(shape, device, dtype)
+            clones = [batch.logits.detach().clone().requires_grad_() for _ in range(N_IN_GRAPH)]
+            batches = [batch._replace(logits=clone) for clone in clones]
+            function, others, differs = both_sides(loss, batch, peers)
+            copying = replayed_copies(batch)
+            own = cuda_times(function, batches)
+            cuda_row("ours", own, own, copying)
+            all_own, all_others = {"ours": own}, []
+            if shape == TARGET_SHAPE:
+                compiled = compiler(function, batch)
+                if compiled is not None:
+                    times = cuda_times(compiled, batches)
+                    cuda_row("ours, compiled", times, own, copying)
+                    differs["ours, compiled"] = difference(function, compiled, batch, Peer(ours))
+                    if not differs["ours, compiled"]:
+                        all_own["ours, compiled"] = times
+                elif compiler.left <= 0:
+                    print("    ours, compiled: left out, the time to compile is up", flush=True)
+            for name, other in others.items():
+                times = cuda_times(other, batches)
+                cuda_row(name, times, own, copying)
+                if not differs[name]:
+                    all_others.append(times)
+            if shape == TARGET_SHAPE and all_others:
+                cuda_verdicts(all_own, all_others, copying)
             all_differs |= set(differs.items())
-            source = torch.zeros(math.prod(shape) * 3 // 2, dtype=dtype, device="cuda")
-            copy = partial(torch.empty_like(source).copy_, source)
-            functions = [partial(step, f, batch) for f in (own, *others.values())]
-            copying, took, *rest = microseconds([copy, *functions])
-            cells = f"{took:.0f}", f"{copying / took:.2f}", *(f"{other:.0f}" for other in rest)
-            row(f"  {shape[0]} x {shape[1]}, {str(dtype).removeprefix('torch.')}", cells)
-        print_notes(loss, all_differs)
+        print_notes(peers, all_differs)
 
 
 def main():
@@ -378,15 +539,16 @@ def main():
     parser.add_argument("--loss", choices=PEERS, action="append", help="only this; repeatable")
     parser.add_argument("--seconds", type=float, default=0.8, help="that a pair is timed for")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--compile-seconds", type=float, default=35, help="on a GPU, at most")
     arguments = parser.parse_args()
-    losses = arguments.loss or list(PEERS)
+    losses = arguments.loss or list(CUDA_LOSSES if arguments.device == "cuda" else PEERS)
     if arguments.device == "cuda" and not torch.cuda.is_available():
         sys.exit("--device cuda needs a GPU that torch can use, and there is none.")
     names = "torch", "balanced-loss", "cbloss", "imbalanced-losses"
     packages = ", ".join(f"{name} {version(name)}" for name in names)
     print(f"Python {platform.python_version()}, {packages}")
     if arguments.device == "cuda":
-        cuda_table(losses)
+        cuda_table(losses, arguments.compile_seconds)
         return
     verdict = Verdicts()
     for loss in losses:

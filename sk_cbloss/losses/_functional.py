@@ -131,6 +131,10 @@ def softplus(x, out=None):
 
 def log_odds_of_miss(logits, target):
     """Log-odds that each one-vs-rest decision is wrong: -z for the label, z for the others."""
+    if torch.compiler.is_compiling():  # what is made anew need not be kept for the gradient
+        position = torch.arange(logits.shape[1], device=logits.device)
+        is_label = by_class(position, logits) == target.unsqueeze(1)
+        return torch.where(is_label, -logits, logits)
     sign = torch.ones_like(logits, requires_grad=False).scatter(1, target.unsqueeze(1), -1)
     return logits * sign
 

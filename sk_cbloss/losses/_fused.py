@@ -19,7 +19,7 @@ BLOCK = 2**17
 """Elements that a CPU takes at a time: few enough for its cache, enough for its threads."""
 
 SMALL = 2**14
-"""Elements up to which the plain sigmoid loss, which is fewer calls, is faster."""
+"""Elements up to which fewer calls are faster, though they pass more often over the memory."""
 
 
 def sigmoid(logits, target, weight, counted):
@@ -34,7 +34,7 @@ def sigmoid_focal(logits, target, weight, counted, gamma):
     if _must_be_plain(weight):
         loss = _functional.sigmoid_focal(logits, target, gamma)
         return _functional.apply_weight(loss, weight, counted)
-    if gamma == 0:
+    if gamma < 1e-30:  # no power differs from 1
         return sigmoid(logits, target, weight, counted)
     return _SigmoidFocal.apply(logits, target, weight, counted, gamma, torch.is_grad_enabled())
 
@@ -65,10 +65,11 @@ class _Sigmoid(Function):
             gradient = _plain_gradient(_functional.sigmoid, grad_loss, *ctx.saved_tensors)
             return gradient, *[None] * 3
         label = target.unsqueeze(1)
-        gradient = logits.sigmoid()
-        gradient.scatter_(1, label, -torch.sigmoid(-logits.gather(1, label)))
-        slope = _functional.apply_weight(grad_loss, weight, counted)
-        return _scaled(gradient, slope), *[None] * 3
+        slope = _functional.apply_weight(grad_loss, weight, counted).unsqueeze(1)
+        # The slope times the sigmoid, in one pass.
+        gradient = torch.ops.aten.softplus_backward(slope.expand_as(logits), logits, 1, 40)
+        of_label = -slope * torch.sigmoid(-logits.gather(1, label))
+        return gradient.scatter_(1, label, of_label), *[None] * 3
 
 
 def _sigmoid_step(z, label, loss=None, cross_entropy=None):
@@ -84,7 +85,7 @@ class _SigmoidFocal(Function):
     @staticmethod
     def forward(ctx, logits, target, weight, counted, gamma, keeps_gradient):
         keeps_gradient = keeps_gradient and ctx.needs_input_grad[0]
-        loss, ctx.gradient = _focal(logits, target, weight, gamma, keeps_gradient)
+        loss, ctx.gradient = _focal(logits, target, gamma, keeps_gradient)
         ctx.gamma = gamma
         ctx.save_for_backward(logits, target, weight, counted)
         return _functional.apply_weight(loss, weight, counted)
@@ -98,50 +99,57 @@ class _SigmoidFocal(Function):
         # To copy it would take half as long as all the rest, so it is given away, once.
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
-            gradient = _focal(logits, target, weight, ctx.gamma, True)[1]
-        slope = _functional.only_counted(grad_loss, counted)
-        return _scaled(gradient, slope), *[None] * 5
+            gradient = _focal(logits, target, ctx.gamma, True)[1]
+        slope = _functional.apply_weight(grad_loss, weight, counted).unsqueeze(1)
+        try:
+            return gradient.mul_(slope), *[None] * 5
+        except RuntimeError:  # a batch of slopes (is_grads_batched) has one dimension more
+            return gradient * slope, *[None] * 5
 
 
-def _focal(logits, target, weight, gamma, keeps_gradient):
-    """Return the loss, and the gradient of the weighted loss or None."""
-    label, weight = target.unsqueeze(1), weight.unsqueeze(1)
-    if _is_one_block(logits):
-        loss, gradient = _focal_step(logits, label, weight, gamma, keeps_gradient)
+def _focal(logits, target, gamma, keeps_gradient):
+    """Return the unweighted loss, and its gradient or None."""
+    label = target.unsqueeze(1)
+    if logits.numel() <= SMALL:
+        loss, gradient = _focal_of_few(logits, label, gamma, keeps_gradient)
+    elif _is_one_block(logits):
+        loss, gradient = _focal_step(logits, label, gamma, keeps_gradient)
     else:
         loss = logits.new_empty(label.shape)
         gradient = logits.new_empty(logits.shape) if keeps_gradient else None
-        for z, y, w, *out in _blocks(logits, label, weight, loss, gradient, n_scratch=3):
-            _focal_step(z, y, w, gamma, keeps_gradient, *out)
+        for z, y, *out in _blocks(logits, label, loss, gradient, n_scratch=2):
+            _focal_step(z, y, gamma, keeps_gradient, *out)
     return loss.squeeze(1), gradient
 
 
-def _focal_step(
-    z, label, weight, gamma, keeps_gradient, loss=None, slope=None, sign=None, miss=None, ce=None
-):
-    """Do it for a block; what is None is made."""
-    sign = torch.full(z.shape, 1, out=sign, dtype=z.dtype, device=z.device)
-    sign.scatter_(1, label, -1)
-    # The log-odds, then the probability, that each one-vs-rest decision is wrong.
-    miss = torch.mul(z, sign, out=miss)
-    ce = softplus(miss, out=ce)
-    modulator = torch.pow(miss.sigmoid_(), gamma, out=slope)
+def _focal_of_few(z, label, gamma, keeps_gradient):
+    """Do as below by fewer calls, which pass more often over the memory."""
+    sign = torch.ones_like(z).scatter_(1, label, -1)
+    log_odds = z * sign
+    ce = softplus(log_odds)
+    miss = log_odds.sigmoid_()
+    modulator = miss.pow(gamma)
     focal = ce.mul_(modulator)
-    loss = torch.sum(focal, 1, keepdim=True, out=loss)
+    loss = focal.sum(1, keepdim=True)
     if not keeps_gradient:
         return loss, None
-    # modulator * miss + gamma * (1 - miss) * focal; downwards for the label
-    slope = modulator.mul_(miss)
-    slope.add_(torch.addcmul(focal, focal, miss, value=-1, out=focal), alpha=gamma)
-    return loss, slope.mul_(sign.mul_(weight))
+    return loss, torch.lerp(focal.mul_(gamma), modulator, miss).mul_(sign)
 
 
-def _scaled(gradient, slope):
-    slope = slope.unsqueeze(1)
-    try:
-        return gradient.mul_(slope)
-    except RuntimeError:  # a batch of slopes (is_grads_batched) has one dimension more
-        return gradient * slope
+def _focal_step(z, label, gamma, keeps_gradient, loss=None, gradient=None, miss=None, ce=None):
+    """Do it for a block; what is None is made."""
+    of_label = -z.gather(1, label)
+    # The probability that each one-vs-rest decision is wrong, and its cross entropy.
+    miss = torch.sigmoid(z, out=miss).scatter_(1, label, of_label.sigmoid())
+    ce = softplus(z, out=ce).scatter_(1, label, softplus(of_label))
+    if not keeps_gradient:
+        return torch.sum(ce.mul_(miss.pow_(gamma)), 1, keepdim=True, out=loss), None
+    modulator = torch.pow(miss, gamma, out=gradient)
+    focal = torch.addcmul(z.new_zeros(()), ce, modulator, value=gamma, out=ce)  # times gamma
+    loss = torch.sum(focal, 1, keepdim=True, out=loss).div_(gamma)
+    # miss * modulator + (1 - miss) * focal; downwards for the label
+    gradient = torch.lerp(focal, modulator, miss, out=modulator)
+    return loss, gradient.scatter_(1, label, -gradient.gather(1, label))
 
 
 def _plain_gradient(form, grad_loss, logits, target, weight, counted):
