@@ -138,8 +138,8 @@ class PriorSoftmaxLoss(PriorLoss, SoftmaxLoss):
         cross_entropy = _functional.softmax_of_each_class(self.training_logits(logits))
         return takes_part * self._smoothed(takes_part * self.from_cross_entropy(cross_entropy))
 
-    def _n_candidates(self, n_classes):
-        return (self.class_prior > 0).sum()
+    def _n_candidates(self, per_class):
+        return _functional.by_class(self.class_prior > 0, per_class).sum()
 
     def decision_function(self, logits: Tensor) -> Tensor:
         return _functional.masked(super().decision_function(logits), self.class_prior)

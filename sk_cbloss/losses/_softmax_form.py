@@ -81,19 +81,19 @@ class SoftmaxLoss(ClassBalancedLoss):
         """Mix each class's loss with that of a label drawn evenly from the classes."""
         if not self.label_smoothing:
             return loss_per_class
-        n_candidates = self._n_candidates(loss_per_class.shape[1])
+        n_candidates = self._n_candidates(loss_per_class)
         even = loss_per_class.sum(dim=1, keepdim=True) / n_candidates
         return (1 - self.label_smoothing) * loss_per_class + self.label_smoothing * even
 
-    def _n_candidates(self, n_classes):
-        """Return how many classes a smoothed label may be drawn from."""
-        return n_classes
+    def _n_candidates(self, per_class):
+        """Return how many classes a smoothed label may be drawn from; a tensor lies beside it."""
+        return per_class.shape[1]
 
     def _unsmoothed(self, log_posterior):
         if not self.label_smoothing:
             return log_posterior
         p = log_posterior.softmax(dim=1)
-        even = self.label_smoothing / self._n_candidates(p.shape[1])
+        even = self.label_smoothing / self._n_candidates(p)
         return (p - even).clamp(min=torch.finfo(p.dtype).tiny).log()
 
     def _log_proba(self, logits):
