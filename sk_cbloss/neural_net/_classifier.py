@@ -29,6 +29,7 @@ from sk_cbloss.neural_net._checked_data import CheckedData
 from sk_cbloss.neural_net._chosen_loss import DTYPES, ChosenLoss
 from sk_cbloss.neural_net._epochs import n_epochs_done
 from sk_cbloss.neural_net._fit_call import FitCall
+from sk_cbloss.neural_net._memory import memory_explained
 from sk_cbloss.neural_net._modules import MLP
 from sk_cbloss.neural_net._parameters import check_device, check_rules
 from sk_cbloss.neural_net._randomness import seeded
@@ -39,6 +40,8 @@ from sk_cbloss.neural_net._sklearn_callbacks import EpochReporter, with_callback
 from sk_cbloss.neural_net._steps import FastSteps
 from sk_cbloss.neural_net._training_checkpoint import TrainingCheckpoint
 from sk_cbloss.neural_net._validation_data import validation_dataset
+
+DATA_PREFIXES = ("dataset__", "iterator_train__", "iterator_valid__")
 
 
 class _Stored:
@@ -350,6 +353,10 @@ class CBNeuralNetClassifier(
         if not self.initialized_ and "callbacks" in kwargs:
             # skorch would initialise them at once; until fit, they are plain parameters.
             self.callbacks = kwargs.pop("callbacks")
+        if self.initialized_:
+            # skorch looks for a part of the net to build anew for them, and there is none.
+            for name in [name for name in kwargs if name.startswith(DATA_PREFIXES)]:
+                setattr(self, name, kwargs.pop(name))
         return super().set_params(**kwargs)
 
     def _check_parameters(self):
@@ -586,7 +593,8 @@ class CBNeuralNetClassifier(
         try:
             if X_val is not None or y_val is not None:
                 call.validation_data = validation_dataset(self, X_val, y_val)
-            with seeded(self._next_seed(build), self.device), self._reported(X, y, epochs):
+            seed = self._next_seed(build)
+            with memory_explained(self), seeded(seed, self.device), self._reported(X, y, epochs):
                 if build:
                     self.initialize()
                     known = {}  # of a net that is gone
@@ -609,7 +617,9 @@ class CBNeuralNetClassifier(
     @property
     def _call(self):
         """The call of ``fit`` that is under way; or one that is made up, for skorch's own loop."""
-        return vars(self).setdefault("_fit_call", FitCall())
+        if "_fit_call" not in vars(self):
+            self._fit_call = FitCall()
+        return self._fit_call
 
     def fit_loop(self, X, y=None, epochs=None, **kwargs):
         """Train for the epochs that are left; a checkpoint may have brought some.
@@ -667,7 +677,9 @@ class CBNeuralNetClassifier(
             # A DataLoader draws a seed even to read in order; not from the global generator.
             iterator.generator = torch.Generator()
         for batch in iterator:
-            yield to_device(self.evaluation_step(batch, training=training), device=device)
+            with memory_explained(self, "iterator_valid"):
+                output = to_device(self.evaluation_step(batch, training=training), device=device)
+            yield output
 
     def _logits(self, X):
         check_is_fitted(self)
