@@ -31,9 +31,13 @@ METHODS = {
 DEFERRED = ("drw_softmax", "ldam_drw")  # weigh from the learning rate's first drop on
 AFTER_SOFTMAX = ("drw_softmax", "post_hoc_la")  # begin where the softmax run of their seed is
 
+# Layers with weights of each net, and for how many epochs it is trained.
+NETS = {"resnet": (32, 200), "airbench": (8, 100), "airbench96": (11, 100)}
+
 # Data set and imbalance factor, in the order in which they are run, and what comes first there.
 PLAN = {("cifar10", 100): (), ("cifar100", 100): (), ("cifar10", 10): ("softmax", "cb_sigmoid")}
 N_SEEDS = 3
+SPEEDRUN, SPEEDRUN_SEEDS = {("cifar10", 100): ()}, 5  # of any net but the ResNet
 MORE_SEEDS = {("cifar10", 100, "softmax"): 5, ("cifar10", 100, "cb_focal"): 5}
 
 # What the tables show of a result, beside its error.
@@ -54,19 +58,26 @@ class Run:
     depth: int
     epochs: int
     autocast: str | None
+    net: str = "resnet"  # lines of results from before there were others lack it
+    width: float = 1.0  # share of the net's usual channels
 
     @property
     def name(self):
-        parts = (
+        parts = [
             self.dataset,
             f"if{self.imbalance_factor:g}",
             self.method,
             f"seed{self.seed}",
-            f"depth{self.depth}",
+            f"depth{self.depth}" if self.net == "resnet" else self.net,
             f"epochs{self.epochs}",
             self.autocast or "float32",
-        )
+        ]
+        parts += [] if self.width == 1 else [f"width{self.width:g}"]
         return "-".join(parts)
+
+    @property
+    def is_deferred(self):
+        return self.method in DEFERRED
 
     @property
     def first_drop(self):
@@ -83,17 +94,33 @@ class Run:
             depth=self.depth,
             epochs=self.epochs,
             autocast=self.autocast,
+            net=self.net,
+            width=self.width,
         )
 
 
-def make_run(dataset, imbalance_factor, method, seed, *, depth=32, epochs=200, autocast=None):
-    """Return a run, with the published settings of its method."""
+def make_run(
+    dataset,
+    imbalance_factor,
+    method,
+    seed,
+    *,
+    depth=None,
+    epochs=None,
+    autocast=None,
+    net="resnet",
+    width=1.0,
+):
+    """Return a run, with the published settings of its method, and its net's usual size."""
     check_among("dataset", dataset, NAMES)
     check_among("method", method, METHODS)
+    check_among("net", net, NETS)
     loss, is_weighted = METHODS[method]
     beta = (LDAM_BETA if method == "ldam_drw" else BETAS[dataset]) if is_weighted else 0
     gamma = FOCAL_GAMMA if loss == "focal" else None
-    return Run(dataset, imbalance_factor, method, loss, beta, gamma, seed, depth, epochs, autocast)
+    usual_depth, usual_epochs = NETS[net]
+    how = depth or usual_depth, epochs or usual_epochs, autocast, net, width
+    return Run(dataset, imbalance_factor, method, loss, beta, gamma, seed, *how)
 
 
 def check_among(name, value, known):
@@ -127,6 +154,8 @@ def with_control(runs):
 
 # ---------------------------------------------------------------------- results
 
+NAMES_OF_FIELDS = {field.name for field in fields(Run)}
+
 
 def read_results(path):
     """Return the results in a file of JSON lines, by run; a ValueError names a broken line."""
@@ -138,7 +167,7 @@ def read_results(path):
         where = f"Line {number} of {path}"
         try:
             result = json.loads(line)
-            run = Run(**{field.name: result[field.name] for field in fields(Run)})
+            run = Run(**{name: result[name] for name in NAMES_OF_FIELDS & result.keys()})
             is_whole = math.isfinite(result["test_error"]) and {"data", *SHOWN} <= result.keys()
         except (ValueError, TypeError, KeyError):
             is_whole = False
@@ -149,6 +178,7 @@ def read_results(path):
             )
         check_among(f"{where}: dataset", run.dataset, NAMES)
         check_among(f"{where}: method", run.method, METHODS)
+        check_among(f"{where}: net", run.net, NETS)
         if results.setdefault(run, result)["test_error"] != result["test_error"]:
             raise ValueError(f"{where} must not be a second result of a run, got {run.name}.")
     return results

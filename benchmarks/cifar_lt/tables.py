@@ -2,9 +2,9 @@
 
 Run as `python benchmarks/cifar_lt/tables.py`; `--results FILE` reads other lines than the
 committed ones, `--out FOLDER` writes elsewhere. Runs of the paper's recipe (ResNet-32, 200 epochs,
-all of the training images) make a table for each data set and imbalance factor; any other runs
-have tables of their own, whose titles say so. It prints whether each target is met, and what of
-the plan is not run yet.
+all of the training images) make a table for each data set and imbalance factor; runs of the
+speedrun, and any other runs, have tables of their own, whose titles say so. It prints the
+speedrun's tables, whether each target is met, and what of the plan is not run yet.
 """
 
 import argparse
@@ -14,7 +14,17 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from _plan import HERE, METHODS, N_SEEDS, NAMES, PLAN, RESULTS, planned, read_results, with_control
+from _plan import (
+    HERE,
+    METHODS,
+    N_SEEDS,
+    NAMES,
+    PLAN,
+    RESULTS,
+    planned,
+    read_results,
+    with_control,
+)
 from scipy.stats import t
 
 from sk_cbloss import long_tailed_counts
@@ -31,23 +41,27 @@ NONE = "\N{EN DASH}"
 
 def is_full(run, result):
     """Whether a run is of the paper's recipe."""
-    if run.dataset not in SHAPES or (run.depth, run.epochs) != (32, 200):
+    if run.net != "resnet" or run.dataset not in SHAPES or (run.depth, run.epochs) != (32, 200):
         return False
     counts = long_tailed_counts(*SHAPES[run.dataset], imbalance_factor=run.imbalance_factor)
     return result["n_train"] == int(counts.sum())
 
 
+def part_of(run, result):
+    """Return in which part of the page a run has its place."""
+    if run.net != "resnet":
+        return "speedrun"
+    return "full" if is_full(run, result) else "reduced"
+
+
 def group_of(run, result):
     """Return what the runs of one table have in common."""
-    return (
-        is_full(run, result),
-        run.dataset,
-        float(run.imbalance_factor),
-        run.depth,
-        run.epochs,
-        result["n_train"],
-        run.autocast or "float32",
-    )
+    part = part_of(run, result)
+    size = (run.net, run.width, run.depth, run.epochs, result["n_train"])
+    # Seconds of another machine, or beside other runs, are not the same.
+    where = (result["device"], result.get("jobs", 1)) if part == "speedrun" else ()
+    precision = run.autocast or "float32"
+    return (part, run.dataset, float(run.imbalance_factor), size, where, precision)
 
 
 def grouped(results):
@@ -67,7 +81,9 @@ def in_order(key):
 def full_groups(groups, dataset, imbalance_factor):
     """Return the groups of the paper's recipe, the one with most runs first."""
     found = [
-        methods for key, methods in groups.items() if key[:3] == (True, dataset, imbalance_factor)
+        methods
+        for key, methods in groups.items()
+        if key[:3] == ("full", dataset, imbalance_factor)
     ]
     return sorted(found, key=lambda methods: -sum(map(len, methods.values())))
 
@@ -81,13 +97,17 @@ def errors(by_seed):
 
 def table(key, methods):
     """Return the table of a group, and the commands that made it, as reStructuredText."""
-    full, dataset, factor, depth, epochs, n_train, precision = key
+    part, dataset, factor, (net, width, depth, epochs, n_train), where, precision = key
     results = [result for by_seed in methods.values() for result in by_seed.values()]
     devices = ", ".join(sorted({result["device"] for result in results}))
     title = f"{NAMES[dataset]}, imbalance factor {factor:g}"
-    title += "" if full else ", reduced size: not the paper's recipe"
-    title += f" (ResNet-{depth}, {epochs} epochs, {n_train} images, {precision}, {devices})"
-    head = ("method", "test error, %", "seeds", *SHOTS, "published")
+    title += ", reduced size: not the paper's recipe" if part == "reduced" else ""
+    name = f"ResNet-{depth}" if net == "resnet" else net
+    name += "" if width == 1 else f", width {width:g}"
+    title += f" ({name}, {epochs} epochs, {n_train} images, {precision}, {devices}"
+    title += f", {where[1]} runs side by side)" if where and where[1] > 1 else ")"
+    head = ("method", "test error, %", "seeds", *SHOTS)
+    head += ("seconds a run",) if part == "speedrun" else ("published",)
     rows = [row(key, method, methods[method]) for method in METHODS if method in methods]
     return f"{as_table(head, rows, title)}\nMade by::\n\n" + "".join(
         f"    {line}\n" for line in commands(methods)
@@ -108,7 +128,7 @@ def as_table(head, rows, title=""):
 
 def row(key, method, by_seed):
     """Return the cells of a method."""
-    full, dataset, factor, *_ = key
+    part, dataset, factor, *_ = key
     error = errors(by_seed)
     spread = f" ± {error.std(ddof=1):.2f}" if len(error) > 1 else ""
     shots = []
@@ -116,7 +136,9 @@ def row(key, method, by_seed):
         recall = [result["shot_recall"][shot] for result in by_seed.values()]
         shots.append(NONE if None in recall else f"{100 * np.mean(recall):.1f}")
     cell = NONE
-    if full and method in published(dataset, factor):
+    if part == "speedrun":
+        cell = f"{np.mean([result['seconds'] for result in by_seed.values()]):.1f}"
+    elif part == "full" and method in published(dataset, factor):
         number, source = published(dataset, factor)[method]
         cell = f"{number:.2f}" + ("" if source == "paper" else f" [#{source}]_")
     return method, f"{error.mean():.2f}{spread}", str(len(error)), *shots, cell
@@ -178,7 +200,7 @@ def control(groups):
     both = {
         key[-1]: methods["softmax"][0]["test_error"]
         for key, methods in groups.items()
-        if key[:3] == (True, "cifar10", 100) and 0 in methods.get("softmax", {})
+        if key[:3] == ("full", "cifar10", 100) and 0 in methods.get("softmax", {})
     }
     if len(both) < 2:
         return NONE
@@ -309,16 +331,17 @@ def write(results, out):
     groups = grouped(results)
     verdicts, missing = targets(groups), not_run(results)
     tables = {
-        full: [table(key, groups[key]) for key in sorted(groups, key=in_order) if key[0] == full]
-        for full in (True, False)
+        part: [table(key, groups[key]) for key in sorted(groups, key=in_order) if key[0] == part]
+        for part in ("full", "reduced", "speedrun")
     }
     figure = "cifar_lt.svg"
     texts = {
         "targets": as_table(("target", "found", "seeds", "verdict"), verdicts)
         + f"\nControl, softmax of seed 0 in half and in single precision: {control(groups)}.\n",
-        "full": with_footnotes("\n".join(tables[True]))
+        "full": with_footnotes("\n".join(tables["full"]))
         or "No run of the paper's recipe has been made yet.\n",
-        "reduced": "\n".join(tables[False]) or "None.\n",
+        "reduced": "\n".join(tables["reduced"]) or "None.\n",
+        "speedrun": "\n".join(tables["speedrun"]) or "No speedrun has been made yet.\n",
         "not_run": "".join(f"- {line}\n" for line in missing) or "Nothing.\n",
         "figure": "",
     }
@@ -342,6 +365,7 @@ def main(arguments=None):
     parser.add_argument("--out", type=Path, default=OUT, metavar="FOLDER")
     args = parser.parse_args(arguments)
     verdicts, missing = write(read_results(args.results), args.out)
+    print((args.out / "speedrun.inc").read_text())
     for name, value, _, verdict in verdicts:
         print(f"{verdict:13}  {name}: {value}")
     print("\nNot run yet:", *(missing or ["nothing"]), sep="\n  ")

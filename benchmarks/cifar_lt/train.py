@@ -21,9 +21,13 @@ are kept in `--logits`. Files of results from several machines are joined by app
 other, and their logits and checkpoints put together; a line tells by `data` which copy of the
 images it is of, and other images are refused.
 
-On a GPU (not tried yet): `--autocast bfloat16 --compile --jobs 8`, which captures the module's
-steps in graphs and trains 8 nets side by side. How many are worth it, `--time-steps` says, and
-trains nothing. With `--autocast`, the plan has one run in single precision, as a control.
+On a GPU (not tried yet): `--autocast bfloat16 --jobs 8`, which trains 8 nets side by side. How
+many are worth it, `--time-steps` says, and trains nothing. With `--autocast`, the plan has one
+run in single precision, as a control.
+
+`--net airbench` is the speedrun: a net that trains in a fraction of the time, all ten methods on
+CIFAR-10-LT at imbalance factor 100, 100 epochs, 5 seeds. `--net airbench96` is a larger one. How
+they are trained, `_airbench.py` says. On a CPU, `--width 0.5 --epochs 30` is a size to take.
 
 `--small` runs all methods on scikit-learn's digits with a shallow net, in about a minute; it needs
 `--results FILE`, to keep its lines from those of the paper's recipe.
@@ -39,21 +43,24 @@ import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from importlib.metadata import version
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_all_start_methods, get_context, parent_process
 from pathlib import Path
 from threading import Thread
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from _airbench import BATCH_SIZE, airbench_recipe, normalized, some_mirrored
 from _data import load
 from _plan import (
     AFTER_SOFTMAX,
-    DEFERRED,
     METHODS,
     NAMES,
+    NETS,
     PLAN,
     RESULTS,
+    SPEEDRUN,
+    SPEEDRUN_SEEDS,
     append_result,
     check_among,
     make_run,
@@ -66,7 +73,8 @@ from skorch.callbacks import Callback
 from sk_cbloss import CBNeuralNetClassifier, __version__, shot_recall_score
 from sk_cbloss.neural_net import PadCropFlip, TrainingCheckpoint, cifar_recipe
 
-SMALL = {"dataset": "digits", "imbalance_factor": 20, "depth": 8, "epochs": 20, "seeds": [0]}
+SMALL = {"dataset": "digits", "imbalance_factor": 20, "epochs": 20, "seeds": [0]}
+SMALL_SIZE = {"resnet": {"depth": 8}, "airbench": {"width": 0.25}, "airbench96": {"width": 0.125}}
 BATCHES = 30  # of an epoch, when steps are timed
 
 
@@ -75,7 +83,7 @@ class Options(NamedTuple):
 
     data: str | None = None
     device: str = "auto"
-    compile: bool = False
+    jobs: int = 1
     logits: Path = Path("logits")
     checkpoints: Path = Path("checkpoints")
     deadline: float = math.inf
@@ -132,19 +140,11 @@ class StopInTime(Callback):
 # ---------------------------------------------------------------------- one run
 
 
-def make_net(run, options):
+def make_net(run, options, X):
     """Return the net of a run, with its callbacks."""
-    recipe = cifar_recipe(depth=run.depth, max_epochs=run.epochs, deferred=run.method in DEFERRED)
-    if run.dataset == "digits":  # smaller, and another digit in the mirror
-        recipe["batch_transform"] = PadCropFlip(padding=1, fill=-1.0, flip=False)
+    recipe = recipe_of(run, X)
     recipe["callbacks"].append(("order", SameOrder(run.seed)))
     device = device_of(options)
-    if options.compile:
-        recipe |= {
-            "compile": True,
-            "compile__mode": "reduce-overhead",
-            "compile__dynamic": False,  # the last, smaller batch has a graph of its own
-        }
     return CBNeuralNetClassifier(
         loss=run.loss,
         beta=run.beta,
@@ -152,9 +152,25 @@ def make_net(run, options):
         random_state=run.seed,
         autocast=run.autocast,
         device=device,
-        channels_last=device.startswith("cuda"),
+        channels_last=device.startswith("cuda") or run.net != "resnet",
         **recipe,
     )
+
+
+def recipe_of(run, X):
+    """Return parameters of the net, all but the loss's, that go with the images."""
+    if run.net != "resnet":
+        return airbench_recipe(run, X)
+    recipe = cifar_recipe(depth=run.depth, max_epochs=run.epochs, deferred=run.is_deferred)
+    if run.dataset == "digits":  # smaller, and another digit in the mirror
+        recipe["batch_transform"] = PadCropFlip(padding=1, fill=-1.0, flip=False)
+    return recipe
+
+
+def images_of(run, options):
+    """Return the data as the run's net takes them."""
+    data = load(run.dataset, run.imbalance_factor, options.data)
+    return data if run.net == "resnet" else normalized(data)
 
 
 def device_of(options):
@@ -165,7 +181,7 @@ def device_of(options):
 
 def execute(run, options):
     """Train, or go on with, a run; return what was found, or None if there was no time."""
-    data = load(run.dataset, run.imbalance_factor, options.data)
+    data = images_of(run, options)
     if run.method == "post_hoc_la":
         start = time.perf_counter()
         logits = read_logits(run.of_method("softmax"), data, options)
@@ -195,6 +211,7 @@ def execute(run, options):
         },
         "seconds": round(seconds, 2),
         "device": device_name(options),
+        "jobs": options.jobs,
         "versions": versions(),
         "command": command(run, options),
     }
@@ -204,14 +221,16 @@ def train(run, data, branch, options):
     device = device_of(options)
     if device.startswith("cuda"):
         torch.backends.cudnn.allow_tf32 = False  # single precision is to be single precision
+        torch.backends.cudnn.benchmark = run.net != "resnet"  # all its batches are of one size
     folder = options.checkpoints / run.name
     every = max(n for n in range(1, 11) if run.first_drop % n == 0)
     checkpoint = TrainingCheckpoint(folder, every=every, keep=None, start_from=branch)
     stop = StopInTime()
     stop.deadline, stop.every = options.deadline, every
-    net = make_net(run, options)
+    net = make_net(run, options, data.X)
     net.set_params(callbacks=[*net.callbacks, ("stop", stop), ("checkpoint", checkpoint)])
-    net.fit(data.X, data.y)
+    alternates = run.net != "resnet" and run.dataset != "digits"
+    net.fit(some_mirrored(data.X, run.seed) if alternates else data.X, data.y)
     if not (checkpoint.folder_ / f"epoch-{run.epochs:05}.safetensors").exists():
         raise KeyboardInterrupt  # which skorch takes for the end of a training
     return net
@@ -277,9 +296,10 @@ def command(run, options):
     words += ["DATA"] if run.dataset != "digits" else []
     words += [f"--dataset {run.dataset} --imbalance-factor {run.imbalance_factor:g}"]
     words += ["--methods", *(["softmax"] if run.method in AFTER_SOFTMAX else []), run.method]
-    words += [f"--depth {run.depth} --epochs {run.epochs}"]
+    words += [f"--depth {run.depth}" if run.net == "resnet" else f"--net {run.net}"]
+    words += [f"--width {run.width:g}"] if run.width != 1 else []
+    words += [f"--epochs {run.epochs}"]
     words += [f"--autocast {run.autocast}"] if run.autocast else []
-    words += ["--compile"] if options.compile else []
     words += ["--results FILE"] if run.dataset == "digits" else []
     return " ".join([*words, f"--seeds {run.seed}"])
 
@@ -309,7 +329,16 @@ def executor(jobs):
     if jobs == 1:
         return ThisProcess()
     threads = max(1, torch.get_num_threads() // jobs)
-    return ProcessPoolExecutor(jobs, get_context("spawn"), _begin_worker, (threads,))
+    return ProcessPoolExecutor(jobs, context(), _begin_worker, (threads,))
+
+
+def context():
+    """Return how processes are started: where it can be, from one that has imported all."""
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    found = get_context("forkserver")
+    found.set_forkserver_preload(["sk_cbloss.neural_net", "sk_cbloss.datasets"])
+    return found
 
 
 def _begin_worker(threads):
@@ -391,10 +420,11 @@ def _meet_at(barrier, threads):
 
 def timed(run, options, n_batches):
     rng = np.random.default_rng(0)
-    X = rng.random((n_batches * 128, 3, 32, 32), dtype=np.float32) * 2 - 1
+    n_samples = n_batches * (128 if run.net == "resnet" else BATCH_SIZE)
+    X = rng.random((n_samples, 3, 32, 32), dtype=np.float32) * 2 - 1
     y = np.arange(len(X)) % 10
     watch = TimeFromSecondEpoch()
-    net = make_net(run, options)
+    net = make_net(run, options, X)
     net.set_params(callbacks=[*net.callbacks, ("watch", watch)]).fit(X, y)
     return watch.seconds_
 
@@ -403,12 +433,11 @@ def time_steps(n_steps, processes, options, **how):
     """Print how many steps a second so many processes take side by side."""
     n_batches = min(BATCHES, n_steps)
     n_epochs = math.ceil(n_steps / n_batches)
-    run = make_run("cifar10", 100, "softmax", 0, epochs=1 + n_epochs, **how)
-    print(f"processes  steps a second   (depth {run.depth}, {device_name(options)})")
+    run = make_run("cifar10", 100, "softmax", 0, **how | {"epochs": 1 + n_epochs})
+    print(f"processes  steps a second   ({run.net}, depth {run.depth}, {device_name(options)})")
     for n in processes:
-        context = get_context("spawn")
-        arguments = (context.Barrier(n), max(1, torch.get_num_threads() // n))
-        with ProcessPoolExecutor(n, context, _meet_at, arguments) as pool:
+        arguments = (context().Barrier(n), max(1, torch.get_num_threads() // n))
+        with ProcessPoolExecutor(n, context(), _meet_at, arguments) as pool:
             fits = [pool.submit(timed, run, options, n_batches) for _ in range(n)]
             seconds = max(fit.result() for fit in fits)
         print(f"{n:9}  {n * n_epochs * n_batches / seconds:14.1f}", flush=True)
@@ -426,9 +455,11 @@ def parse(arguments=None):
     parser.add_argument("--imbalance-factor", type=float, metavar="IF")
     parser.add_argument("--methods", nargs="+", metavar="NAME", help=", ".join(METHODS))
     parser.add_argument("--seeds", nargs="+", type=int, metavar="N")
-    parser.add_argument("--depth", type=int, help="default: 32")
-    parser.add_argument("--epochs", type=int, help="default: 200")
-    parser.add_argument("--small", action="store_true", help="digits, depth 8, 20 epochs")
+    parser.add_argument("--net", default="resnet", metavar="NAME", help=", ".join(NETS))
+    parser.add_argument("--depth", type=int, help="of the ResNet; default: 32")
+    parser.add_argument("--width", type=float, metavar="SHARE", help="of the other nets' channels")
+    parser.add_argument("--epochs", type=int, help="default: 200; of the other nets, 100")
+    parser.add_argument("--small", action="store_true", help="digits, a small net, 20 epochs")
     parser.add_argument("--results", type=Path, metavar="FILE")
     parser.add_argument("--logits", type=Path, metavar="FOLDER", help="default: beside results")
     parser.add_argument(
@@ -439,16 +470,21 @@ def parse(arguments=None):
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--autocast", choices=["bfloat16", "float16"])
-    parser.add_argument("--compile", action="store_true")
     parser.add_argument(
         "--time-steps", type=int, nargs="?", const=300, metavar="N", help="default: 300"
     )
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 4, 8], metavar="N")
     args = parser.parse_args(arguments)
+    check_among("--net", args.net, NETS)
+    of_another = "depth" if args.net != "resnet" else "width"
+    if getattr(args, of_another) is not None:
+        raise ValueError(f"--{of_another} must not be given with --net {args.net}.")
     if args.small:
-        for name, value in SMALL.items():
+        for name, value in (SMALL | SMALL_SIZE[args.net]).items():
             if getattr(args, name) is None:
                 setattr(args, name, value)
+    if args.width is not None and not 0 < args.width <= 1:
+        raise ValueError(f"--width must be above 0 and at most 1, got {args.width:g}.")
     if args.dataset == "digits" and args.results is None:
         raise ValueError("digits must have --results FILE, got none.")
     for name in ("jobs", "time_steps", "depth", "imbalance_factor", "processes"):
@@ -461,8 +497,10 @@ def parse(arguments=None):
     args.logits = args.logits or args.results.parent / "logits"
     args.checkpoints = args.checkpoints or args.results.parent / "checkpoints"
     args.how = {
-        "depth": args.depth or 32,
-        "epochs": args.epochs or 200,
+        "net": args.net,
+        "depth": args.depth,
+        "width": args.width or 1.0,
+        "epochs": args.epochs,
         "autocast": args.autocast,
     }
     return args
@@ -485,9 +523,10 @@ def chosen(args):
     """Return the runs that are asked for."""
     for method in args.methods or ():
         check_among("--methods", method, METHODS)
+    is_speedrun = args.net != "resnet"
     settings = {
         (dataset, factor): first
-        for (dataset, factor), first in PLAN.items()
+        for (dataset, factor), first in (SPEEDRUN if is_speedrun else PLAN).items()
         if args.dataset in (None, dataset) and args.imbalance_factor in (None, factor)
     }
     if not settings:
@@ -496,8 +535,9 @@ def chosen(args):
         usual = SMALL["imbalance_factor"] if dataset == "digits" else 100
         factor = args.imbalance_factor or usual
         settings = {(dataset, factor): ()}
-    runs = planned(settings, args.methods, args.seeds, **args.how)
-    is_part = args.dataset or args.imbalance_factor or args.methods or args.seeds
+    seeds = args.seeds or (range(SPEEDRUN_SEEDS) if is_speedrun else None)
+    runs = planned(settings, args.methods, seeds, **args.how)
+    is_part = args.dataset or args.imbalance_factor or args.methods or seeds
     return runs if is_part else with_control(runs)
 
 
@@ -506,14 +546,13 @@ def main(arguments=None):
     options = Options(
         args.data,
         args.device,
-        args.compile,
+        args.jobs,
         args.logits,
         args.checkpoints,
         time.time() + 60 * args.minutes,
     )
     if args.time_steps:
-        how = {"depth": args.how["depth"], "autocast": args.autocast}
-        time_steps(args.time_steps, args.processes, options, **how)
+        time_steps(args.time_steps, args.processes, options, **args.how)
         return 0
     runs, done = chosen(args), read_results(args.results)
     left = [run for run in runs if run not in done]

@@ -21,11 +21,17 @@ EXAMPLE = Path(__file__).parent / "cifar_lt_example.jsonl"  # made-up numbers
 
 with pytest.MonkeyPatch.context() as patch:
     patch.setattr(sys, "path", [str(SCRIPTS), *sys.path])
-    plan, data, train, tables = map(import_module, ("_plan", "_data", "train", "tables"))
+    names = ("_plan", "_data", "_airbench", "train", "tables")
+    plan, data, airbench, train, tables = map(import_module, names)
 
 
 def a_run(method, **how):
     return plan.make_run("digits", 20, method, 0, **({"depth": 8, "epochs": 3} | how))
+
+
+def a_fast_run(method, **how):
+    how = {"net": "airbench", "epochs": 3, "width": 0.125} | how
+    return plan.make_run("digits", 20, method, 0, **how)
 
 
 def options(folder, **changes):
@@ -38,8 +44,12 @@ def small(folder, *arguments):
     return path.read_text().splitlines()
 
 
+def net_of(run, folder):
+    return train.make_net(run, options(folder), train.images_of(run, options(folder)).X)
+
+
 def trained(run, folder, branch=None):
-    return train.train(run, data.load("digits", 20, None), branch, options(folder))
+    return train.train(run, train.images_of(run, options(folder)), branch, options(folder))
 
 
 def same_weights(ours, theirs):
@@ -102,8 +112,9 @@ def test_an_interrupt_in_the_last_epoch_is_no_finished_run(tmp_path, monkeypatch
     assert not (tmp_path / "logits").exists()
 
 
-def test_a_branch_is_what_training_from_the_start_gives(tmp_path):
-    softmax, deferred = a_run("softmax"), a_run("drw_softmax")
+@pytest.mark.parametrize("of", [a_run, a_fast_run])
+def test_a_branch_is_what_training_from_the_start_gives(of, tmp_path):
+    softmax, deferred = of("softmax"), of("drw_softmax")
     trained(softmax, tmp_path)
     digits = data.load("digits", 20, None)
     train.keep_branch(softmax, digits.fingerprint, options(tmp_path))
@@ -127,6 +138,173 @@ def test_adjustment_is_that_of_the_package(tmp_path):
     found = train.execute(run.of_method("post_hoc_la"), options(tmp_path))
     predicted = LogitAdjustedClassifier(FrozenEstimator(net)).fit(X, y).predict(X_test)
     assert found["test_error"] == pytest.approx(100 * np.mean(predicted != y_test), abs=1e-3)
+
+
+# ---------------------------------------------------------------------- the speedrun
+
+
+def test_all_methods_of_the_speedrun_at_a_small_size(tmp_path, capsys):
+    lines = [json.loads(line) for line in small(tmp_path, "--net", "airbench")]
+    assert [line["method"] for line in lines] == list(plan.METHODS)
+    for line in lines:
+        assert 0 < line["test_error"] < 100
+        assert line["command"].endswith(
+            "--net airbench --width 0.25 --epochs 3 --results FILE --seeds 0"
+        )
+    tables.main(["--results", str(tmp_path / "results.jsonl"), "--out", str(tmp_path / "out")])
+    printed = capsys.readouterr().out
+    assert "long-tailed digits, imbalance factor 20 (airbench, width 0.25, 3 epochs" in printed
+    assert "airbench" not in (tmp_path / "out" / "reduced.inc").read_text()
+
+
+def test_the_command_of_a_speedrun_makes_the_same_line(tmp_path):
+    (line,) = map(json.loads, small(tmp_path, "--net", "airbench96", "--methods", "ldam_drw"))
+    again = tmp_path / "again.jsonl"
+    assert train.main([*line["command"].split()[2:], "--results", str(again)]) == 0
+    (other,) = map(json.loads, again.read_text().splitlines())
+    assert line | {"seconds": 0} == other | {"seconds": 0}
+
+
+def test_the_small_net_learns(tmp_path):
+    found = train.execute(a_fast_run("softmax", width=0.25, epochs=20), options(tmp_path))
+    assert found["shot_recall"]["many"] > 0.9
+    assert found["test_error"] < 60
+
+
+def test_the_speedruns_plan():
+    args = train.parse(["--net", "airbench", "--autocast", "bfloat16"])
+    runs = train.chosen(args)
+    assert {(run.dataset, run.imbalance_factor, run.epochs) for run in runs} == {
+        ("cifar10", 100, 100)
+    }
+    assert len(runs) == len({run.name for run in runs}) == 10 * 5
+    resnet = train.chosen(train.parse([]))
+    assert {run.name for run in resnet}.isdisjoint(run.name for run in runs)
+
+
+def test_old_results_are_of_the_resnet():
+    assert {run.net for run in plan.read_results(EXAMPLE)} == {"resnet"}
+
+
+def random_images(n=300):
+    rng = np.random.default_rng(0)
+    smooth = rng.normal(size=(n, 3, 17, 17)).cumsum(axis=2).cumsum(axis=3)
+    return smooth.astype(np.float32)
+
+
+def test_whitened_patches_are_uncorrelated():
+    images = random_images()
+    filters = airbench.whitening_filters(images, eps=0)
+    assert filters.shape == (24, 3, 2, 2)
+    assert filters.dtype == np.float32
+    np.testing.assert_array_equal(filters[12:], -filters[:12])
+    out = torch.conv2d(torch.tensor(images), torch.tensor(filters[:12]))
+    found = np.cov(out.transpose(0, 1).flatten(1).double().numpy())
+    np.testing.assert_allclose(found, np.eye(12), atol=1e-3)
+
+
+def test_little_variance_is_not_blown_up():
+    flat = np.zeros((10, 1, 4, 4), np.float32)
+    assert np.abs(airbench.whitening_filters(flat)).max() <= 1 / np.sqrt(airbench.WHITENING_EPS)
+
+
+def test_whitening_sees_images_of_all_classes():
+    images = random_images(2 * airbench.IMAGES_TO_WHITEN)
+    other = images.copy()
+    other[1::2] = 0
+    ours, theirs = map(airbench.whitening_filters, (images, other))
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_images_are_normalized_by_those_to_train_on():
+    images = random_images()
+    known = data.Data(images, None, 2 * images, None, "")
+    X, _, X_test, *_ = airbench.normalized(known)
+    np.testing.assert_allclose(X.mean((0, 2, 3)), 0, atol=1e-4)
+    np.testing.assert_allclose(X.std((0, 2, 3)), 1, atol=1e-4)
+    mean = (images.mean((0, 2, 3)) / images.std((0, 2, 3)))[:, None, None]
+    np.testing.assert_allclose(X_test, 2 * X + mean, atol=1e-3)
+
+
+def test_images_are_mirrored_at_random_then_in_turn():
+    images = random_images(50)
+    first = airbench.some_mirrored(images, seed=0)
+    assert not np.array_equal(first, airbench.some_mirrored(images, seed=1))
+    is_mirrored = (first == images[..., ::-1]).all((1, 2, 3))
+    assert ((first == images).all((1, 2, 3)) != is_mirrored).all()
+    assert 10 < is_mirrored.sum() < 40
+    augment = airbench.ShiftAndCut(shift=0, cutout=0)
+    given, seen = torch.tensor(first), []
+    net = SimpleNamespace(batch_transform=augment, device="cpu", history=[])
+    flip = airbench.AlternatingFlip()
+    flip.on_train_begin(net)
+    place = augment.mirrors.data_ptr()
+    for _ in range(4):
+        net.history.append({})
+        flip.on_epoch_begin(net)
+        seen.append(augment(given))
+    assert augment.mirrors.data_ptr() == place  # where a captured graph looks
+    assert [torch.equal(images, given) for images in seen] == [True, False, True, False]
+    assert torch.equal(seen[1], given.flip(3))
+
+
+def test_shifted_images_bring_in_their_own_pixels():
+    row = torch.arange(5.0)
+    images = row.expand(400, 1, 5, 5) + 10 * row[:, None]
+    shifted = airbench.ShiftAndCut(shift=2, cutout=0)(images)
+    assert shifted.shape == images.shape
+    padded = torch.nn.functional.pad(images[:1], [2] * 4, mode="reflect")[0, 0]
+    wanted = {padded[i : i + 5, j : j + 5] for i in range(5) for j in range(5)}
+    wanted = {tuple(crop.flatten().tolist()) for crop in wanted}
+    assert {tuple(image.flatten().tolist()) for image in shifted} == wanted
+
+
+def test_a_square_of_each_image_is_cut_out():
+    images = torch.ones(2000, 2, 7, 6)
+    cut = airbench.ShiftAndCut(shift=0, cutout=3)(images)
+    assert torch.equal((cut == 0).sum((1, 2, 3)), torch.full((2000,), 2 * 9))
+    places = {tuple((image[0] == 0).nonzero()[0].tolist()) for image in cut}
+    assert places == {(i, j) for i in range(5) for j in range(4)}
+
+
+def test_the_first_convolutions_hand_their_input_on():
+    filters = airbench.whitening_filters(random_images())
+    module = airbench.AirbenchNet(filters, 10, (32, 40), 3)
+    x = torch.randn(2, 24, 9, 9)
+    torch.testing.assert_close(module.blocks[0].first[0](x)[:, :24], x)
+    assert module(torch.randn(2, 3, 16, 16)).shape == (2, 10)
+    frozen = {name for name, p in module.named_parameters() if not p.requires_grad}
+    norms = {name for name, p in module.named_parameters() if "norm" in name or p.ndim == 1}
+    assert frozen == {name for name in norms if name.endswith("weight")}
+
+
+@pytest.mark.parametrize("method", ["softmax", "ldam_drw", "cb_sigmoid"])
+def test_what_is_trained_at_which_rate(method, tmp_path):
+    net = trained(a_fast_run(method), tmp_path)
+    biases, rest = net.optimizer_.param_groups
+    names = {id(p): name for name, p in net.module_.named_parameters()}
+    assert {names[id(p)] for p in biases["params"]} == {
+        name for name in names.values() if name.startswith("blocks") and name.endswith("bias")
+    }
+    assert biases["lr"] == 64 * rest["lr"]
+    decays = [group["lr"] * group["weight_decay"] for group in (biases, rest)]
+    assert decays[0] == pytest.approx(decays[1])
+    assert len(rest["params"]) + len(biases["params"]) == len(names)
+
+
+def test_the_rate_is_that_of_the_papers_sum():
+    # A step of the paper: rate times the summed gradient, over 1024 * (1 + 1 / (1 - 0.85)).
+    assert airbench.mean_loss_rate(11.5, 1024) == pytest.approx(1.5)
+    assert airbench.mean_loss_rate(11.5, 512) == pytest.approx(0.75)
+
+
+def test_the_triangle():
+    net = SimpleNamespace(max_epochs=100)
+    shares = [airbench.Triangle().scale(net, epoch, 0.1) for epoch in (0, 11.5, 23, 61.5, 100)]
+    assert shares == pytest.approx([0.2, 0.6, 1, 0.535, 0.07])
+
+
+# ---------------------------------------------------------------------- precision, order
 
 
 def test_half_precision_ends_with_training(tmp_path):
@@ -154,7 +332,7 @@ def test_methods_of_a_seed_begin_alike(tmp_path):
     seen = {}
     for method in plan.METHODS.keys() - {"post_hoc_la"}:
         seen[method] = First()
-        net = train.make_net(a_run(method), options(tmp_path))
+        net = net_of(a_run(method), tmp_path)
         net.set_params(callbacks=[*net.callbacks, ("first", seen[method])]).fit(X, y)
     plain = seen.pop("softmax")
     for method, first in seen.items():
@@ -169,7 +347,7 @@ def test_other_seeds_begin_otherwise(tmp_path):
     seen = [First(), First()]
     for seed, first in enumerate(seen):
         run = plan.make_run("digits", 20, "softmax", seed, depth=8, epochs=3)
-        net = train.make_net(run, options(tmp_path))
+        net = net_of(run, tmp_path)
         net.set_params(callbacks=[*net.callbacks, ("first", first)]).fit(X, y)
     assert seen[0].labels != seen[1].labels
     assert not torch.equal(seen[0].weights["head.weight"], seen[1].weights["head.weight"])
@@ -178,8 +356,8 @@ def test_other_seeds_begin_otherwise(tmp_path):
 def test_a_run_that_diverges_leaves_the_others_alone(tmp_path, monkeypatch, capsys):
     make_net = train.make_net
 
-    def broken(run, options):
-        return make_net(run, options).set_params(lr=1e30 if run.method == "softmax" else 0.1)
+    def broken(run, options, X):
+        return make_net(run, options, X).set_params(lr=1e30 if run.method == "softmax" else 0.1)
 
     monkeypatch.setattr(train, "make_net", broken)
     path = tmp_path / "results.jsonl"
@@ -259,6 +437,13 @@ def test_mosaics_and_channels_last_are_read_alike(tmp_path):
         (["--epochs", "2"], "--epochs must be at least 3, to have a drop, got 2."),
         (["--jobs", "0"], "--jobs must be at least 1, got 0."),
         (["--depth", "0"], "--depth must be at least 1, got 0."),
+        (["--net", "vgg"], "--net must be one of resnet, airbench, airbench96, got 'vgg'."),
+        (["--net", "airbench", "--depth", "8"], "--depth must not be given with --net airbench."),
+        (["--width", "0.5"], "--width must not be given with --net resnet."),
+        (
+            ["--net", "airbench", "--width", "2"],
+            "--width must be above 0 and at most 1, got 2.",
+        ),
         (["--imbalance-factor", "0"], "--imbalance-factor must be at least 1, got 0.0."),
         (["--processes", "4", "0"], r"--processes must be at least 1, got \[4, 0\]."),
         (["nowhere"], "DATA must be a folder or an .npz file, got nowhere."),
@@ -430,14 +615,6 @@ def test_runs_side_by_side_are_those_of_one_process(tmp_path):
     assert {run.method for run in ours} == {"drw_softmax", "softmax", "cb_focal"}
     for run, found in ours.items():
         assert found["test_error"] == theirs[run.method]["test_error"]
-
-
-@pytest.mark.slow
-def test_compiled_runs_branch_too(tmp_path):
-    methods = ["--methods", "softmax", "drw_softmax"]
-    path = tmp_path / "results.jsonl"
-    command("--small", "--epochs", "3", "--compile", *methods, "--results", str(path))
-    assert len(plan.read_results(path)) == 2
 
 
 @pytest.mark.slow
