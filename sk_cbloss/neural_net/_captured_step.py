@@ -38,8 +38,8 @@ class CapturedSteps:
     """
 
     def __init__(self):
-        self.graphs, self.n_seen, self.form = {}, Counter(), None
-        self.obstacle, self.has_failed, self.device = "no epoch has begun", False, None
+        self.graphs, self.n_seen, self.form, self.device = {}, Counter(), None, None
+        self.obstacle, self.has_failed = "no epoch has begun on a GPU", False
 
     def __reduce__(self):  # graphs belong to the process and the GPU
         return CapturedSteps, ()
@@ -52,9 +52,10 @@ class CapturedSteps:
         net : CBNeuralNetClassifier
             The net, ready for an epoch.
         """
-        if self.has_failed:
+        self.device = torch.device(net.device)
+        if self.has_failed or self.device.type not in DEVICES:
             return
-        self.device, obstacle, form = torch.device(net.device), _obstacle(net), None
+        obstacle, form = _obstacle(net), None
         if not obstacle:
             try:
                 form = _form_of(net)
@@ -142,8 +143,6 @@ class _Step:
 
 def _obstacle(net):
     """Return why a net's steps cannot be captured, as far as it can be told beforehand."""
-    if torch.device(net.device).type not in DEVICES:
-        return f"device={str(net.device)!r}"
     if net.compile:
         return "compile=True"
     if len(net._optimizers) > 1:

@@ -1,5 +1,8 @@
 """A function on a GPU, recorded once in a CUDA graph and replayed."""
 
+import warnings
+from contextlib import contextmanager
+
 import torch
 
 from sk_cbloss.neural_net._proof import copied, kept_random_numbers, same
@@ -85,10 +88,23 @@ def _on_a_stream_of_its_own(function):
     def call(*inputs):
         stream, current = torch.cuda.Stream(), torch.cuda.current_stream()
         stream.wait_stream(current)
-        with torch.cuda.stream(stream):
+        with torch.cuda.stream(stream), _waits_are_errors():
             outputs = function(*inputs)
         current.wait_stream(stream)
         torch.cuda.synchronize()
         return outputs
 
     return call
+
+
+@contextmanager
+def _waits_are_errors():
+    """Refuse what would break a capture off half-way, from which torch does not recover well."""
+    before = torch.cuda.get_sync_debug_mode()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that this mode is a prototype
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(before)

@@ -103,17 +103,6 @@ def test_nothing_depends_on_a_value(fill):
     assert after.shape == (6, 2, 3, 4)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("fill", [0.0, (-1.0, 0.5)])
-def test_nothing_waits_for_the_gpu(fill):
-    images = image().expand(6, -1, -1, -1).cuda()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        PadCropFlip(fill=fill)(images)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-
-
 def test_no_images_and_small_images():
     assert PadCropFlip()(torch.zeros(0, 3, 8, 8)).shape == (0, 3, 8, 8)
     assert PadCropFlip(padding=9, fill=1)(torch.ones(4, 1, 1, 1)).eq(1).all()
