@@ -30,7 +30,7 @@ X = RNG.normal(size=(200, 5)) + np.repeat(np.eye(3, 5) * 2, [140, 45, 15], axis=
 X_VAL, Y_VAL = X[::3], Y[::3]
 OWN = RNG.uniform(0.5, 2, 200)
 IMAGES = RNG.normal(size=(200, 3, 8, 8)).astype(np.float32)
-PARAMETERS = {"batch_size": 32, "max_epochs": 12, "random_state": 0, "device": "cpu"}
+PARAMETERS = {"batch_size": 32, "max_epochs": 8, "random_state": 0, "device": "cpu"}
 
 
 class Replay:
@@ -110,7 +110,7 @@ def test_the_net_is_that_of_plain_steps(graphs, loss, own):
     parameters = {"loss": loss, "module__dropout": 0.3, "own": own}
     net = fitted(**parameters)
     assert graphs.n_made == 2  # the last batch of an epoch is smaller
-    assert graphs.n_calls > 50
+    assert graphs.n_calls > 30
     n_calls = graphs.n_calls
     assert_same(net, fitted(plain=True, **parameters))
     assert graphs.n_calls == n_calls
@@ -122,9 +122,9 @@ def test_the_net_is_that_of_plain_steps(graphs, loss, own):
         {"optimizer": torch.optim.Adam},
         {"optimizer": torch.optim.SGD, "optimizer__momentum": 0.9, "optimizer__weight_decay": 0.1},
         {"optimizer": torch.optim.LBFGS, "max_epochs": 4},
-        {"callbacks": [LearningRateSchedule(warmup=2, milestones=(6,), factor=0.1)]},
+        {"callbacks": [LearningRateSchedule(warmup=2, milestones=(4,), factor=0.1)]},
         {"callbacks": [GradientNormClipping(0.01)]},
-        {"callbacks": [DeferredReweighting(start=6)]},
+        {"callbacks": [DeferredReweighting(start=4)]},
         {"callbacks": [EpochScoring("accuracy", on_train=True, lower_is_better=False)]},
         {"early_stopping": True, "n_iter_no_change": 3},
         {"dtype": "float64", "channels_last": True},
@@ -143,7 +143,7 @@ def test_whatever_acts_on_a_training_acts_on_captured_steps(graphs, parameters):
 
 def test_images_that_are_augmented_and_normalised(graphs):
     parameters = {"module": CifarResNet, "module__depth": 8, "batch_transform": PadCropFlip(2)}
-    parameters |= {"data": (IMAGES, Y), "max_epochs": 5, "autocast": "bfloat16"}
+    parameters |= {"data": (IMAGES[::4], Y[::4]), "max_epochs": 5, "batch_size": 20}
     net = fitted(**parameters)
     assert graphs.n_calls > 10
     assert_same(net, fitted(plain=True, **parameters), IMAGES)
@@ -164,21 +164,21 @@ class Two(nn.Module):
 def test_dicts_of_features_and_tuples_of_outputs(graphs):
     data = {"left": X[:, :2].astype(np.float32), "right": X[:, 2:].astype(np.float32)}
     nets = [fitted(plain=plain, module=Two, data=(data, Y)) for plain in (False, True)]
-    assert graphs.n_calls > 50
+    assert graphs.n_calls > 30
     assert_same(*nets, data)
 
 
 def test_a_new_loss_and_frozen_layers_are_captured_anew(graphs):
     class Freeze(Callback):
         def on_epoch_begin(self, net, **kwargs):
-            if len(net.history) == 6:
+            if len(net.history) == 5:
                 net.module_.body[0].requires_grad_(False)
 
     net = fitted(callbacks=[Freeze()])
     assert graphs.n_made == 4
     assert_same(net, fitted(plain=True, callbacks=[Freeze()]))
     graphs.n_made = 0
-    fitted(callbacks=[DeferredReweighting(start=6)])
+    fitted(callbacks=[DeferredReweighting(start=4)])
     assert graphs.n_made == 4
 
 
