@@ -13,6 +13,7 @@ import numpy as np
 from sklearn import get_config, pipeline
 
 from sk_cbloss._doc_link import DocLink
+from sk_cbloss._state import put_back_on_error
 from sk_cbloss.meta import check_takes_sample_weight, check_weighs_not_yet, sample_weight_name
 from sk_cbloss.weights import ClassBalancedWeigher, weights_used
 
@@ -93,6 +94,15 @@ class Pipeline(DocLink, pipeline.Pipeline):
         if not isinstance(self.steps, list | tuple):
             return super().fit(X, y, **params)  # which says what steps must be
         self._check_no_sampler()
+        with put_back_on_error(self, *self._inside()):
+            return self._fit_all(X, y, params)
+
+    def _inside(self):
+        """Return the estimators inside, at any depth, which scikit-learn fits in place."""
+        inside = self.get_params().values()
+        return [each for each in inside if hasattr(each, "fit") and not isinstance(each, type)]
+
+    def _fit_all(self, X, y, params):
         weigher = self._weigher()
         if weigher is None:
             return super().fit(X, y, **params)

@@ -22,11 +22,12 @@ FLOORS = {
     "_show_versions": set(),
     "_doc_link": set(),
     "_labels": set(),
+    "_state": set(),
     "_validation": set(),
 }
 
 # Files that every room may import.
-GROUND_FLOOR = {"_doc_link", "_labels", "_validation"}
+GROUND_FLOOR = {"_doc_link", "_labels", "_state", "_validation"}
 
 # The rooms in which a heavy library may be imported.
 HEAVY = {

@@ -18,6 +18,9 @@ from sklearn.utils import Bunch
 from sk_cbloss.datasets._long_tail import check_imbalance_factor, make_long_tailed
 
 PIXELS = 3 * 32 * 32
+MAX_RECORD = PIXELS + 1024  # bytes of an image, its labels and its name
+BLOCK = 2**20  # bytes
+GZIP = b"\x1f\x8b"
 IMAGES = ".jpg", ".jpeg", ".png", ".webp"
 # What reading a file that was cut off, or overwritten, raises.
 DAMAGED = (
@@ -48,6 +51,7 @@ class _Cifar:
     name: str
     n_classes: int
     n_train: int  # of OpenML's rows, the first ones
+    n_test: int
     openml_id: int
     labels: tuple  # of a record, in the order of the binary version
     folders: dict  # that an archive unpacks to
@@ -62,6 +66,7 @@ CIFAR10 = _Cifar(
     "CIFAR-10",
     10,
     50_000,
+    10_000,
     40927,
     ("labels",),
     {"binary": "cifar-10-batches-bin", "python": "cifar-10-batches-py"},
@@ -71,6 +76,7 @@ CIFAR100 = _Cifar(
     "CIFAR-100",
     100,
     50_000,
+    10_000,
     41983,
     ("coarse_labels", "fine_labels"),
     {"binary": "cifar-100-binary", "python": "cifar-100-python"},
@@ -306,27 +312,76 @@ def _own_copy(cifar, home):
 def _read_files(cifar, place, parse, suffix, part):
     names = [f"{name}{suffix}" for name in cifar.files[part]]
     read = _read_folder if place.is_dir() else _read_archive
-    parts = [parse(cifar, place / name, payload) for name, payload in read(place, names)]
+    payloads = read(place, names, cifar)
+    parts = [parse(cifar, place / name, payloads[name]) for name in names]
     images, labels = map(np.concatenate, zip(*parts, strict=True))
     return images, labels, None
 
 
-def _read_folder(folder, names):
+def _read_folder(folder, names, cifar):
     for name in names:
-        yield name, (folder / name).read_bytes()
+        _check_size(folder / name, (folder / name).stat().st_size, cifar)
+    return {name: (folder / name).read_bytes() for name in names}
 
 
-def _read_archive(archive, names):
-    """Yield the files of these names, wherever in the archive, unpacking nothing to the disk."""
+def _read_archive(archive, names, cifar):
+    """Return the files of these names, wherever in the archive, unpacking nothing to the disk."""
+    payloads, found = {}, []
     try:
-        with tarfile.open(archive) as tar:
-            members = {Path(member.name).name: member for member in tar if member.isfile()}
-            for name in names:
-                if name not in members:
-                    raise FileNotFoundError(f"{archive} must hold {name}, got {sorted(members)}.")
-                yield name, tar.extractfile(members[name]).read()
+        with archive.open("rb") as packed, _unpacked(packed) as stream:
+            limited = _Limited(stream, archive, cifar)
+            with tarfile.open(fileobj=limited, mode="r|", bufsize=BLOCK) as tar:
+                for member in tar:
+                    name = Path(member.name).name
+                    if member.isfile():
+                        _check_size(archive / name, member.size, cifar)
+                        found.append(name)
+                    if member.isfile() and name in names:
+                        payloads[name] = tar.extractfile(member).read()
+            while limited.read(BLOCK):  # the checksum stands at the end
+                pass
+    except _TooLargeError:
+        raise
     except DAMAGED:
         raise ValueError(f"{archive} must be a whole archive, got a damaged one.") from None
+    for name in names:
+        if name not in payloads:
+            raise FileNotFoundError(f"{archive} must hold {name}, got {sorted(found)}.")
+    return payloads
+
+
+def _unpacked(packed):
+    """Return what is packed by gzip, or, if it is not, the file itself."""
+    is_packed = packed.read(2) == GZIP
+    packed.seek(0)
+    return gzip.GzipFile(fileobj=packed) if is_packed else packed
+
+
+class _TooLargeError(ValueError):
+    """There is more to read than can be."""
+
+
+class _Limited:
+    """A stream that is read as far as an archive of the data may reach."""
+
+    def __init__(self, stream, archive, cifar):
+        self.stream, self.archive = stream, archive
+        self.limit = self.left = MAX_RECORD * (cifar.n_train + cifar.n_test)
+
+    def read(self, size):
+        data = self.stream.read(size)
+        self.left -= len(data)
+        if self.left < 0:
+            raise _TooLargeError(
+                f"{self.archive} must unpack to {self.limit} bytes at most, got more."
+            )
+        return data
+
+
+def _check_size(path, size, cifar):
+    limit = MAX_RECORD * cifar.n_train
+    if size > limit:
+        raise _TooLargeError(f"{path} must have {limit} bytes at most, got {size}.")
 
 
 def _parse_binary(cifar, path, payload):

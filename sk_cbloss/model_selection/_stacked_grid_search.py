@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from sk_cbloss._doc_link import DocLink
 from sk_cbloss._labels import read_labels
+from sk_cbloss._state import all_or_nothing
 from sk_cbloss._validation import check_integer
 from sk_cbloss.model_selection._folds import Folds, net_of
 from sk_cbloss.model_selection._trained import Trained
@@ -165,6 +166,7 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
         self.max_stack = max_stack
         self.checkpoint_dir = checkpoint_dir
 
+    @all_or_nothing
     def fit(self, X, y=None, **params):
         """Train all nets, score them, and refit the best.
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from skorch import NeuralNet
+from skorch import NeuralNetClassifier
 from skorch.utils import is_dataset
 from torch.utils.data import Subset
 
@@ -25,8 +25,14 @@ from sk_cbloss.neural_net._labels import (
 from sk_cbloss.neural_net._validation_data import check_not_awaited, hold_out, with_positions
 
 
-class CheckedData(NeuralNet):
+class CheckedData(NeuralNetClassifier):
     """Check features and labels, count the classes, and give batches."""
+
+    @property
+    def classes_(self):
+        """The classes that the net has learned; before that, those that it is to learn."""
+        learned = vars(self).get("classes_inferred_")
+        return super().classes_ if learned is None else learned
 
     def check_data(self, X, y=None):
         """Do nothing: data is checked before the net is built.
@@ -74,8 +80,9 @@ class CheckedData(NeuralNet):
             check_sorted(self.classes)
         given = classes if self.classes is None else self.classes
         known = np.unique(y if given is None else given) if anew else self.classes_
-        if classes is not None:
-            check_known(classes, known)
+        for listed in (self.classes, classes):
+            if listed is not None:
+                check_known(listed, known)
         y = positions_of(y, known, in_dataset=is_dataset(X))
         count = np.bincount(y, weights=sample_weight, minlength=len(known)).astype(np.float64)
         if add_counts and not anew:

@@ -17,6 +17,7 @@ from skorch.callbacks import (
     PassthroughScoring,
     PrintLog,
 )
+from skorch.history import History
 from skorch.utils import to_device, to_numpy
 from torch import nn
 from torch.utils.data import DataLoader
@@ -31,6 +32,7 @@ from sk_cbloss.neural_net._epochs import n_epochs_done
 from sk_cbloss.neural_net._fit_call import FitCall
 from sk_cbloss.neural_net._memory import memory_explained
 from sk_cbloss.neural_net._modules import MLP
+from sk_cbloss.neural_net._net_state import NetState, net_put_back_on_error
 from sk_cbloss.neural_net._parameters import check_device, check_rules
 from sk_cbloss.neural_net._randomness import seeded
 from sk_cbloss.neural_net._report import report
@@ -201,6 +203,10 @@ class CBNeuralNetClassifier(
     logit_adjusted, cdt and vs, it starts at 0. For ldam, the layer becomes a
     :class:`~sk_cbloss.losses.NormalizedLinear`.
 
+    A call that raises leaves the net as it was, fitted or not. But a training
+    that diverges after its first epoch keeps the parameters of the last whole
+    one, and an interrupt ends training early, with the newest.
+
     References
     ----------
     Cui, Jia, Lin, Song and Belongie, "Class-Balanced Loss Based on Effective
@@ -338,7 +344,7 @@ class CBNeuralNetClassifier(
 
         Those of the loss (``loss``, ``beta``, ``gamma``, ``normalize``) act at
         the next fit; ``module__*`` and ``criterion__*`` on a fitted net make
-        these anew at once, as in skorch.
+        these anew at once, as in skorch. If one is invalid, none is set.
 
         Parameters
         ----------
@@ -350,14 +356,15 @@ class CBNeuralNetClassifier(
         self : CBNeuralNetClassifier
             The net.
         """
-        if not self.initialized_ and "callbacks" in kwargs:
-            # skorch would initialise them at once; until fit, they are plain parameters.
-            self.callbacks = kwargs.pop("callbacks")
-        if self.initialized_:
-            # skorch looks for a part of the net to build anew for them, and there is none.
-            for name in [name for name in kwargs if name.startswith(DATA_PREFIXES)]:
-                setattr(self, name, kwargs.pop(name))
-        return super().set_params(**kwargs)
+        with net_put_back_on_error(self):
+            if not self.initialized_ and "callbacks" in kwargs:
+                # skorch would initialise them at once; until fit, they are plain parameters.
+                self.callbacks = kwargs.pop("callbacks")
+            if self.initialized_:
+                # skorch looks for a part of the net to build anew for them, and there is none.
+                for name in [name for name in kwargs if name.startswith(DATA_PREFIXES)]:
+                    setattr(self, name, kwargs.pop(name))
+            return super().set_params(**kwargs)
 
     def _check_parameters(self):
         self._check_loss()
@@ -379,6 +386,30 @@ class CBNeuralNetClassifier(
         check_integer(self.max_epochs, "max_epochs", minimum=int(bool(self.early_stopping)))
 
     # ------------------------------------------------------------------ components
+
+    def initialize(self):
+        """Build the net; it stays what it was if that fails.
+
+        Returns
+        -------
+        self : CBNeuralNetClassifier
+            The net.
+        """
+        with net_put_back_on_error(self):
+            return super().initialize()
+
+    def initialize_history(self):
+        """Begin a history; the one before stays what it is.
+
+        Returns
+        -------
+        self : CBNeuralNetClassifier
+            The net.
+        """
+        if type(self.history) is not History:  # none yet, or one with a store of its own
+            return super().initialize_history()
+        self.history = History()
+        return self
 
     @property
     def _default_callbacks(self):
@@ -510,6 +541,8 @@ class CBNeuralNetClassifier(
         ------
         ValueError
             If a parameter or the data is invalid.
+        FloatingPointError
+            If losses or parameters are not finite any more.
         """
         build = not (self.warm_start and self.initialized_)
         return self._train(
@@ -556,6 +589,8 @@ class CBNeuralNetClassifier(
         ------
         ValueError
             If a parameter or the data is invalid, or y holds a new class.
+        FloatingPointError
+            If losses or parameters are not finite any more.
         """
         build = not self.initialized_
         return self._train(
@@ -577,27 +612,27 @@ class CBNeuralNetClassifier(
         epochs = fit_params.get("epochs")
         if epochs is not None:
             check_integer(epochs, "epochs", minimum=int(bool(self.early_stopping)))
-        known = {k: v for k, v in vars(self).items() if k in ("classes_inferred_", "class_count_")}
-        data, positions = self._learn_data(
-            X,
-            y,
-            sample_weight,
-            dtype=self.dtype if build else self._dtype_in_use,
-            anew=build or not hasattr(self, "class_count_"),
-            add_counts=method == "partial_fit",
-            classes=classes,
-        )
-        if build:
-            self._dtype_in_use = self.dtype
         call = FitCall(is_new=build, fit_params=fit_params)
+        # A net that is built anew leaves the old one's parts as they are.
+        before = NetState(self, () if build else self._learning_parts().values())
         try:
+            data, positions = self._learn_data(
+                X,
+                y,
+                sample_weight,
+                dtype=self.dtype if build else self._dtype_in_use,
+                anew=build or not hasattr(self, "class_count_"),
+                add_counts=method == "partial_fit",
+                classes=classes,
+            )
+            if build:
+                self._dtype_in_use = self.dtype
             if X_val is not None or y_val is not None:
                 call.validation_data = validation_dataset(self, X_val, y_val)
             seed = self._next_seed(build)
             with memory_explained(self), seeded(seed, self.device), self._reported(X, y, epochs):
                 if build:
                     self.initialize()
-                    known = {}  # of a net that is gone
                 elif self.criterion is None:  # other counts, and perhaps another loss
                     self._use_loss()
                 self._check_head()
@@ -607,8 +642,9 @@ class CBNeuralNetClassifier(
                 call.split = self._split_to_stop_early(positions, call)
                 self._fit_call = call
                 super().partial_fit(data, positions, _routing_method=method, **fit_params)
-        except Exception:
-            vars(self).update(known)  # or the next try would count twice
+        except BaseException as error:
+            if not call.keeps(error):
+                before.put_back()
             raise
         finally:
             vars(self).pop("_fit_call", None)

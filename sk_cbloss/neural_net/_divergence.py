@@ -1,6 +1,5 @@
 """What to do when the loss is no number any more."""
 
-import copy
 import math
 from contextlib import suppress
 
@@ -10,6 +9,7 @@ from torch.nn.parameter import is_lazy
 
 from sk_cbloss.neural_net._batches import each_array
 from sk_cbloss.neural_net._inputs import split_sample_weight
+from sk_cbloss.neural_net._net_state import copied
 
 
 class DivergenceGuard:
@@ -20,7 +20,7 @@ class DivergenceGuard:
         self.n_checked = 0
         parts = net._learning_parts()
         if _are_finite(parts):
-            state = {name: _copied(part.state_dict()) for name, part in parts.items()}
+            state = {name: copied(part.state_dict()) for name, part in parts.items()}
             net._call.finite, net._call.finite_epoch = state, len(net.history) - 1
 
     def check(self, losses):
@@ -36,6 +36,7 @@ class DivergenceGuard:
         self.check(losses)
         if not _are_finite(self.net._learning_parts()):
             self.stop(losses)
+        self.net._call.n_epochs_learned += 1
 
     def stop(self, losses):
         """Raise a FloatingPointError for parameters that are not finite although losses are."""
@@ -47,7 +48,8 @@ class DivergenceGuard:
             if name in call.finite:
                 part.load_state_dict(call.finite[name])
         net._forget_steps()
-        kept = "has its first parameters again"
+        call.has_diverged = True
+        kept = "is as it was before"
         if call.finite_epoch:
             kept = f"has the parameters of epoch {call.finite_epoch} again"
         if not call.finite:
@@ -83,13 +85,6 @@ class DivergenceGuard:
             features, _ = split_sample_weight(unpack_data(next(iter(self.iterator)))[0])
             each_array(lambda array: sizes.append(float(array.abs().max())), features)
         return max(sizes, key=lambda size: math.inf if math.isnan(size) else size)
-
-
-def _copied(state):
-    return {
-        name: value.clone() if isinstance(value, torch.Tensor) else copy.deepcopy(value)
-        for name, value in state.items()
-    }
 
 
 def _are_finite(parts):

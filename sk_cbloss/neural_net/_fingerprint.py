@@ -95,7 +95,8 @@ def _parts(value, seen):
         return _of_class(value, seen)
     if isinstance(value, classmethod | staticmethod):
         return (value.__func__,)
-    if inspect.isroutine(value):
+    # Other descriptors, such as scikit-learn's set_fit_request, are objects with attributes.
+    if inspect.isroutine(value) and hasattr(value, "__qualname__"):
         return _of_function(value)
     if isinstance(value, nn.Module):
         return structure(value, seen), dict(value.state_dict())

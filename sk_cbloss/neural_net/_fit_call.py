@@ -23,6 +23,10 @@ class FitCall:
         Length of the history when it began.
     n_epochs_resumed : int
         Number of epochs that a checkpoint has brought.
+    n_epochs_learned : int
+        Number of epochs that have ended with finite parameters.
+    has_diverged : bool
+        Whether it ends because losses are not finite.
     finite : dict
         The last finite state of each module.
     finite_epoch : int
@@ -37,6 +41,13 @@ class FitCall:
     split: tuple | None = None
     n_epochs_before: int = 0
     n_epochs_resumed: int = 0
+    n_epochs_learned: int = 0
+    has_diverged: bool = False
     finite: dict = field(default_factory=dict)
     finite_epoch: int = 0
     captured: CapturedSteps = field(default_factory=CapturedSteps)
+
+    def keeps(self, error):
+        """Whether the net keeps what it has learned although the call ends with the error."""
+        ends_early = self.has_diverged or not isinstance(error, Exception)
+        return ends_early and self.n_epochs_learned + self.n_epochs_resumed > 0

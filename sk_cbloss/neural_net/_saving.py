@@ -2,13 +2,15 @@
 
 import os
 import re
+from functools import partial
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from skorch import NeuralNet
 from torch import nn
 
-from sk_cbloss.neural_net._state_file import read_state, write_state
+from sk_cbloss.neural_net._net_state import net_put_back_on_error
+from sk_cbloss.neural_net._state_file import read_state, state_writer, write_whole
 
 KIND = "sk_cbloss optimizer, version 1"
 
@@ -26,6 +28,9 @@ class SafeSaving(NeuralNet):
         **kwargs,
     ):
         """Save parameters, optimizer or history.
+
+        A file that was there is replaced in the end, or stays whole if that
+        fails, as on a full disk; all of those that are named together.
 
         Parameters
         ----------
@@ -45,21 +50,36 @@ class SafeSaving(NeuralNet):
             For modules of a subclass, such as ``f_encoder``.
         """
         files = _named_files(f_params, f_optimizer, f_criterion, f_history, kwargs)
-        for name, file in list(files.items()):
-            if not _is_safe(file, use_safetensors):
-                continue
-            if isinstance(part := self._part(name), nn.Module):
-                # The format knows neither shared memory nor other layouts.
-                state = part.state_dict().items()
-                tensors = {key: value.clone().contiguous() for key, value in state}
-                try:
-                    save_file(tensors, files.pop(name))
-                except SafetensorError as error:  # which names a temporary file
-                    reason = re.sub(r".*I/O error: | at path .*", "", str(error))
-                    raise OSError(f"Could not write {file}: {reason}.") from error
-            elif part is not None:
-                write_state(files.pop(name), part.state_dict(), KIND)
-        super().save_params(**files, use_safetensors=use_safetensors)
+        writers = {}
+        for name, file in files.items():
+            if isinstance(file, str | os.PathLike):
+                safe = _is_safe(file, use_safetensors)
+                writers[file] = partial(self._write, name, safe)
+            else:
+                super().save_params(**{name: file}, use_safetensors=use_safetensors)
+        write_whole(writers)
+        if not files:
+            super().save_params()  # which says so
+
+    def _write(self, name, safe, path):
+        """Write what a file of that name is for."""
+        part = self._part(name)
+        if safe and isinstance(part, nn.Module):
+            # The format knows neither shared memory nor other layouts.
+            state = part.state_dict().items()
+            tensors = {key: value.clone().contiguous() for key, value in state}
+            try:
+                save_file(tensors, path)
+            except SafetensorError as error:  # which hides the system's own
+                number = re.search(r"os error (\d+)", str(error))
+                if number is None:
+                    raise
+                raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+        elif safe and part is not None:
+            state_writer(part.state_dict(), KIND)(path)
+        else:
+            with open(path, "w" if name == "f_history" else "wb") as file:
+                super().save_params(**{name: file})
 
     def load_params(
         self,
@@ -72,6 +92,8 @@ class SafeSaving(NeuralNet):
         **kwargs,
     ):
         """Load parameters, optimizer or history; nothing is unpickled unless asked for.
+
+        If a file is missing, damaged or of another net, the net stays as it is.
 
         torch's own files are read with ``weights_only=True``, unless
         ``torch_load_kwargs`` says otherwise.
@@ -94,8 +116,16 @@ class SafeSaving(NeuralNet):
         **kwargs : dict
             For modules of a subclass, such as ``f_encoder``.
         """
-        device = vars(self)["device"]
         files = _named_files(f_params, f_optimizer, f_criterion, f_history, kwargs)
+        names = files
+        if checkpoint is not None:
+            names = [f"f_{name}" for name in self._modules + self._criteria + self._optimizers]
+        parts = [part for part in map(self._part, names) if part is not None]
+        with net_put_back_on_error(self, parts):
+            self._load(files, checkpoint, use_safetensors)
+
+    def _load(self, files, checkpoint, use_safetensors):
+        device = vars(self)["device"]
         if checkpoint is not None:
             super().load_params(checkpoint=checkpoint, use_safetensors=use_safetensors)
         for name, file in list(files.items()):

@@ -12,8 +12,9 @@ import json
 import os
 import platform
 import re
+import shutil
 from collections import OrderedDict
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 
@@ -47,7 +48,12 @@ def write_state(path, state, kind):
     an OrderedDict (a dict), a numpy scalar (a Python number), a parameter (a tensor), tensors on
     a GPU (on the CPU) and memory that was shared (copies). One thread at a time may write a path.
     """
-    path, parts = Path(path), []
+    write_whole({path: state_writer(state, kind)})
+
+
+def state_writer(state, kind):
+    """Return the function that writes a state to the file of a name."""
+    parts = []
     structure = _json(_encode(state, parts, []))
     parts.append(("U8", (DIGEST,), bytes(DIGEST)))
     names = [*map(str, range(len(parts) - 1)), "checksum"]
@@ -58,33 +64,72 @@ def write_state(path, state, kind):
     header = _json(header).encode()
     header += b" " * (-len(header) % 8)  # as safetensors does
     chunks = len(header).to_bytes(8, "little"), header, *(data for _, _, data in parts[:-1])
-    checksum = blake2b(digest_size=DIGEST)
-    temporary = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
+
+    def write(path):
+        checksum = blake2b(digest_size=DIGEST)
+        with open(path, "wb") as file:
             for chunk in chunks:
                 checksum.update(chunk)
                 file.write(chunk)
             file.write(checksum.digest())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+
+    return write
+
+
+def write_whole(writers):
+    """Write files so that, whatever happens, each is the old one or the new one, whole.
+
+    Each is written beside the old one by its function, which is handed the name. They are put in
+    place when all are written. A link stays one; what is no file, such as a pipe, or lies in a
+    folder where nothing new may be, is written where it is.
+    """
+    places = {}
+    try:
+        for given, write in writers.items():
+            path = Path(os.path.realpath(given))
+            with _named(given):
+                if path.exists() and not (path.is_file() and os.access(path.parent, os.W_OK)):
+                    write(path)
+                    continue
+                temporary = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp")
+                places[given] = temporary, path
+                write(temporary)
+                if path.exists():
+                    shutil.copymode(path, temporary)
+                with open(temporary, "rb+") as file:
+                    os.fsync(file.fileno())
+        for given, (temporary, path) in places.items():
+            with _named(given):
+                os.replace(temporary, path)
+    finally:
+        for temporary, _ in places.values():
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+    for folder in {path.parent for _, path in places.values()}:
+        _synchronise(folder)
+
+
+@contextmanager
+def _named(path):
+    """Name the file in an OSError."""
+    try:
+        yield
     except OSError as error:
         raise OSError(
             error.errno,
             f"Could not write {path}: {error.strerror or error}. "
             "What was there before is untouched.",
         ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+
+
+def _synchronise(folder):
     # Without this a power cut may bring the old file back. Not every system can do it.
     with suppress(OSError):
-        folder = os.open(path.parent, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(folder)
+            os.fsync(descriptor)
         finally:
-            os.close(folder)
+            os.close(descriptor)
 
 
 def read_state(path, kind):

@@ -48,7 +48,7 @@ class FastSteps(NeuralNet):
         ------
         FloatingPointError
             If a training loss or a parameter is not finite; the net then has
-            its last finite parameters again.
+            the parameters again that the epoch began with.
         """
         if iterator is None:
             return

@@ -9,6 +9,7 @@ from sklearn.utils import _safe_indexing, check_array, check_consistent_length, 
 from sklearn.utils.validation import validate_data
 
 from sk_cbloss._doc_link import DocLink
+from sk_cbloss._state import all_or_nothing
 from sk_cbloss._validation import check_beta
 from sk_cbloss.weights import class_balanced_sample_weight
 
@@ -75,6 +76,9 @@ class ClassBalancedSampler(DocLink, BaseSampler):
         self.beta = beta
         self.random_state = random_state
 
+    fit = all_or_nothing(BaseSampler.fit)
+
+    @all_or_nothing
     def fit_resample(self, X, y, **params):
         """Draw samples.
 

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sk_cbloss._doc_link import DocLink
 from sk_cbloss._labels import read_labels
+from sk_cbloss._state import all_or_nothing
 from sk_cbloss._validation import (
     check_beta,
     check_normalize,
@@ -148,6 +149,7 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
         """
         return self._learn(X, y, sample_weight, anew=not hasattr(self, "classes_"))
 
+    @all_or_nothing
     def _learn(self, X, y, sample_weight, *, anew):
         beta, normalize = check_beta(self.beta), check_normalize(self.normalize)
         if y is None:

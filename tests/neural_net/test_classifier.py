@@ -499,14 +499,28 @@ def test_a_refused_partial_fit_leaves_the_counts():
     np.testing.assert_array_equal(net.class_count_, [280, 90, 30])
 
 
-def test_a_fit_that_fails_has_the_classes_of_its_net():
+class Spoils(Callback):
+    """Spoils the parameters at the begin of an epoch."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_batch_begin(self, net, **kwargs):
+        if len(net.history) == self.epoch:
+            net.module_.head.bias.data.fill_(torch.nan)
+
+
+def test_a_fit_that_diverges_has_the_classes_of_its_net():
     net = make_net().fit(X, NAMES)
-    with pytest.raises(ValueError, match="validation data"):  # before there is another net
-        net.fit(X, Y > 0, X_val=X, y_val=Y[1:])
+    expected = net.predict_proba(X)
+    with pytest.raises(FloatingPointError, match="The net is as it was before"):
+        net.set_params(lr=1e30, max_epochs=5).fit(X, Y > 0)
     assert net.classes_.tolist() == ["ant", "bee", "cat"]
     np.testing.assert_array_equal(net.class_count_, [140, 45, 15])
-    with pytest.raises(FloatingPointError):  # with the first parameters of another
-        net.set_params(lr=1e30, max_epochs=5).fit(X, Y > 0)
+    np.testing.assert_array_equal(net.predict_proba(X), expected)
+    net.set_params(lr=0.01, callbacks=[Spoils(epoch=3)])
+    with pytest.raises(FloatingPointError, match="has the parameters of epoch 2"):
+        net.fit(X, Y > 0)
     assert net.classes_.tolist() == [False, True]
     np.testing.assert_array_equal(net.class_count_, [140, 60])
     assert net.predict_natural_proba(X).shape == (200, 2)

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
 from torch import nn
 
@@ -205,10 +206,14 @@ def test_a_loss_that_is_no_number_stops_and_the_last_finite_parameters_stay(step
     parameters = {"batch_size": 120, "callbacks": callbacks}  # 4 batches an epoch
     net = make_net(module=Bomb, module__step=step, **parameters)
     epoch, batch = divmod(step, 4)
-    kept = f"the parameters of epoch {epoch}" if epoch else "its first parameters"
-    message = f"a loss of nan in batch {batch + 1} of epoch {epoch + 1}. The net has {kept} again."
+    kept = f"has the parameters of epoch {epoch} again" if epoch else "is as it was before"
+    message = f"a loss of nan in batch {batch + 1} of epoch {epoch + 1}. The net {kept}."
     with pytest.raises(FloatingPointError, match=message):
         net.fit(X, Y)
+    if not epoch:
+        with pytest.raises(NotFittedError):
+            net.predict(X)
+        return
     calm = make_net(module=Bomb, module__step=99, **(parameters | {"max_epochs": epoch}))
     calm.fit(X, Y)
     for ours, theirs in zip(net.module_.parameters(), calm.module_.parameters(), strict=True):
