@@ -94,7 +94,7 @@ def check_class_count(class_count):
 
 
 def check_sample_weight(sample_weight, n_samples):
-    """Return sample weights as float64 of shape (n_samples,): finite, as their sum, >= 0, not all 0."""
+    """Return weights as float64 of shape (n_samples,): >= 0, not all 0, with a finite sum."""
     weight = as_floats(sample_weight, "sample_weight")
     if weight.ndim == 0:
         weight = np.full(n_samples, weight)
@@ -108,7 +108,9 @@ def check_sample_weight(sample_weight, n_samples):
     if not (total < np.inf and weight.min(initial=0) >= 0):
         bad = weight[~(np.isfinite(weight) & (weight >= 0))]
         if len(bad):
-            raise ValueError(f"sample_weight must hold finite numbers >= 0, got {float(bad[0])!r}.")
+            raise ValueError(
+                f"sample_weight must hold finite numbers >= 0, got {float(bad[0])!r}."
+            )
         raise ValueError(
             "sample_weight must have a finite sum, got weights as large as "
             f"{float(weight.max())!r}."

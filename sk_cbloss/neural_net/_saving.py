@@ -78,8 +78,13 @@ class SafeSaving(NeuralNet):
         elif safe and part is not None:
             state_writer(part.state_dict(), KIND)(path)
         else:
-            with open(path, "w" if name == "f_history" else "wb") as file:
-                super().save_params(**{name: file})
+            try:
+                with open(path, "w" if name == "f_history" else "wb") as file:
+                    super().save_params(**{name: file})
+            except RuntimeError as error:  # of torch, about a file that takes no more
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from error
+                raise
 
     def load_params(
         self,

@@ -1,6 +1,8 @@
 """CIFAR from small copies that look like the original ones."""
 
+import gzip
 import io
+import os
 import pickle
 import struct
 import tarfile
@@ -285,6 +287,68 @@ def test_broken_archives(tmp_path):
             match=r"cifar-10-binary.tar.gz must be a whole archive, got a damaged one\.$",
         ):
             fetch_cifar10_lt(data_home=tmp_path)
+
+
+def test_a_bit_that_was_flipped_is_noticed(tmp_path):
+    write_copy(tmp_path, 10, "binary", packed=True)
+    archive = tmp_path / "cifar-10-binary.tar.gz"
+    whole = archive.read_bytes()
+    X, _ = fetch_cifar10_lt(data_home=tmp_path, imbalance_factor=4, return_X_y=True)
+    for place in np.linspace(40, len(whole) - 1, 80).astype(int):
+        archive.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with pytest.raises(ValueError, match=r"must be a whole archive, got a damaged one\.$"):
+            fetch_cifar10_lt(data_home=tmp_path, imbalance_factor=4)
+    archive.write_bytes(gzip.decompress(whole))  # some download tools unpack by themselves
+    again, _ = fetch_cifar10_lt(data_home=tmp_path, imbalance_factor=4, return_X_y=True)
+    np.testing.assert_array_equal(again, X)
+
+
+class Zeros(io.RawIOBase):
+    """As many zeros as are asked for."""
+
+    def read(self, size=-1):
+        return bytes(size)
+
+
+@pytest.mark.parametrize("name", ["data_batch_1.bin", "padding"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_archives_that_are_too_large_are_not_read(tmp_path, name, packed, monkeypatch):
+    monkeypatch.setattr(_cifar, "MAX_RECORD", 10)  # 600 kB in place of 250 MB
+    sizes = [2**20] if name != "padding" else [2**18, 2**18, 2**18]
+    with tarfile.open(tmp_path / "cifar-10-binary.tar.gz", "w:gz" if packed else "w") as tar:
+        for size in sizes:
+            member = tarfile.TarInfo(name)
+            member.size = size
+            tar.addfile(member, Zeros())
+    with pytest.raises(ValueError, match=r"must (have|unpack to) [56]00000 bytes at most, got"):
+        fetch_cifar10_lt(data_home=tmp_path, imbalance_factor=4)
+
+
+def test_a_file_that_claims_to_be_large_is_not_read(tmp_path):
+    member = tarfile.TarInfo("cifar-10-batches-bin/data_batch_1.bin")
+    member.pax_headers = {
+        "GNU.sparse.major": "1",
+        "GNU.sparse.minor": "0",
+        "GNU.sparse.name": member.name,
+        "GNU.sparse.realsize": str(200 * 2**30),
+    }
+    sparse_map = f"1\n{200 * 2**30}\n0\n".encode().ljust(512, b"\0")
+    member.size = len(sparse_map)
+    with tarfile.open(
+        tmp_path / "cifar-10-binary.tar.gz", "w:gz", format=tarfile.PAX_FORMAT
+    ) as tar:
+        tar.addfile(member, io.BytesIO(sparse_map))
+    with pytest.raises(
+        ValueError, match=r"data_batch_1.bin must have .* at most, got 214748364800"
+    ):
+        fetch_cifar10_lt(data_home=tmp_path, imbalance_factor=4)
+    (tmp_path / "cifar-10-binary.tar.gz").unlink()
+    write_copy(tmp_path, 10, "binary", packed=False)
+    os.truncate(tmp_path / FOLDER[10, "binary"] / "data_batch_2.bin", 200 * 2**30)
+    with pytest.raises(
+        ValueError, match="data_batch_2.bin must have .* at most, got 214748364800"
+    ):
+        fetch_cifar10_lt(data_home=tmp_path, imbalance_factor=4)
 
 
 def test_parameters_are_checked_before_data_are_looked_for(tmp_path):

@@ -2,6 +2,7 @@
 
 import copy
 import errno
+import functools
 import os
 import random
 import re
@@ -1234,3 +1235,38 @@ def test_classes_may_hold_what_is_built_in():
     kind = type("Kind", (), {"__init__": object.__init__, "of": classmethod(GenericAlias)})
     assert fingerprint(kind) == fingerprint(kind)
     assert fingerprint(kind) != fingerprint(type("Kind", (), {"__init__": object.__repr__}))
+
+
+# ---------------------------------------------------------------------- subclasses
+
+
+def make_child(label):
+    class Child(CBNeuralNetClassifier):
+        """Nets are used by inheritance in skorch."""
+
+        once = functools.cached_property(lambda self: label)
+
+        def get_loss(self, *args, **kwargs):
+            return super().get_loss(*args, **kwargs)
+
+    return Child
+
+
+def make_rescaled():
+    class Child(CBNeuralNetClassifier):
+        def get_loss(self, *args, **kwargs):
+            return 2 * super().get_loss(*args, **kwargs)
+
+    return Child
+
+
+def test_subclasses_of_the_net_go_on(tmp_path):
+    def fit(kind, max_epochs):
+        net = kind(module=Net, max_epochs=max_epochs, random_state=0, device="cpu")
+        return net.set_params(callbacks=[TrainingCheckpoint(tmp_path)]).fit(X, Y)
+
+    whole, again = fit(make_child(1), 3), fit(make_child(1), 3)
+    assert again.history[:, "dur"] == whole.history[:, "dur"]  # nothing was trained again
+    assert_same(again, whole)
+    fit(make_rescaled(), 3)
+    assert len(list(tmp_path.iterdir())) == 2
