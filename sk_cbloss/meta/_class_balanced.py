@@ -7,6 +7,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sk_cbloss._doc_link import DocLink
+from sk_cbloss._state import all_or_nothing
 from sk_cbloss._validation import check_beta, check_normalize
 from sk_cbloss.meta._counted import counted
 from sk_cbloss.meta._fit_weighted import (
@@ -105,6 +106,7 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
         self.beta = beta
         self.normalize = normalize
 
+    @all_or_nothing
     def fit(self, X, y, sample_weight=None):
         """Weigh the samples and fit the classifier.
 

@@ -5,6 +5,7 @@ from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import check_scoring
 
+from sk_cbloss._state import all_or_nothing
 from sk_cbloss._validation import check_each, check_fraction, check_non_negative
 from sk_cbloss.meta._natural import normalized
 from sk_cbloss.meta._scaled_proba import ScaledProbaClassifier, fit_folds, splits_of
@@ -183,6 +184,7 @@ class LogitAdjustedClassifierCV(ScaledProbaClassifier):
     def _look_ahead(self, X, y, classes):
         return splits_of(X, y, self.cv)
 
+    @all_or_nothing
     def fit(self, X, y, sample_weight=None):
         """Find the best values out of fold, then fit the classifier to all data.
 

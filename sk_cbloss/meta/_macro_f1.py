@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sk_cbloss._state import all_or_nothing
 from sk_cbloss.meta._prior_corrected import PriorCorrectedClassifier
 from sk_cbloss.meta._scaled_proba import ProbaWrapper, fit_folds, splits_of
 
@@ -81,6 +82,7 @@ class MacroF1Classifier(ProbaWrapper):
         super().__init__(estimator)
         self.cv = cv
 
+    @all_or_nothing
     def fit(self, X, y, sample_weight=None):
         """Fit the classifier, and learn the decision out of fold.
 

@@ -10,6 +10,7 @@ from sklearn.utils import _safe_indexing, get_tags, indexable
 from sklearn.utils.validation import check_is_fitted
 
 from sk_cbloss._doc_link import DocLink
+from sk_cbloss._state import all_or_nothing
 from sk_cbloss.meta._counted import counted
 from sk_cbloss.meta._fit_weighted import fit_weighted, not_reached
 from sk_cbloss.meta._natural import (
@@ -33,6 +34,7 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     def __init__(self, estimator):
         self.estimator = estimator
 
+    @all_or_nothing
     def fit(self, X, y, sample_weight=None):
         """Fit the classifier, and count the classes.
 
