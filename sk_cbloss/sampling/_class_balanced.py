@@ -76,7 +76,25 @@ class ClassBalancedSampler(DocLink, BaseSampler):
         self.beta = beta
         self.random_state = random_state
 
-    fit = all_or_nothing(BaseSampler.fit)
+    @all_or_nothing
+    def fit(self, X, y, **params):
+        """Check the data, and draw nothing; ``fit_resample`` does both.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
+            Features.
+        y : array-like of shape (n_samples,)
+            Class labels.
+        **params : dict
+            Not used.
+
+        Returns
+        -------
+        self : ClassBalancedSampler
+            The sampler.
+        """
+        return super().fit(X, y, **params)
 
     @all_or_nothing
     def fit_resample(self, X, y, **params):
