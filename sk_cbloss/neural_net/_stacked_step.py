@@ -287,7 +287,9 @@ def probe(module, x):
     with kept_random_numbers(x.device), torch.enable_grad():
         drawn = generator_states(x.device)
         with torch.autograd.graph.saved_tensors_hooks(
-            lambda saved: (sizes.append(saved.nbytes), saved)[1], lambda saved: saved
+            # The tensor itself would hold the graph that holds it: a ring that nothing frees.
+            lambda saved: (sizes.append(saved.nbytes), saved.detach())[1],
+            lambda saved: saved,
         ):
             module(x)
         is_random = generator_states(x.device) != drawn

@@ -1,5 +1,6 @@
 """The stacked search gives what scikit-learn's gives, whatever is searched."""
 
+import gc
 import logging
 import pickle
 
@@ -578,6 +579,16 @@ class TestInterface:
         assert search.n_fallback_fits_ == 4
         search.set_params(max_stack=8).fit(X, y)
         assert search.n_fallback_fits_ == 0
+
+    def test_searches_leave_no_tensors_behind(self):
+        X, y = digits()
+        net = make_net(module=BatchNormNet, max_epochs=1)
+        n_tensors = []
+        for _ in range(4):
+            StackedGridSearchCV(net, {"beta": [0, 0.9]}, cv=2).fit(X, y)
+            gc.collect()
+            n_tensors.append(sum(issubclass(type(one), torch.Tensor) for one in gc.get_objects()))
+        assert n_tensors[1] == n_tensors[3]
 
     def test_without_a_seed(self):
         torch.manual_seed(0)

@@ -1,5 +1,8 @@
 """Nets that train as one are, in all that they hold, nets that were fitted alone."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -446,6 +449,22 @@ def test_probe():
     for how in ("numpy", "count"):
         with pytest.raises(NotStackableError, match="attributes of its own, or draws"):
             probe(Drawing(how), x)
+
+
+MADE = []
+
+
+class Watched(nn.Linear):
+    def forward(self, x):
+        hidden = super().forward(x).sigmoid()  # whose gradient needs what it returns
+        MADE.append(weakref.ref(hidden))
+        return hidden.exp()
+
+
+def test_probe_leaves_no_tensors_behind():
+    probe(Watched(5, 3), torch.zeros(7, 5))
+    gc.collect()
+    assert [tensor() for tensor in MADE] == [None]
 
 
 def test_stack_size():
