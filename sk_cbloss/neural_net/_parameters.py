@@ -31,7 +31,9 @@ def _are_callbacks(value):
 def _is_callback(item):
     """Whether skorch takes it: an instance or a class, with a name or without; None is none."""
     name, callback = item if isinstance(item, tuple | list) and len(item) == 2 else ("", item)
-    return isinstance(name, str) and (callback is None or hasattr(callback, "initialize"))
+    needed = ("initialize", "get_params", "set_params")  # what it is told of, it may choose
+    is_callback = callback is None or all(hasattr(callback, method) for method in needed)
+    return isinstance(name, str) and is_callback
 
 
 def _or_none(is_valid):
@@ -68,7 +70,8 @@ RULES = {
         _or_none(lambda value: callable(value) or (isinstance(value, str) and value == "auto")),
     ),
     "callbacks": (
-        "a list of skorch callbacks, None or 'disable'",
+        "a list of callbacks, which have initialize, get_params and set_params as skorch's do, "
+        "None or 'disable'",
         _or_none(_are_callbacks),
     ),
     "autocast": ("'bfloat16', 'float16' or None", _or_none(_one_of(HALF))),

@@ -109,13 +109,11 @@ class FastSteps(NeuralNet):
         """Return the callbacks that are told of each batch; None if any may look at its loss."""
         if getattr(type(self), hook) is not getattr(NeuralNet, hook):
             return None
-        unheard, blind = getattr(Callback, hook), getattr(EpochScoring, hook)
-        listeners = []
+        blind, listeners = getattr(EpochScoring, hook), []
         for _, callback in self.callbacks_:
-            method = getattr(type(callback), hook, None)
-            if method is unheard:
+            if not _has_own(callback, hook):
                 continue
-            if method is not blind and _reads_batches(callback):
+            if getattr(type(callback), hook, None) is not blind and _reads_batches(callback):
                 return None
             listeners.append(callback)
         return listeners
@@ -151,7 +149,7 @@ class FastSteps(NeuralNet):
         return step
 
     def notify(self, method_name, **kwargs):
-        """Tell the callbacks, unless nobody listens.
+        """Tell the callbacks that have such a method, unless nobody listens.
 
         Parameters
         ----------
@@ -160,14 +158,17 @@ class FastSteps(NeuralNet):
         **kwargs : dict
             What to tell.
         """
-        if method_name != "on_grad_computed" or self._is_told_of_gradients:
-            super().notify(method_name, **kwargs)
+        if method_name == "on_grad_computed" and not self._is_told_of_gradients:
+            return
+        getattr(self, method_name)(self, **kwargs)
+        for _, callback in self.callbacks_:
+            if (tell := getattr(callback, method_name, None)) is not None:
+                tell(self, **kwargs)
 
     @property
     def _is_told_of_gradients(self):
         return type(self).on_grad_computed is not NeuralNet.on_grad_computed or any(
-            type(callback).on_grad_computed is not Callback.on_grad_computed
-            for _, callback in self.callbacks_
+            _has_own(callback, "on_grad_computed") for _, callback in self.callbacks_
         )
 
     def train_step_single(self, batch, **fit_params):
@@ -281,6 +282,14 @@ class FastSteps(NeuralNet):
         """Forget what the optimizers have learned."""
         for name in self._optimizers:
             getattr(self, f"{name}_").state.clear()
+
+
+def _has_own(callback, hook):
+    """Whether a callback does anything at all when it is told; one may have some methods alone."""
+    method = getattr(callback, hook, None)
+    return method is not None and getattr(method, "__func__", method) is not getattr(
+        Callback, hook
+    )
 
 
 def _record_batches(rows, prefix, losses, sizes):

@@ -958,7 +958,7 @@ def test_float64_is_float64_throughout():
                 ("train_split", "callable, such as .*ValidSplit", [0.2, 5, True, np.ones(2)]),
                 ("batch_size", "an integer >= 1, or -1 for all samples", [0, -2, 2.5, "a", True]),
                 ("predict_nonlinearity", "callable, None or 'auto'", ["x", 5, np.ones(2)]),
-                ("callbacks", "a list of skorch callbacks", [[5], [("a", 5)], [(5, PrintLog)]]),
+                ("callbacks", "a list of callbacks", [[5], [("a", 5)], [(5, PrintLog)]]),
                 ("dtype", "'float32' or", [None, ["float32"]]),
                 ("autocast", "'bfloat16', 'float16' or None", [5, ["float16"]]),
             ]

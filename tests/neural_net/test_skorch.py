@@ -525,6 +525,44 @@ def test_an_interrupt_ends_training_as_in_skorch():
     assert_same_parameters(ours, theirs)
 
 
+class Duck:
+    """What skorch asks of a callback, and of what it may be told only some things."""
+
+    def __init__(self):
+        self.told = []
+
+    def initialize(self):
+        return self
+
+    def get_params(self, deep=True):
+        return {}
+
+    def set_params(self, **params):
+        return self
+
+    def on_epoch_end(self, net, **kwargs):
+        self.told.append("epoch")
+
+
+class DuckOfBatches(Duck):
+    def on_batch_end(self, net, batch, training, loss, y_pred):
+        self.told.append(loss.shape)
+
+
+def test_a_callback_may_have_some_methods_alone():
+    plain = make_ours().fit(X, Y)
+    assert_same_training(make_ours(callbacks=[duck := Duck()]).fit(X, Y), plain, rtol=0)
+    assert duck.told == ["epoch"] * 3
+    clip = ("clip", callbacks.GradientNormClipping(1e9))
+    of_batches = DuckOfBatches()
+    of_batches.on_grad_computed = lambda net, **kwargs: of_batches.told.append("gradient")
+    made = make_ours(callbacks=[clip, of_batches]).fit(X, Y)
+    assert_same_training(made, plain, rtol=0)
+    assert of_batches.told[:3] == ["gradient", (), "gradient"]
+    with pytest.raises(ValueError, match="callbacks, which have initialize, get_params and set_p"):
+        make_ours(callbacks=[object()]).fit(X, Y)
+
+
 def test_hooks_of_ones_own_are_notified():
     class Own:
         def get_default_callbacks(self):
