@@ -165,11 +165,8 @@ def _obstacle(net):
 
 
 def _modules_of(net):
-    return [
-        module
-        for name in [*net._modules, *net._criteria]
-        if isinstance(module := getattr(net, f"{name}_"), nn.Module)
-    ]
+    parts = [getattr(net, f"{name}_") for name in [*net._modules, *net._criteria]]
+    return [part for part in [*parts, net.batch_transform] if isinstance(part, nn.Module)]
 
 
 def _form_of(net):
@@ -179,7 +176,7 @@ def _form_of(net):
         [structure(module) for module in modules],
         [part.training for module in modules for part in module.modules()],
         [_place_of(tensor) for module in modules for tensor in _tensors_of(module)],
-        _with_places(net.batch_transform),
+        None if isinstance(net.batch_transform, nn.Module) else _with_places(net.batch_transform),
         net.autocast,
         net.channels_last,
     )
@@ -195,8 +192,6 @@ def _place_of(tensor):
 
 def _with_places(value):
     """Return what tells a callable from others, where its tensors lie in place of their values."""
-    if isinstance(value, nn.Module):
-        return structure(value), [_place_of(tensor) for tensor in _tensors_of(value)]
     if not hasattr(value, "__dict__") or inspect.isroutine(value):
         return value
     own = vars(value).items()

@@ -33,7 +33,7 @@ from sk_cbloss.neural_net._fit_call import FitCall
 from sk_cbloss.neural_net._memory import memory_explained
 from sk_cbloss.neural_net._modules import MLP
 from sk_cbloss.neural_net._net_state import NetState, net_put_back_on_error
-from sk_cbloss.neural_net._parameters import check_device, check_rules
+from sk_cbloss.neural_net._parameters import check_device, check_rules, parameter_names
 from sk_cbloss.neural_net._randomness import seeded
 from sk_cbloss.neural_net._report import report
 from sk_cbloss.neural_net._saving import SafeSaving
@@ -112,7 +112,8 @@ class CBNeuralNetClassifier(
         convolutions often like better.
     batch_transform : callable, default=None
         Changes the features of each training batch, a tensor on the device,
-        such as :class:`~sk_cbloss.neural_net.PadCropFlip`.
+        such as :class:`~sk_cbloss.neural_net.PadCropFlip`. A torch.nn.Module
+        is used as it is: it does not learn, and stays where it lies.
     early_stopping : bool, default=False
         Whether to hold samples out, and stop once their balanced accuracy has
         not risen by 0.0001 for ``n_iter_no_change`` epochs. The best
@@ -301,6 +302,13 @@ class CBNeuralNetClassifier(
         self.n_iter_no_change = n_iter_no_change
 
     # ------------------------------------------------------------------ parameters
+
+    def __setattr__(self, name, value):
+        # skorch takes each module that it is given for a part that learns. A parameter is none.
+        if name in parameter_names(type(self)):
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     @property
     def device(self):

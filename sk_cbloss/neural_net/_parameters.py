@@ -2,6 +2,7 @@
 
 import inspect
 import textwrap
+from functools import cache
 from numbers import Integral, Real
 
 import numpy as np
@@ -87,6 +88,13 @@ RULES = {
         lambda value: isinstance(value, Real) and 0 < value < 1,
     ),
 }
+
+
+@cache
+def parameter_names(kind):
+    """Return the names of the parameters of a class, those of its bases included."""
+    inits = [vars(base)["__init__"] for base in kind.__mro__ if "__init__" in vars(base)]
+    return frozenset(name for init in inits for name in inspect.signature(init).parameters)
 
 
 def check_rules(net):

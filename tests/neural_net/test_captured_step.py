@@ -227,6 +227,30 @@ class Looks(Callback):
         assert not training or loss.ndim == 0
 
 
+class Jitter(nn.Module):
+    """A transform that draws, counts in a buffer and has numbers of its own."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.register_buffer("size", torch.as_tensor(size))
+        self.register_buffer("n_seen", torch.zeros(()))
+
+    def forward(self, x):
+        self.n_seen += len(x)
+        return x + self.size * torch.randn_like(x)
+
+
+def test_a_transform_that_is_a_module(graphs):
+    transforms = [Jitter(0.5) for _ in range(2)]
+    net = fitted(batch_transform=transforms[0])
+    assert graphs.n_calls > 10
+    assert_same(net, fitted(plain=True, batch_transform=transforms[1]))
+    assert transforms[0].n_seen == transforms[1].n_seen == 12 * 200
+    hooked = nn.Identity()
+    hooked.register_forward_hook(lambda module, args, output: output * 2)
+    assert_same(fitted(batch_transform=hooked), fitted(plain=True, batch_transform=hooked))
+
+
 @pytest.mark.parametrize(
     ("parameters", "reason"),
     [
@@ -234,6 +258,7 @@ class Looks(Callback):
         ({"module": ReplacesABuffer}, "changes attributes"),
         ({"module": Hooked}, "hooks"),
         ({"batch_transform": CountingTransform()}, "changes attributes"),
+        ({"batch_transform": Hooked(5, 5)}, "hooks"),
         ({"callbacks": [Looks()]}, "a callback looks at each batch"),
     ],
     ids=lambda value: "",

@@ -5,12 +5,14 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
 from torch import nn
 
 from sk_cbloss import CBNeuralNetClassifier, load_digits_lt
-from sk_cbloss.neural_net import CifarResNet, LearningRateSchedule, PadCropFlip
+from sk_cbloss.neural_net import CifarResNet, LearningRateSchedule, PadCropFlip, TrainingCheckpoint
 
 X, Y = load_digits_lt(return_X_y=True)
 X = X / 16
@@ -152,6 +154,60 @@ def test_batches_are_transformed_in_training_alone():
         torch.testing.assert_close(ours, theirs)
     net.predict(X)
     assert sum(shape[0] for shape in seen) == 3 * len(X)
+
+
+class Shift(nn.Module):
+    def __init__(self, size=0.5):
+        super().__init__()
+        self.register_buffer("size", torch.tensor(size))
+
+    def forward(self, x):
+        return x + self.size
+
+
+def test_a_transform_may_be_a_module(tmp_path):
+    by_function = make_net(batch_transform=lambda x: x + 0.5).fit(X, Y)
+    shift = Shift()
+    net = make_net(batch_transform=shift).fit(X, Y)
+    np.testing.assert_array_equal(net.decision_function(X), by_function.decision_function(X))
+    assert net.batch_transform is shift
+    assert "batch_transform_" not in net.cuda_dependent_attributes_
+    assert [name for name, _ in net.get_all_learnable_params()] == [
+        name for name, _ in by_function.get_all_learnable_params()
+    ]
+    copied = clone(net)
+    assert copied.batch_transform is not shift
+    for again in (copied, make_net().set_params(batch_transform=Shift())):
+        np.testing.assert_array_equal(again.fit(X, Y).predict_proba(X), net.predict_proba(X))
+    again = pickle.loads(pickle.dumps(net))
+    assert again.batch_transform.size == 0.5
+    np.testing.assert_array_equal(again.predict_proba(X), net.predict_proba(X))
+    net.set_params(batch_transform=nn.Identity()).fit(X, Y)
+    np.testing.assert_array_equal(net.predict_proba(X), make_net().fit(X, Y).predict_proba(X))
+    grid = {"batch_transform": [None, nn.Identity(), Shift(30.0)]}
+    search = GridSearchCV(make_net(), grid, cv=2, error_score="raise").fit(X, Y)
+    scores = search.cv_results_["mean_test_score"]
+    assert scores[0] == scores[1] > scores[2]
+    for transform in (Shift(), Shift(), Shift(0.25)):
+        checkpoint = TrainingCheckpoint(tmp_path, every=1)
+        make_net(batch_transform=transform, callbacks=[checkpoint]).fit(X, Y)
+    assert len(list(tmp_path.iterdir())) == 2  # a folder for each size
+
+
+def test_other_parameters_may_be_modules():
+    net = make_net().set_params(predict_nonlinearity=nn.Softmax(dim=1)).fit(X, Y)
+    np.testing.assert_allclose(
+        net.predict_proba(X), make_net().fit(X, Y).predict_proba(X), rtol=1e-5
+    )
+
+    class WithTeacher(CBNeuralNetClassifier):
+        def __init__(self, *args, teacher=None, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.teacher = teacher
+
+    teacher = nn.Linear(64, 10)
+    net = clone(WithTeacher(teacher=teacher, max_epochs=1)).set_params(teacher=teacher).fit(X, Y)
+    assert net.get_params()["teacher"] is teacher
 
 
 def test_weights_stay_with_their_samples_when_batches_are_transformed():
