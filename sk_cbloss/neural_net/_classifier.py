@@ -34,6 +34,7 @@ from sk_cbloss.neural_net._memory import memory_explained
 from sk_cbloss.neural_net._modules import MLP
 from sk_cbloss.neural_net._net_state import NetState, net_put_back_on_error
 from sk_cbloss.neural_net._parameters import check_device, check_rules, parameter_names
+from sk_cbloss.neural_net._pickling import Portable
 from sk_cbloss.neural_net._randomness import seeded
 from sk_cbloss.neural_net._report import report
 from sk_cbloss.neural_net._saving import SafeSaving
@@ -68,7 +69,14 @@ class _Stored:
 
 
 class CBNeuralNetClassifier(
-    DocLink, EpochReporter, ChosenLoss, CheckedData, FastSteps, SafeSaving, NeuralNetClassifier
+    DocLink,
+    EpochReporter,
+    ChosenLoss,
+    CheckedData,
+    FastSteps,
+    SafeSaving,
+    Portable,
+    NeuralNetClassifier,
 ):
     """A neural net with a class-balanced loss, built on skorch.
 

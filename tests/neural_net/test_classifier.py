@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -910,6 +911,12 @@ print(net.predict(X)[0])
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.strip() == net.predict(X)[0], done.stderr
+
+
+def test_nets_of_a_script_go_to_processes_and_back():
+    script = Path(__file__).parents[1] / "_script_of_processes.py"
+    ran = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert ran.stdout.splitlines()[-1:] == ["done"], ran.stderr
 
 
 def test_float64_is_float64_throughout():
