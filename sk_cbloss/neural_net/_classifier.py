@@ -33,11 +33,11 @@ from sk_cbloss.neural_net._fit_call import FitCall
 from sk_cbloss.neural_net._memory import memory_explained
 from sk_cbloss.neural_net._modules import MLP
 from sk_cbloss.neural_net._net_state import NetState, net_put_back_on_error
+from sk_cbloss.neural_net._own_files import OwnFiles
 from sk_cbloss.neural_net._parameters import check_device, check_rules, parameter_names
 from sk_cbloss.neural_net._pickling import Portable
 from sk_cbloss.neural_net._randomness import seeded
 from sk_cbloss.neural_net._report import report
-from sk_cbloss.neural_net._saving import SafeSaving
 from sk_cbloss.neural_net._scoring import DecodeLabels, balanced_accuracy
 from sk_cbloss.neural_net._sklearn_callbacks import EpochReporter, with_callbacks
 from sk_cbloss.neural_net._steps import FastSteps
@@ -74,7 +74,7 @@ class CBNeuralNetClassifier(
     ChosenLoss,
     CheckedData,
     FastSteps,
-    SafeSaving,
+    OwnFiles,
     Portable,
     NeuralNetClassifier,
 ):

@@ -31,6 +31,8 @@ class FitCall:
         The last finite state of each module.
     finite_epoch : int
         The epoch that it was the end of.
+    saved : dict
+        What was written to files for the best of it to be loaded again.
     captured : CapturedSteps
         The steps that a GPU repeats as a whole.
     """
@@ -45,6 +47,7 @@ class FitCall:
     has_diverged: bool = False
     finite: dict = field(default_factory=dict)
     finite_epoch: int = 0
+    saved: dict = field(default_factory=dict)
     captured: CapturedSteps = field(default_factory=CapturedSteps)
 
     def keeps(self, error):

@@ -435,6 +435,33 @@ def first_epochs(net):
     return len(net.history) < 3
 
 
+class Vandal(callbacks.Callback):
+    """Another fit, which writes to the same files."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def on_train_end(self, net, **kwargs):
+        for file in self.folder.iterdir():
+            file.write_bytes(b"of another")
+
+
+@pytest.mark.parametrize("file", ["params.pt", "params_{last_epoch[epoch]}.pt"])
+def test_the_best_of_a_fit_is_its_own(tmp_path, file):
+    shared, alone = tmp_path / "shared", tmp_path / "alone"
+    files = {"monitor": lambda net: len(net.history) == 2, "f_params": file, "load_best": True}
+    given = {"max_epochs": 4, "train_split": None}
+    checkpoint = callbacks.Checkpoint(dirname=str(shared), **files)
+    ours = make_ours(callbacks=[("vandal", Vandal(shared)), checkpoint], **given).fit(X, Y)
+    checkpoint = callbacks.Checkpoint(dirname=str(alone), **files)
+    theirs = make_theirs(callbacks=[checkpoint], **given).fit(X, Y)
+    assert len(ours.history) == len(theirs.history) == 2
+    assert_same_training(ours, theirs)
+    again = make_ours(**given).initialize()
+    again.load_params(f_params=alone / file.format(last_epoch={"epoch": 2}))
+    np.testing.assert_allclose(again.forward(X), ours.forward(X), rtol=1e-6)
+
+
 def test_train_end_checkpoint_and_going_on_from_it(tmp_path):
     rows = []
     for make, folder in ((make_ours, tmp_path / "ours"), (make_theirs, tmp_path / "theirs")):
