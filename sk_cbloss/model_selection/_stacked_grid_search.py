@@ -24,7 +24,12 @@ from sk_cbloss._state import all_or_nothing
 from sk_cbloss._validation import check_integer
 from sk_cbloss.model_selection._folds import Folds, net_of
 from sk_cbloss.model_selection._trained import Trained
-from sk_cbloss.neural_net import TrainingCheckpoint, fit_together
+from sk_cbloss.neural_net import (
+    TrainingCheckpoint,
+    features_and_labels,
+    fit_together,
+    is_dataset,
+)
 
 LOG = logging.getLogger(__name__)
 
@@ -173,9 +178,10 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
         Parameters
         ----------
         X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
-            Features.
+            Features; or a torch Dataset or SliceDataset, whose rows are read
+            when a batch needs them, by nets that are fitted one by one.
         y : array-like of shape (n_samples,), default=None
-            Class labels.
+            Class labels. None only with a Dataset that holds them.
         **params : dict
             Handed to the estimator's ``fit``, such as ``sample_weight``, and
             ``groups`` to ``cv``; with metadata routing, to whoever requests
@@ -193,6 +199,9 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
         """
         self._validate_params()  # as scikit-learn does, before anything is trained
         self._check_parameters()
+        if is_dataset(X):
+            X, labels = features_and_labels(X)
+            y = labels if y is None else y
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."

@@ -5,6 +5,8 @@
 CBNeuralNetClassifier(beta=0.9999, gamma=0.5, loss='focal', module__hidden_units=(64,))
 """
 
+from skorch.utils import is_dataset as is_dataset  # for the searches
+
 from sk_cbloss.neural_net._augmentation import PadCropFlip
 from sk_cbloss.neural_net._batches import ArrayDataset, BatchLoader
 from sk_cbloss.neural_net._cifar_resnet import CifarResNet
@@ -14,6 +16,7 @@ from sk_cbloss.neural_net._learning_rate import LearningRateSchedule
 from sk_cbloss.neural_net._loss_change import DeferredReweighting, LossChange
 from sk_cbloss.neural_net._modules import MLP
 from sk_cbloss.neural_net._recipe import cifar_recipe
+from sk_cbloss.neural_net._streamed import features_and_labels
 from sk_cbloss.neural_net._training_checkpoint import TrainingCheckpoint
 
 __all__ = [
@@ -29,5 +32,6 @@ __all__ = [
     "PadCropFlip",
     "TrainingCheckpoint",
     "cifar_recipe",
+    "features_and_labels",
     "fit_together",
 ]

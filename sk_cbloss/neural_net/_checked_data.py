@@ -17,11 +17,14 @@ from sk_cbloss.neural_net._inputs import (
 from sk_cbloss.neural_net._labels import (
     check_has_length,
     check_known,
+    check_same_names,
     check_sorted,
+    class_names,
     dataset_labels,
     label_array,
     positions_of,
 )
+from sk_cbloss.neural_net._streamed import StreamedDataset, check_row, is_streamed
 from sk_cbloss.neural_net._validation_data import check_not_awaited, hold_out, with_positions
 
 
@@ -62,6 +65,9 @@ class CheckedData(NeuralNetClassifier):
         """
         if y is None and not is_dataset(X):
             self.check_is_fitted()
+            if is_streamed(X):
+                self._check_default_module_takes(X, check_row(self, X, reset=False))
+                return StreamedDataset(X, dtype=self._dtype_in_use)
             X = check_features(self, X, dtype=self._dtype_in_use, reset=False)
         return super().get_dataset(X, y)
 
@@ -73,6 +79,7 @@ class CheckedData(NeuralNetClassifier):
                 "sample_weight must be None with a Dataset, which batches by itself, "
                 f"got {type(sample_weight).__name__}."
             )
+        names = class_names(X) if is_dataset(X) and y is None else None
         y = self._check_labels(X, y)
         if sample_weight is not None:
             sample_weight = check_sample_weight(sample_weight, len(y))
@@ -83,6 +90,12 @@ class CheckedData(NeuralNetClassifier):
         for listed in (self.classes, classes):
             if listed is not None:
                 check_known(listed, known)
+        known = next(some for some in (given, names, y) if some is not None)
+        known = np.unique(known) if anew else self.classes_
+        if given is None and is_dataset(X):
+            check_same_names(X, known)
+        if classes is not None:
+            check_known(classes, known)
         y = positions_of(y, known, in_dataset=is_dataset(X))
         count = np.bincount(y, weights=sample_weight, minlength=len(known)).astype(np.float64)
         if add_counts and not anew:
@@ -93,12 +106,18 @@ class CheckedData(NeuralNetClassifier):
                 f"{type(self).__name__} needs samples of at least 2 classes{weighed}, "
                 f"got one class: {known[np.argmax(count)]!s}."
             )
-        if not is_dataset(X):
+        if is_streamed(X):
+            self._check_default_module_takes(X, check_row(self, X, reset=anew))
+        elif not is_dataset(X):
             X = check_features(self, X, dtype=dtype, reset=anew)
-            self._check_default_module_takes(X)
+            self._check_default_module_takes(X, None if is_multi_input(X) else X.shape[1:])
         self.classes_inferred_, self.class_count_ = known, count
         if sample_weight is not None:
-            X = with_sample_weight(X, (sample_weight / sample_weight.mean()).astype(dtype))
+            sample_weight = (sample_weight / sample_weight.mean()).astype(dtype)
+        if is_streamed(X):
+            X = StreamedDataset(X, y, dtype=dtype, sample_weight=sample_weight)
+        elif sample_weight is not None:
+            X = with_sample_weight(X, sample_weight)
         return X, y
 
     def _check_labels(self, X, y):
@@ -120,9 +139,10 @@ class CheckedData(NeuralNetClassifier):
             )
         return y
 
-    def _check_default_module_takes(self, X):
-        if self.module is None and (is_multi_input(X) or X.ndim != 2):
-            shape = "several arrays" if is_multi_input(X) else f"shape {X.shape}"
+    def _check_default_module_takes(self, X, shape_of_row):
+        if self.module is None and (shape_of_row is None or len(shape_of_row) != 1):
+            several = shape_of_row is None
+            shape = "several arrays" if several else f"shape {(n_samples_of(X), *shape_of_row)}"
             raise ValueError(
                 "X must have shape (n_samples, n_features) for the default MLP, "
                 f"got {shape}. Give a module of your own."
@@ -165,7 +185,8 @@ class CheckedData(NeuralNetClassifier):
         if isinstance(train, Subset) and isinstance(valid, Subset):
             # Kept for a checkpoint: it may have been drawn.
             call.split = np.asarray(train.indices), np.asarray(valid.indices)
-        return train, valid if is_dataset(X) else with_positions(self, valid)
+        holds_positions = is_dataset(X) and not isinstance(X, StreamedDataset)
+        return train, valid if holds_positions else with_positions(self, valid)
 
     def on_epoch_begin(self, net, dataset_valid=None, **kwargs):
         """Raise a ValueError, before the first epoch, if a callback waits for missing scores."""

@@ -1,12 +1,12 @@
 """Features as the net takes them: arrays, sparse matrices, frames, dicts and lists of arrays."""
 
 from collections.abc import Mapping
+from numbers import Number
 
 import numpy as np
 import scipy.sparse
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import validate_data
-from skorch.helper import SliceDataset
 from torch.utils.data import DataLoader
 
 from sk_cbloss._validation import as_numpy
@@ -33,6 +33,12 @@ def n_samples_of(X):
         if not X:
             raise ValueError("X must hold at least one array, got {}.")
         X = next(iter(X.values())) if isinstance(X, Mapping) else X[0]
+    if _are_pairs(X):
+        raise ValueError(
+            "X must be an array, a dict or list of arrays, or a Dataset, got a list of pairs, "
+            "which a search makes of a Dataset that it cuts: search with X, y = "
+            "sk_cbloss.neural_net.features_and_labels(dataset)."
+        )
     shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
     if not shape:
         remedy = ": pass its dataset, and set batch_size and iterator_train__*"
@@ -41,6 +47,19 @@ def n_samples_of(X):
             f"{type(X).__name__}{remedy if isinstance(X, DataLoader) else ''}."
         )
     return shape[0]
+
+
+def _are_pairs(X):
+    """Whether X is a list of what a Dataset yields."""
+    if not isinstance(X, list) or not X or not isinstance(X[0], tuple) or len(X[0]) != 2:
+        return False
+    features, target = X[0]
+    return (
+        not np.ndim(as_numpy(target))
+        and not isinstance(features, Number)
+        and (isinstance(features, Mapping) or getattr(features, "ndim", 1) > 0)
+        and not isinstance(features, str)
+    )
 
 
 def check_features(net, X, *, dtype, reset):
@@ -56,8 +75,7 @@ def check_features(net, X, *, dtype, reset):
         arrays = {name: _cast(value, dtype) for name, value in named}
         check_consistent_length(*arrays.values())
         return arrays if isinstance(X, Mapping) else list(arrays.values())
-    # Its shape does not tell the number of features.
-    X = np.asarray(X) if isinstance(X, SliceDataset) else as_numpy(X)
+    X = as_numpy(X)
     try:
         return validate_data(net, X, reset=reset, dtype=dtype, accept_sparse="csr", allow_nd=True)
     except (TypeError, ValueError):

@@ -8,7 +8,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
 from sk_cbloss._labels import read_labels
-from sk_cbloss._validation import as_labels
+from sk_cbloss._validation import as_labels, as_numpy
 
 
 def label_array(y):
@@ -77,17 +77,66 @@ def check_has_length(dataset):
 
 def dataset_labels(dataset):
     """Return a Dataset's labels: its targets, those of its parts, or those met in one pass."""
-    for name in ("targets", "y"):
-        labels = getattr(dataset, name, None)
-        if labels is not None:
-            return labels
-    if isinstance(dataset, TensorDataset):
-        return dataset.tensors[-1]
+    labels = _listed_labels(dataset)
+    if labels is not None:
+        shape = np.shape(as_numpy(labels))
+        if len(shape) > 1 and shape[1] > 1:
+            raise ValueError(_NOT_ONE.format(f"an array of shape {shape}"))
+        return labels
     if isinstance(dataset, Subset):
         return as_labels(dataset_labels(dataset.dataset))[np.asarray(dataset.indices)]
     if isinstance(dataset, ConcatDataset):
         return np.concatenate([as_labels(dataset_labels(part)) for part in dataset.datasets])
     return as_labels([_label(dataset[row]) for row in range(len(dataset))])
+
+
+_NOT_ONE = (
+    "A Dataset's targets must be the positions of the classes, one a sample, got {}: one-hot rows "
+    "become positions by argmax(1)."
+)
+
+
+def _listed_labels(dataset):
+    for name in ("targets", "y"):
+        if getattr(dataset, name, None) is not None:
+            return getattr(dataset, name)
+    samples = getattr(dataset, "samples", None)  # pairs of a file and a target
+    is_list = isinstance(samples, list) and 0 < len(samples) == len(dataset)
+    if is_list and all(isinstance(item, tuple) and len(item) == 2 for item in samples):
+        return [target for _, target in samples]
+    return dataset.tensors[-1] if isinstance(dataset, TensorDataset) else None
+
+
+def class_names(dataset):
+    """Return the names of a Dataset's classes, by position, if it has some that are sorted.
+
+    Scikit-learn's scorers take classes in another order for sorted.
+    """
+    if isinstance(dataset, Subset):
+        return class_names(dataset.dataset)
+    if isinstance(dataset, ConcatDataset):
+        names = [class_names(part) for part in dataset.datasets]
+        listed = [None if some is None else some.tolist() for some in names]
+        if any(some != listed[0] for some in listed):
+            raise ValueError(
+                "The parts of a ConcatDataset must have the same classes, got "
+                f"{reprlib.repr(listed)}."
+            )
+        return names[0]
+    names = getattr(dataset, "classes", None)
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        return None
+    return np.array(names) if names and list(names) == sorted(set(names)) else None
+
+
+def check_same_names(dataset, classes):
+    """Raise a ValueError if a Dataset has names of classes, and they are not the net's."""
+    names = class_names(dataset)
+    if names is not None and classes.dtype.kind in "OUT" and names.tolist() != classes.tolist():
+        raise ValueError(
+            f"A Dataset's classes must be those of the net, {reprlib.repr(classes.tolist())}, as "
+            f"its targets are positions among them, got {reprlib.repr(names.tolist())}."
+        )
 
 
 def _label(item):
@@ -96,4 +145,7 @@ def _label(item):
             "A Dataset must yield pairs of features and target, or y be passed beside it, got "
             f"{type(item).__name__}."
         )
+    shape = np.shape(as_numpy(item[1]))
+    if any(size > 1 for size in shape):
+        raise ValueError(_NOT_ONE.format(f"targets of shape {shape}"))
     return item[1].item() if hasattr(item[1], "item") else item[1]

@@ -8,7 +8,8 @@ from skorch.utils import is_dataset
 from sk_cbloss._validation import check_same_length
 from sk_cbloss.neural_net._batches import ArrayDataset
 from sk_cbloss.neural_net._inputs import check_features, n_samples_of
-from sk_cbloss.neural_net._labels import label_array, positions_of
+from sk_cbloss.neural_net._labels import check_same_names, label_array, positions_of
+from sk_cbloss.neural_net._streamed import StreamedDataset, check_row, is_streamed
 
 # What the net scores on validation data.
 VALID_SCORES = ("valid_loss", "valid_balanced_accuracy")
@@ -35,6 +36,8 @@ def validation_dataset(net, X, y):
             raise ValueError(
                 f"y_val must be None beside a Dataset, which holds it, got {type(y).__name__}."
             )
+        if net.classes is None:
+            check_same_names(X, net.classes_)
         return X
     for given, name, other in ((X, "X_val", "y_val"), (y, "y_val", "X_val")):
         if given is None:
@@ -43,6 +46,9 @@ def validation_dataset(net, X, y):
         n_samples, y = n_samples_of(X), label_array(y)
         check_same_length(n_samples, len(y))
         y = positions_of(y, net.classes_, in_dataset=False)
+        if is_streamed(X):
+            check_row(net, X, reset=False)
+            return StreamedDataset(X, y, dtype=net._dtype_in_use)
         X = check_features(net, X, dtype=net._dtype_in_use, reset=False)
     except ValueError as error:
         raise ValueError(f"In the validation data: {error}") from error

@@ -7,6 +7,7 @@ from numbers import Integral
 import torch
 from sklearn.base import clone
 from skorch import callbacks
+from skorch.utils import is_dataset
 
 from sk_cbloss.neural_net._batches import Rows, as_tensor, cut
 from sk_cbloss.neural_net._divergence import DivergenceGuard
@@ -17,6 +18,7 @@ from sk_cbloss.neural_net._obstacles import obstacle, obstacle_once_built
 from sk_cbloss.neural_net._proof import first_line
 from sk_cbloss.neural_net._randomness import RandomStream
 from sk_cbloss.neural_net._stacked_step import kind_of_loss
+from sk_cbloss.neural_net._streamed import is_streamed
 
 # Parameters that nets of a stack need not share: each has its own loss, optimizer's settings,
 # callbacks and random numbers.
@@ -88,6 +90,8 @@ class Walk:
         if key not in self.shared:
             if is_multi_input(X):
                 raise ValueError("X must be one array")
+            if is_streamed(X) or is_dataset(X):
+                raise ValueError("its rows are read when a batch needs them")
             array = as_tensor(check_features(net, X, dtype=net.dtype, reset=True))
             if isinstance(array, torch.Tensor):
                 array = array.to(net.device)

@@ -1,0 +1,146 @@
+"""Features that are read row by row, when a batch needs them."""
+
+from collections.abc import Mapping
+from numbers import Number
+
+import numpy as np
+import torch
+from skorch.helper import SliceDataset
+from torch.utils.data import Dataset
+
+from sk_cbloss._validation import as_numpy
+from sk_cbloss.neural_net._batches import each_array
+from sk_cbloss.neural_net._inputs import with_sample_weight
+from sk_cbloss.neural_net._labels import (
+    check_has_length,
+    class_names,
+    dataset_labels,
+    label_array,
+    positions_of,
+)
+from sk_cbloss.neural_net._randomness import seeded
+
+
+def is_streamed(X):
+    """Whether the rows of X are read one by one, when they are needed."""
+    return isinstance(X, SliceDataset)
+
+
+class StreamedDataset(Dataset):
+    """The rows of a SliceDataset as a net takes them, beside positions of the classes.
+
+    Parameters
+    ----------
+    X : skorch.helper.SliceDataset
+        Features.
+    y : array of shape (n_samples,), default=None
+        Positions of the classes.
+    dtype : str
+        Type of the features. Integers in a dict or a list stay what they are.
+    sample_weight : array of shape (n_samples,), default=None
+        Weights of the samples.
+    """
+
+    def __init__(self, X, y=None, *, dtype, sample_weight=None):
+        self.X, self.y, self.dtype, self.sample_weight = X, y, dtype, sample_weight
+
+    def __len__(self):
+        return len(self.X)
+
+    def __getitem__(self, row):
+        """Return features and target of a row."""
+        row = int(row)
+        features = self.X[row]
+        if _is_one_array(features):
+            features = self._cast(features, row)
+        else:
+            features = each_array(lambda part: self._cast(part, row, keep="biu"), features)
+        if self.sample_weight is not None:
+            features = with_sample_weight(features, self.sample_weight[row])
+        return features, 0 if self.y is None else self.y[row]
+
+    def _cast(self, part, row, keep=""):
+        array = np.asarray(as_numpy(part)) if _is_numeric(part) else np.asarray(None)
+        if array.dtype.kind not in "biuf":
+            raise ValueError(
+                f"Rows of a Dataset must be numbers, got a {type(part).__name__} in row {row}: "
+                "give it a transform that makes tensors of them."
+            )
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"Rows of a Dataset must be finite, got NaN or inf in row {row}.")
+        return array if array.dtype.kind in keep else array.astype(self.dtype)
+
+
+def _is_one_array(features):
+    if isinstance(features, list | tuple):  # of numbers
+        return not any(np.ndim(as_numpy(part)) for part in features)
+    return not isinstance(features, Mapping)
+
+
+def _is_numeric(part):
+    return isinstance(part, torch.Tensor | np.ndarray | np.generic | Number | list | tuple)
+
+
+def check_row(net, X, *, reset):
+    """Check the first row of a SliceDataset as scikit-learn does an array; return its shape."""
+    with seeded(0, "cpu"):  # it may draw, and the training is not to notice
+        row = X[0]
+    shape = np.shape(as_numpy(row)) if _is_one_array(row) else None
+    if reset:
+        for name in ("n_features_in_", "feature_names_in_"):
+            vars(net).pop(name, None)
+        if shape:
+            net.n_features_in_ = shape[0]
+    elif shape and shape[0] != getattr(net, "n_features_in_", shape[0]):
+        raise ValueError(
+            f"X has {shape[0]} features, but {type(net).__name__} is expecting "
+            f"{net.n_features_in_} features as input."
+        )
+    return shape
+
+
+def features_and_labels(dataset):
+    """Return features and labels of a Dataset apart, as scikit-learn's searches take them.
+
+    Features are read row by row when a batch needs them, and anew each time;
+    of all rows, there are never more in memory.
+
+    Parameters
+    ----------
+    dataset : torch.utils.data.Dataset
+        Yields pairs of features and target.
+
+    Returns
+    -------
+    X : skorch.helper.SliceDataset of shape (n_samples,)
+        The features.
+    y : ndarray of shape (n_samples,)
+        The labels: names of classes, if the dataset lists them in ``classes``
+        in sorted order as ``torchvision.datasets.ImageFolder`` does; else its
+        targets.
+
+    Raises
+    ------
+    ValueError
+        If the dataset has no length, or its targets are not one label a row.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch.utils.data import TensorDataset
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from sk_cbloss import CBNeuralNetClassifier
+    >>> from sk_cbloss.neural_net import features_and_labels
+    >>> target = torch.arange(60) % 3
+    >>> dataset = TensorDataset(torch.randn(60, 4), target)
+    >>> X, y = features_and_labels(dataset)
+    >>> cross_val_score(CBNeuralNetClassifier(max_epochs=1), X, y, cv=2).shape
+    (2,)
+    """
+    if not isinstance(dataset, Dataset):
+        raise ValueError(f"dataset must be a torch Dataset, got a {type(dataset).__name__}.")
+    check_has_length(dataset)
+    y, names = label_array(dataset_labels(dataset)), class_names(dataset)
+    if names is not None:
+        y = names[positions_of(y, names, in_dataset=True)]
+    return SliceDataset(dataset), y
