@@ -225,6 +225,25 @@ class BatchLoader(DataLoader):
         return [(start, min(start + size, stop)) for start in range(0, stop, size)]
 
 
+def check_sampler(loader, kwargs, dataset, prefix):
+    """Raise a ValueError if a loader cannot draw rows of a Dataset by its sampler."""
+    given = [name for name in ("sampler", "batch_sampler") if kwargs.get(name) is not None]
+    is_torchs = isinstance(loader, type) and issubclass(loader, DataLoader)
+    if given and kwargs.get("shuffle") and is_torchs and not issubclass(loader, BatchLoader):
+        raise ValueError(
+            f"{prefix}__shuffle must be False beside {prefix}__{given[0]} for {loader.__name__}, "
+            f"got {kwargs['shuffle']!r}."
+        )
+    sampler = kwargs.get("sampler")
+    for name in ("weights", "data_source"):
+        rows = getattr(sampler, name, None)
+        if hasattr(rows, "__len__") and len(rows) != len(dataset):
+            raise ValueError(
+                f"{prefix}__sampler must be made for the {len(dataset)} rows that there are, "
+                f"those held out to validate excluded, got one for {len(rows)}."
+            )
+
+
 def _draw_seed(generator=None):
     return torch.empty((), dtype=torch.int64).random_(generator=generator).item()
 

@@ -4,10 +4,11 @@ import numpy as np
 import torch
 from skorch import NeuralNetClassifier
 from skorch.utils import is_dataset
-from torch.utils.data import Subset
+from torch.utils.data import DataLoader, Subset
 
 from sk_cbloss._validation import check_same_length, check_sample_weight
-from sk_cbloss.neural_net._batches import BatchLoader
+from sk_cbloss.neural_net._batches import BatchLoader, check_sampler
+from sk_cbloss.neural_net._explained import check_arguments
 from sk_cbloss.neural_net._inputs import (
     check_features,
     is_multi_input,
@@ -25,7 +26,12 @@ from sk_cbloss.neural_net._labels import (
     positions_of,
 )
 from sk_cbloss.neural_net._streamed import StreamedDataset, check_row, is_streamed
-from sk_cbloss.neural_net._validation_data import check_not_awaited, hold_out, with_positions
+from sk_cbloss.neural_net._validation_data import (
+    check_not_awaited,
+    check_recorded,
+    hold_out,
+    with_positions,
+)
 
 
 class CheckedData(NeuralNetClassifier):
@@ -192,6 +198,7 @@ class CheckedData(NeuralNetClassifier):
         """Raise a ValueError, before the first epoch, if a callback waits for missing scores."""
         if dataset_valid is None:
             check_not_awaited(self.callbacks_)
+        check_recorded(self)
         super().on_epoch_begin(net, dataset_valid=dataset_valid, **kwargs)
 
     def get_iterator(self, dataset, training=False):
@@ -209,5 +216,9 @@ class CheckedData(NeuralNetClassifier):
         iterable
             The batches.
         """
+        prefix = "iterator_train" if training else "iterator_valid"
+        kwargs, loader = self.get_params_for(prefix), getattr(self, prefix)
+        check_arguments(DataLoader if loader is BatchLoader else loader, kwargs, prefix)
+        check_sampler(loader, kwargs, dataset, prefix)
         iterator = super().get_iterator(dataset, training=training)
         return iterator.keep_on(self.device) if isinstance(iterator, BatchLoader) else iterator

@@ -11,6 +11,7 @@ from torch import nn
 
 from sk_cbloss._validation import check_beta, check_non_negative, check_normalize
 from sk_cbloss.losses import LOSSES, ClassBalancedLoss
+from sk_cbloss.neural_net._explained import check_arguments, check_takes_positions
 from sk_cbloss.neural_net._inputs import split_sample_weight
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -138,6 +139,7 @@ class ChosenLoss(NeuralNet):
             Keyword arguments.
         """
         args, kwargs = super().get_params_for_optimizer(prefix, list(named_parameters))
+        check_arguments(getattr(self, prefix, None), kwargs, prefix)
         if self._frees_bias_from_decay(prefix, kwargs):
             (group,) = args[0]
             bias = self.module_.head.bias
@@ -186,7 +188,11 @@ class ChosenLoss(NeuralNet):
                 return loss.mean() if loss.ndim else loss
             logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
             return self.criterion_.loss_per_sample(logits, target).mean()
-        loss = super().get_loss(y_pred, y_true, X=X, training=training)
+        try:
+            loss = super().get_loss(y_pred, y_true, X=X, training=training)
+        except (RuntimeError, ValueError) as error:
+            check_takes_positions(self.criterion_, error)
+            raise
         if sample_weight is None:
             return loss.mean()
         if not loss.ndim:
@@ -210,6 +216,8 @@ class ChosenLoss(NeuralNet):
         return self._loss_is_ours and self.predict_nonlinearity == "auto"
 
     def _check_head(self):
+        """Warn of what the loss and the rest of the net do not make of each other."""
+        self._check_weights(stacklevel=5 + hasattr(self.fit, "__wrapped__"))
         wanted = getattr(self.criterion_, "head_type", None)
         if wanted and not any(isinstance(part, wanted) for part in self.module_.modules()):
             warnings.warn(
@@ -218,6 +226,32 @@ class ChosenLoss(NeuralNet):
                 "meaningless. Give it one, or pass it as a class whose last layer is a Linear "
                 "named head.",
                 stacklevel=4 + hasattr(self.fit, "__wrapped__"),  # scikit-learn's, since 1.9
+            )
+
+    def _check_weights(self, stacklevel):
+        """Warn if the default weights do nothing, or do again what a sampler does."""
+        if self.criterion is not None or self.beta is not None or not self._loss_is_ours:
+            return
+        weight, count = self.criterion_.weight, self.class_count_[self.class_count_ > 0]
+        weight = None if weight is None else weight[weight > 0]
+        is_weighed = (
+            weight is not None and len(weight) and bool(weight.max() > 1.01 * weight.min())
+        )
+        drawn = getattr(self.get_params_for("iterator_train").get("sampler"), "weights", None)
+        is_balanced = drawn is not None and len(set(torch.as_tensor(drawn).tolist())) > 1
+        if is_balanced and (is_weighed or hasattr(self.criterion_, "class_prior")):
+            warnings.warn(
+                "Frequencies of classes are corrected twice, by the weights of "
+                f"iterator_train__sampler and by loss={self.loss!r} with its default beta. Set "
+                "beta=0 and a loss without a prior, or leave the sampler out.",
+                stacklevel=stacklevel,
+            )
+        elif self._beta_in_use and not is_weighed and count.max() > 2 * count.min():
+            warnings.warn(
+                f"The default beta, {self._beta_in_use:g}, weighs classes of {count.min():,.6g} "
+                f"to {count.max():,.6g} samples alike, as it does all of 5,000 and more. Search "
+                "beta over beta_grid(class_count), or set it to keep it so.",
+                stacklevel=stacklevel,
             )
 
 

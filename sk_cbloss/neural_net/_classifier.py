@@ -29,6 +29,7 @@ from sk_cbloss.neural_net._batches import ArrayDataset, BatchLoader
 from sk_cbloss.neural_net._checked_data import CheckedData
 from sk_cbloss.neural_net._chosen_loss import DTYPES, ChosenLoss
 from sk_cbloss.neural_net._epochs import n_epochs_done
+from sk_cbloss.neural_net._explained import check_arguments
 from sk_cbloss.neural_net._fit_call import FitCall
 from sk_cbloss.neural_net._memory import memory_explained
 from sk_cbloss.neural_net._modules import MLP
@@ -492,6 +493,8 @@ class CBNeuralNetClassifier(
                     "module__n_features and module__n_classes must be given for the default MLP "
                     f"where no array tells them, got {sorted(kwargs)!r}."
                 )
+        made = type(module) if isinstance(module, nn.Module) else module
+        check_arguments(made, kwargs, "module")
         built = self.initialized_instance(module, kwargs)
         self._frees_bias = False
         if inspect.isclass(module) and self.criterion is None and self._ends_in_head(built):

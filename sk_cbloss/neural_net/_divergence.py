@@ -65,7 +65,7 @@ class DivergenceGuard:
             return "numbers above 65504, the largest in float16; autocast='bfloat16' takes them."
         largest = self._largest_feature()
         if not math.isfinite(largest):
-            return "features that are not finite; nothing but plain arrays is checked before."
+            return "features that are not finite; those of a Dataset are not checked before."
         if largest > 1e3:
             return f"features as large as {largest:.3g}; scale them, as StandardScaler does."
         weight = getattr(net.criterion_, "weight", None)

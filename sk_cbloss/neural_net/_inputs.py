@@ -5,7 +5,7 @@ from numbers import Number
 
 import numpy as np
 import scipy.sparse
-from sklearn.utils import check_consistent_length
+from sklearn.utils import assert_all_finite, check_consistent_length
 from sklearn.utils.validation import validate_data
 from torch.utils.data import DataLoader
 
@@ -72,7 +72,7 @@ def check_features(net, X, *, dtype, reset):
             vars(net).pop("n_features_in_", None)
             vars(net).pop("feature_names_in_", None)
         named = X.items() if isinstance(X, Mapping) else enumerate(X)
-        arrays = {name: _cast(value, dtype) for name, value in named}
+        arrays = {name: _cast(net, name, value, dtype) for name, value in named}
         check_consistent_length(*arrays.values())
         return arrays if isinstance(X, Mapping) else list(arrays.values())
     X = as_numpy(X)
@@ -89,9 +89,13 @@ def check_features(net, X, *, dtype, reset):
         ) from None
 
 
-def _cast(value, dtype):
+def _cast(net, name, value, dtype):
     value = as_numpy(value)
     value = value.tocsr() if scipy.sparse.issparse(value) else np.asarray(value)
+    if name != SAMPLE_WEIGHT:
+        if value.dtype.kind not in "biuf":
+            raise ValueError(f"X[{name!r}] must hold numbers, got an array of {value.dtype}.")
+        assert_all_finite(value, estimator_name=type(net).__name__, input_name=f"X[{name!r}]")
     # Integers stay what they are: an embedding looks them up.
     return value.astype(dtype) if value.dtype.kind == "f" else value
 

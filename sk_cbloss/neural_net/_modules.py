@@ -70,4 +70,9 @@ class MLP(nn.Module):
         tensor of shape (n_samples, n_classes)
             Logits.
         """
+        if x.ndim > 2:
+            raise ValueError(
+                "X must have shape (n_samples, n_features) for an MLP, got rows of shape "
+                f"{tuple(x.shape[1:])}: flatten them, or give the net a module of your own."
+            )
         return self.head(self.body(x))

@@ -10,6 +10,7 @@ from skorch.utils import TeeGenerator, to_tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from sk_cbloss.neural_net._divergence import DivergenceGuard
+from sk_cbloss.neural_net._explained import meaning_of
 from sk_cbloss.neural_net._inputs import split_sample_weight
 
 HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -240,10 +241,16 @@ class FastSteps(NeuralNet):
             apply = self.module_
         else:
             apply = super().infer
-        if self.autocast is None:
-            return apply(x, **fit_params)
-        with torch.autocast(torch.device(self.device).type, HALF[self.autocast]):
-            y_pred = apply(x, **fit_params)
+        try:
+            if self.autocast is None:
+                return apply(x, **fit_params)
+            with torch.autocast(torch.device(self.device).type, HALF[self.autocast]):
+                y_pred = apply(x, **fit_params)
+        except (RuntimeError, TypeError, ValueError) as error:
+            meaning = meaning_of(error, self, x, fit_params)
+            if meaning is None:
+                raise
+            raise ValueError(meaning) from error
         return _in_single(y_pred)
 
     def initialize_optimizer(self, *args, **kwargs):

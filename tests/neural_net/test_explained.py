@@ -1,0 +1,250 @@
+"""Errors whose cause is known are a sentence with the remedy, and what is right is not refused."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, EpochScoring
+from skorch.dataset import ValidSplit
+from torch import nn
+from torch.utils.data import (
+    DataLoader,
+    RandomSampler,
+    SubsetRandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+)
+
+from sk_cbloss import CBNeuralNetClassifier, StackedGridSearchCV
+from sk_cbloss.neural_net import MLP
+
+Y = np.repeat([0, 1, 2], [140, 45, 15])
+X = np.random.default_rng(0).normal(size=(200, 5)).astype(np.float32)
+
+
+class Normed(nn.Sequential):
+    def __init__(self, n_features, n_classes):
+        super().__init__(nn.Linear(n_features, n_classes), nn.BatchNorm1d(n_classes))
+
+
+class Embedded(nn.Module):
+    def __init__(self, n_classes):
+        super().__init__()
+        self.table = nn.Embedding(10, n_classes)
+
+    def forward(self, ids):
+        return self.table(ids).mean(dim=1)
+
+
+class Two(nn.Module):
+    def __init__(self, n_classes):
+        super().__init__()
+        self.pixels, self.writer = nn.Linear(5, n_classes), nn.Embedding(3, n_classes)
+
+    def forward(self, pixels, writer, scale=1.0):
+        return scale * self.pixels(pixels) + self.writer(writer)
+
+
+class PartFails(nn.Module):
+    def __init__(self, n_features, n_classes):
+        super().__init__()
+        self.head = MLP(n_features, n_classes)
+
+    def forward(self, x):
+        return self.head(x, unknown=1)
+
+
+def make_net(module=None, **params):
+    given = {"max_epochs": 1, "random_state": 0, "device": "cpu"}
+    return CBNeuralNetClassifier(module, **given | params)
+
+
+def drawn(n_rows):
+    return WeightedRandomSampler(np.ones(n_rows), n_rows)
+
+
+@pytest.mark.parametrize(
+    ("params", "data", "message"),
+    [
+        ({"module": Normed, "batch_size": 199}, X, "no batch of one row .*drop_last=True"),
+        (
+            {"module": Embedded},
+            np.ones((200, 2), int),
+            r"a dict of integers .*, \{'ids': X\}, ",
+        ),
+        ({"module": Embedded}, {"ids": np.ones((200, 2))}, r"floats in \['ids'\]"),
+        ({"criterion": nn.BCEWithLogitsLoss}, X, "got BCEWithLogitsLoss: loss='sigmoid' is it"),
+        (
+            {"module__hidden": 3},
+            X,
+            r"one of dropout, hidden_units, .* got module__hidden\.",
+        ),
+        ({"module": MLP(5, 3), "module__foo": 3}, X, "for MLP, got module__foo"),
+        (
+            {"optimizer__foo": 3},
+            X,
+            r"optimizer__\* must .*lr.* for Adam, got optimizer__f",
+        ),
+        (
+            {"iterator_train__foo": 3},
+            X,
+            r"iterator_train__\* must .* got iterator_train__foo",
+        ),
+        (
+            {"module": MLP},
+            np.ones((200, 5, 5)),
+            r"an MLP, got rows of shape \(5, 5\): flatten",
+        ),
+        (
+            {"iterator_train": DataLoader, "iterator_train__sampler": drawn(200)},
+            X,
+            "iterator_train__shuffle must be False beside iterator_train__sampler for DataLoader",
+        ),
+        ({"iterator_train__sampler": drawn(50)}, X, "made for the 200 rows .* got one for 50"),
+        (
+            {"iterator_train__sampler": RandomSampler(Y), "early_stopping": True},
+            X,
+            "made for the 180 rows that there are, those held out to validate excluded, got one f",
+        ),
+    ],
+)
+def test_errors_of_a_fit(params, data, message):
+    with pytest.raises(ValueError, match=message):
+        make_net(**params).fit(data, Y)
+
+
+def test_what_fit_hands_on():
+    inputs = {"pixels": X, "writer": Y}
+    make_net(Two).fit(inputs, Y, scale=2.0)
+    for module, data in ((None, X), (Two, inputs)):
+        with pytest.raises(ValueError, match="^fit must be given what .*'sample_weight_val'"):
+            make_net(module).fit(data, Y, sample_weight_val=Y)
+
+
+@pytest.mark.parametrize(
+    ("data", "got"),
+    [
+        ({"pixel": X, "writer": Y}, r"a dict of \['pixel', 'writer'\]"),
+        ({"pixels": X}, r"a dict of \['pixels'\]"),
+        (X, "a Tensor"),
+    ],
+)
+def test_other_inputs_to_predict(data, got):
+    net = make_net(Two).fit({"pixels": X, "writer": Y}, Y)
+    with pytest.raises(ValueError, match=f"^X must be a dict of what .*'writer', .* got {got}"):
+        net.predict(data)
+
+
+def test_errors_of_ones_own_code_stay_what_they_are():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'unknown'"):
+        make_net(PartFails).fit(X, Y)
+
+    class Loss(nn.Module):
+        def forward(self, y_pred, y_true):
+            raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="^mine$"):
+        make_net(criterion=Loss).fit(X, Y)
+
+    class OneHot(CBNeuralNetClassifier):
+        def get_loss(self, y_pred, y_true, *args, **kwargs):
+            return super().get_loss(y_pred, torch.eye(3)[y_true], *args, **kwargs)
+
+    OneHot(criterion=nn.BCEWithLogitsLoss, max_epochs=1, random_state=0).fit(X, Y)
+
+
+@pytest.mark.parametrize("wrap", [lambda x: {"a": x, "b": X}, lambda x: [X, x]])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_numbers_in_dicts_and_lists_are_finite(wrap, bad):
+    class Last(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(5, 3)
+
+        def forward(self, x=None, a=None, b=None):
+            return self.head(a if x is None else x[1])
+
+    broken = X.copy()
+    broken[7, 1] = bad
+    net = make_net(Last).fit(wrap(X), Y)
+    for call in (net.predict, net.predict_proba, lambda data: make_net(Last).fit(data, Y)):
+        with pytest.raises(ValueError, match=r"^Input X\[('a'|1)\] contains"):
+            call(wrap(broken))
+    with pytest.raises(ValueError, match=r"^X\[('a'|1)\] must hold numbers, got an array of"):
+        net.predict(wrap(X.astype(object)))
+
+
+def test_callbacks_that_watch_what_nobody_records():
+    class Recorder(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            net.history.record("valid_acc", 1.0)
+
+    class Own(CBNeuralNetClassifier):
+        def on_epoch_end(self, net, **kwargs):
+            super().on_epoch_end(net, **kwargs)
+            self.history.record("valid_acc", 1.0)
+
+    split = {"train_split": ValidSplit(5), "max_epochs": 2, "random_state": 0}
+    for watching in (EarlyStopping("valid_acc"), Checkpoint("valid_acc_best")):
+        net = make_net(**split | {"callbacks": [watching]})
+        with pytest.raises(ValueError, match="'valid_balanced_accuracy', .* got 'valid_acc"):
+            net.fit(X, Y)
+        assert not len(net.history)
+    stop = EarlyStopping("valid_acc", lower_is_better=False)
+    score = EpochScoring("accuracy", name="valid_acc", lower_is_better=False)
+    for before in (Recorder(), score):
+        make_net(callbacks=[("first", before), ("stop", stop)], **split).fit(X, Y)
+    Own(callbacks=[stop], **split).fit(X, Y)
+
+    class Plain(CBNeuralNetClassifier):
+        pass
+
+    with pytest.raises(ValueError, match="EarlyStopping must watch what is recorded"):
+        Plain(callbacks=[stop], **split).fit(X, Y)
+
+
+def test_samplers_that_are_right():
+    for sampler in (drawn(200), SubsetRandomSampler(range(0, 200, 2)), RandomSampler(X, True, 50)):
+        make_net(iterator_train__sampler=sampler).fit(X, Y)
+    loader = {"iterator_train": DataLoader, "iterator_train__shuffle": False}
+    make_net(**loader, iterator_train__sampler=drawn(200)).fit(X, Y)
+
+
+def test_default_weights_that_do_nothing_are_told_of():
+    labels = np.repeat([0, 1], [21_000, 9_000])
+    features = np.zeros((len(labels), 1), np.float32)
+    given = {"batch_size": -1}
+    with pytest.warns(UserWarning, match="0.999, weighs classes of 9,000 to 21,000 samples alike"):
+        make_net(**given).fit(features, labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make_net(beta=0.999, **given).fit(features, labels)
+        make_net(loss="logit_adjusted", **given).fit(features, labels)
+        make_net(**given).fit(features[:18_000], labels[-18_000:])  # of one size
+
+
+def test_a_balanced_sampler_beside_weights_corrects_twice():
+    balanced = WeightedRandomSampler(1 / np.bincount(Y)[Y], 200)
+    for loss in ("softmax", "logit_adjusted"):
+        with pytest.warns(UserWarning, match=f"corrected twice.*loss='{loss}'"):
+            make_net(loss=loss, iterator_train__sampler=balanced).fit(X, Y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make_net(beta=0, iterator_train__sampler=balanced).fit(X, Y)
+        make_net(iterator_train__sampler=drawn(200)).fit(X, Y)
+
+
+def test_subclasses_are_told_the_same_and_searched():
+    class Own(CBNeuralNetClassifier):
+        pass
+
+    net = Own(max_epochs=1, random_state=0)
+    with pytest.raises(ValueError, match="got module__hidden"):
+        Own(module__hidden=3).fit(X, Y)
+    search = StackedGridSearchCV(net, {"beta": [0, 0.9]}, cv=2, error_score="raise").fit(X, Y)
+    assert search.n_fallback_fits_ == 4
+    assert type(search.best_estimator_) is Own
+    dataset = TensorDataset(torch.from_numpy(X[:, :5]), torch.from_numpy(Y))
+    net = Own(batch_transform=nn.Identity(), max_epochs=1, random_state=0)
+    assert StackedGridSearchCV(net, {"beta": [0]}, cv=2).fit(dataset).predict(X).shape == (200,)
