@@ -13,6 +13,7 @@ from sk_cbloss._validation import check_beta, check_non_negative, check_normaliz
 from sk_cbloss.losses import LOSSES, ClassBalancedLoss
 from sk_cbloss.neural_net._explained import check_arguments, check_takes_positions
 from sk_cbloss.neural_net._inputs import split_sample_weight
+from sk_cbloss.neural_net._saving import plain
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 DEFAULTS = {"loss": "softmax", "beta": None, "gamma": None, "normalize": "classes"}
@@ -232,14 +233,14 @@ class ChosenLoss(NeuralNet):
         """Warn if the default weights do nothing, or do again what a sampler does."""
         if self.criterion is not None or self.beta is not None or not self._loss_is_ours:
             return
-        weight, count = self.criterion_.weight, self.class_count_[self.class_count_ > 0]
-        weight = None if weight is None else weight[weight > 0]
+        loss, count = plain(self.criterion_), self.class_count_[self.class_count_ > 0]
+        weight = None if loss.weight is None else loss.weight[loss.weight > 0]
         is_weighed = (
             weight is not None and len(weight) and bool(weight.max() > 1.01 * weight.min())
         )
         drawn = getattr(self.get_params_for("iterator_train").get("sampler"), "weights", None)
         is_balanced = drawn is not None and len(set(torch.as_tensor(drawn).tolist())) > 1
-        if is_balanced and (is_weighed or hasattr(self.criterion_, "class_prior")):
+        if is_balanced and (is_weighed or hasattr(loss, "class_prior")):
             warnings.warn(
                 "Frequencies of classes are corrected twice, by the weights of "
                 f"iterator_train__sampler and by loss={self.loss!r} with its default beta. Set "
