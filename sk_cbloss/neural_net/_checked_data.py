@@ -92,16 +92,13 @@ class CheckedData(NeuralNetClassifier):
         if self.classes is not None:
             check_sorted(self.classes)
         given = classes if self.classes is None else self.classes
-        known = np.unique(y if given is None else given) if anew else self.classes_
-        for listed in (self.classes, classes):
-            if listed is not None:
-                check_known(listed, known)
         known = next(some for some in (given, names, y) if some is not None)
         known = np.unique(known) if anew else self.classes_
         if given is None and is_dataset(X):
             check_same_names(X, known)
-        if classes is not None:
-            check_known(classes, known)
+        for listed in (self.classes, classes):
+            if listed is not None:
+                check_known(listed, known)
         y = positions_of(y, known, in_dataset=is_dataset(X))
         count = np.bincount(y, weights=sample_weight, minlength=len(known)).astype(np.float64)
         if add_counts and not anew:

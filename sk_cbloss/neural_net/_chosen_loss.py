@@ -231,7 +231,8 @@ class ChosenLoss(NeuralNet):
 
     def _check_weights(self, stacklevel):
         """Warn if the default weights do nothing, or do again what a sampler does."""
-        if self.criterion is not None or self.beta is not None or not self._loss_is_ours:
+        is_default = self.criterion is None and self.beta is None and not self._loss_changes
+        if not is_default or not self._loss_is_ours:
             return
         loss, count = plain(self.criterion_), self.class_count_[self.class_count_ > 0]
         weight = None if loss.weight is None else loss.weight[loss.weight > 0]
