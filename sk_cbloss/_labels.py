@@ -2,13 +2,15 @@
 
 import reprlib
 import sys
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils import assert_all_finite
+from sklearn.utils import assert_all_finite, column_or_1d
 
-from sk_cbloss._validation import as_labels
+from sk_cbloss._validation import as_numpy
 
 # A chunk's temporaries stay in the processor's cache, and memory stays at the result's.
 CHUNK = 2**16
@@ -44,13 +46,22 @@ class Labels:
             total += np.bincount(codes, weights=weight, minlength=len(total))
         return total.astype(np.float64)
 
-    def gather(self, class_weight):
-        """Return the weight of each sample's class."""
-        weight = np.empty(len(self.values))
+    def gather(self, of_class):
+        """Return for each sample what its class has, such as a weight."""
+        of_sample = np.empty(len(self.values), dtype=of_class.dtype)
         for rows in chunks(self.values):
             # "clip" skips a bounds check that cannot fail here.
-            class_weight.take(self.positions(self.values[rows]), out=weight[rows], mode="clip")
-        return weight
+            of_class.take(self.positions(self.values[rows]), out=of_sample[rows], mode="clip")
+        return of_sample
+
+    def places_among(self, known):
+        """Return the position of each candidate among known classes, and the labels not there."""
+        place_of = {label: place for place, label in enumerate(names_of(known))}
+        present = np.flatnonzero(self.count())
+        names = names_of(self.classes[present])
+        places = np.full(len(self.classes), -1)
+        places[present] = [place_of.get(name, -1) for name in names]
+        return places, [name for name in names if name not in place_of]
 
     def encode(self):
         """Return the sorted classes, each label's position among them, and their counts.
@@ -61,19 +72,49 @@ class Labels:
         present = np.flatnonzero(count)
         if not present.size:
             raise ValueError("y must hold at least one label, got none.")
-        present = present[np.argsort(self.classes[present], kind="stable")]
-        rank = np.zeros(len(self.classes), dtype=np.min_scalar_type(len(present)))
-        rank[present] = np.arange(len(present))
-        position = np.empty(len(self.values), dtype=rank.dtype)
-        for rows in chunks(self.values):
-            rank.take(self.positions(self.values[rows]), out=position[rows], mode="clip")
-        return self.classes[present], position, count[present].astype(np.int64)
+        classes, rank = in_order(self.classes[present])
+        positions = np.zeros(len(self.classes), dtype=np.min_scalar_type(len(present)))
+        positions[present] = rank
+        return classes, self.gather(positions), np.bincount(rank, count[present]).astype(np.int64)
 
 
 def counts_by_label(y):
     """Return the number of samples of each class, by its label, in order."""
     classes, _, count = read_labels(y).encode()
-    return dict(zip(classes.tolist(), count.tolist(), strict=True))
+    return dict(zip(names_of(classes), count.tolist(), strict=True))
+
+
+def names_of(classes):
+    """Return labels as Python's objects, but dates as numpy's, which would become integers."""
+    return list(classes) if classes.dtype.kind in "mM" else classes.tolist()
+
+
+def in_order(classes):
+    """Return the distinct classes, sorted, and the position of each given one among them."""
+    try:
+        return np.unique(classes, return_inverse=True)
+    except TypeError:
+        raise ValueError(
+            f"y must hold labels that can be sorted, got {_kinds(classes.tolist())}."
+        ) from None
+
+
+def check_one_kind(classes, others, *, where):
+    """Raise a ValueError unless both arrays of classes are of one kind."""
+    numbers = {classes.dtype.kind, others.dtype.kind} <= set("biuf")
+    if not numbers and not _of_one_kind([*names_of(classes), *names_of(others)]):
+        raise ValueError(
+            f"y must hold labels of one kind {where}, got {others.dtype} after {classes.dtype}."
+        )
+
+
+def joined(classes, new_classes):
+    """Return both arrays of classes in one, each label as it was."""
+    check_one_kind(classes, new_classes, where="in every chunk")
+    if classes.dtype.kind != new_classes.dtype.kind:  # numpy might make floats of integers
+        both = [*names_of(classes), *names_of(new_classes)]
+        return _settled(np.fromiter(both, dtype=object))
+    return np.concatenate([classes, new_classes])
 
 
 def chunks(values):
@@ -83,11 +124,68 @@ def chunks(values):
 
 def read_labels(y):
     """Return y as Labels, whatever holds it and whatever it holds."""
-    array = y if hasattr(y, "columns") else getattr(y, "array", y)  # of a pandas Series or Index
-    if hasattr(array, "categories") and hasattr(array, "codes"):
-        return _from_categories(array)
-    y = as_labels(array)
-    return _READERS.get(y.dtype.kind, _from_sortable)(y) if len(y) else _from_sortable(y)
+    y = _unwrapped(y)
+    if not isinstance(y, np.ndarray):
+        return _from_categories(y)
+    if y.dtype.kind not in _READERS:
+        raise ValueError(f"y must hold class labels, got values of type {y.dtype}.")
+    return _READERS[y.dtype.kind](y) if len(y) else _from_sortable(y)
+
+
+def as_labels(y):
+    """Return labels as an array that scikit-learn takes; a list's stay what they are.
+
+    Objects that are integers become integers, for instance, and categories their labels.
+    """
+    y = _unwrapped(y)
+    kind = y.dtype.kind if isinstance(y, np.ndarray) else None
+    if kind is not None and kind in "biuUS":  # of which none is missing
+        return y
+    labels = read_labels(y)
+    if kind not in (None, "O", "T") or not len(y):
+        return np.asarray(y)
+    y = labels.gather(labels.classes)
+    if y.dtype.kind == "f":
+        _check_not_continuous(y)
+    return y
+
+
+def _unwrapped(y):
+    """Return labels as a 1-dimensional array, or as a pandas Categorical."""
+    if isinstance(y, Mapping):
+        raise ValueError(
+            "y must hold a label for each sample, got counts of labels (a "
+            f"{type(y).__name__}): pass the labels themselves."
+        )
+    y = y if hasattr(y, "columns") else getattr(y, "array", y)  # of a pandas Series or Index
+    if hasattr(y, "categories") and hasattr(y, "codes"):
+        return y
+    y = as_numpy(y)
+    if isinstance(y, list | tuple):
+        y = _from_list(y)
+    elif hasattr(y, "to_numpy") and not hasattr(y, "to_pylist"):  # pandas and polars
+        y = y.to_numpy()
+    elif not isinstance(y, np.ndarray):  # pyarrow's to_numpy may refuse to copy
+        y = np.asarray(y)
+    if np.ma.is_masked(y):
+        place = np.flatnonzero(np.ma.getmaskarray(y))[0]
+        raise ValueError(
+            f"y must not have missing labels, got a masked value at position {place}."
+        )
+    if y.ndim == 0:
+        raise ValueError(f"y must be a sequence of labels, got {reprlib.repr(y.tolist())}.")
+    return column_or_1d(np.ma.getdata(y), warn=True)
+
+
+def _from_list(y):
+    try:
+        array = np.asarray(y)
+    except ValueError:  # of rows that differ in length
+        return np.fromiter(y, dtype=object)
+    # numpy makes floats of integers too large for it, and strings of all beside a string.
+    lost = array.dtype.kind == "f" and all(isinstance(label, Integral) for label in y)
+    made = array.dtype.kind == "U" and not all(isinstance(label, str) for label in y)
+    return np.array(y, dtype=object) if lost or made else array
 
 
 def _from_integers(y):
@@ -124,13 +222,17 @@ def _from_sortable(y):
 
 
 def _from_floats(y):
+    _check_not_continuous(y)
+    return _from_sortable(y)
+
+
+def _check_not_continuous(y):
     assert_all_finite(y, input_name="y")
     fractional = y != np.floor(y)
     if fractional.any():
         raise ValueError(
             f"y must hold class labels, got the continuous value {y[fractional][0].item()!r}."
         )
-    return _from_sortable(y)
 
 
 def _from_times(y):
@@ -156,19 +258,70 @@ def _from_strings(y):
 
 
 def _from_objects(y):
+    y = y.astype(object, copy=False)  # of numpy's strings of any length
     try:
         codes, classes = _numbered(y)
     except TypeError:  # of what has no hash
-        several = next((label for label in y if not isinstance(label, Hashable)), y[0])
+        codes, classes = None, y
+    nested = next((label for label in classes if _is_nested(label)), None)
+    if nested is not None or codes is None:
         raise ValueError(
-            f"y must hold one label a sample, got {reprlib.repr(several)}; multi-label targets "
-            "are not supported."
-        ) from None
+            "y must hold one label a sample, got "
+            f"{reprlib.repr(y[0] if nested is None else nested)}; multi-label targets are not "
+            "supported."
+        )
     _check_none_missing(y, codes < 0)
-    kinds = {"str" if isinstance(c, str) else type(c).__name__ for c in classes.tolist()}
-    if "str" in kinds and len(kinds) > 1:
-        raise ValueError(f"y must hold labels of one kind, got {' and '.join(sorted(kinds))}.")
+    classes = _settled(classes)
+    if classes.dtype.kind == "f":
+        _check_not_continuous(classes)
     return Labels(codes, classes, lambda chunk: chunk)
+
+
+def _is_nested(label):
+    several = np.iterable(label) and not isinstance(label, str | bytes)
+    return several or not isinstance(label, Hashable)
+
+
+def _settled(classes):
+    """Return classes of one kind, as numbers where these objects are numbers."""
+    labels = classes.tolist()
+    if not _of_one_kind(labels):
+        raise ValueError(f"y must hold labels of one kind, got {_kinds(labels)}.")
+    if not labels or not _is_number(labels[0]):
+        return classes
+    types = (bool, np.int64, np.uint64) if all(map(_is_integer, labels)) else (float,)
+    for dtype in types:  # none holds integers that are too large
+        try:
+            numbers = np.array(labels, dtype=dtype)
+        except OverflowError:
+            continue
+        if all(number == label for number, label in zip(numbers.tolist(), labels, strict=True)):
+            return numbers
+    return classes
+
+
+def _of_one_kind(labels):
+    """Return whether labels are all numbers, all strings, all bytes, or all none of these."""
+    return len({_kind(label) for label in labels}) < 2
+
+
+def _kind(label):
+    if isinstance(label, str | bytes):
+        return str if isinstance(label, str) else bytes
+    return Real if _is_number(label) else object
+
+
+def _kinds(labels):
+    names = {"str" if isinstance(label, str) else type(label).__name__ for label in labels}
+    return " and ".join(sorted(names))
+
+
+def _is_number(label):
+    return isinstance(label, Real | Decimal | np.bool_)
+
+
+def _is_integer(label):
+    return isinstance(label, Integral | np.bool_)
 
 
 def _numbered(y):
@@ -184,9 +337,10 @@ def _numbered(y):
 
 
 def _from_categories(y):
-    codes = np.asarray(y.codes)
+    codes, classes = np.asarray(y.codes), y.categories.to_numpy()
     _check_none_missing(y, codes < 0)
-    return Labels(codes, y.categories.to_numpy(), lambda chunk: chunk.astype(np.intp))
+    classes = _settled(classes) if classes.dtype.kind == "O" else classes
+    return Labels(codes, classes, lambda chunk: chunk.astype(np.intp))
 
 
 def _check_none_missing(y, missing):
@@ -205,4 +359,5 @@ _READERS = {
     "M": _from_times,
     "m": _from_times,
     "O": _from_objects,
+    "T": _from_objects,
 }

@@ -6,7 +6,6 @@ from numbers import Integral, Real
 from typing import Literal, get_args
 
 import numpy as np
-from sklearn.utils import column_or_1d
 
 Normalize = Literal["classes", "samples", None]
 NORMALIZE = get_args(Normalize)
@@ -126,41 +125,6 @@ def as_numpy(values):
         return values
     values = values.detach().cpu()
     return (values.double() if values.is_floating_point() else values).numpy()
-
-
-def as_labels(y):
-    """Return labels as a 1-dimensional array; those of a list stay what they are."""
-    if isinstance(y, Mapping):
-        raise ValueError(
-            "y must hold a label for each sample, got counts of labels (a "
-            f"{type(y).__name__}): pass the labels themselves."
-        )
-    y = as_numpy(y)
-    if isinstance(y, list | tuple):
-        y = _from_list(y)
-    elif hasattr(y, "to_numpy"):  # pandas and polars
-        y = y.to_numpy()
-    elif not hasattr(y, "ndim"):
-        y = np.asarray(y)
-    if np.ma.is_masked(y):
-        place = np.flatnonzero(np.ma.getmaskarray(y))[0]
-        raise ValueError(
-            f"y must not have missing labels, got a masked value at position {place}."
-        )
-    if y.ndim == 0:
-        raise ValueError(f"y must be a sequence of labels, got {reprlib.repr(y.tolist())}.")
-    return column_or_1d(y, warn=True)
-
-
-def _from_list(y):
-    try:
-        array = np.asarray(y)
-    except ValueError:  # of rows that differ in length
-        return np.array(y, dtype=object)
-    # numpy makes floats of integers too large for it, and strings of all beside a string.
-    lost = array.dtype.kind == "f" and all(isinstance(label, Integral) for label in y)
-    made = array.dtype.kind == "U" and not all(isinstance(label, str) for label in y)
-    return np.array(y, dtype=object) if lost or made else array
 
 
 def check_same_length(n_X, n_y):

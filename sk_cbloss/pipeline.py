@@ -13,6 +13,7 @@ import numpy as np
 from sklearn import get_config, pipeline
 
 from sk_cbloss._doc_link import DocLink
+from sk_cbloss._labels import as_labels
 from sk_cbloss._state import put_back_on_error
 from sk_cbloss.meta import check_takes_sample_weight, check_weighs_not_yet, sample_weight_name
 from sk_cbloss.weights import ClassBalancedWeigher, weights_used
@@ -114,7 +115,7 @@ class Pipeline(DocLink, pipeline.Pipeline):
             own = next((params[key] for key in names if params.get(key) is not None), None)
             if own is not None:
                 params = dict.fromkeys(names, own) | params
-        self._labels = y
+        y = self._labels = y if y is None else as_labels(y)
         try:
             with weights_used():
                 return super().fit(X, y, **params)

@@ -14,7 +14,7 @@ FLOORS = {
     "losses": {"weights", "datasets", "metrics"},
     "pipeline": {"meta", "weights"},
     "meta": {"weights", "datasets", "metrics"},
-    "sampling": {"weights"},
+    "sampling": {"weights", "datasets"},
     "inspection": {"weights", "datasets", "metrics"},
     "weights": set(),
     "datasets": set(),

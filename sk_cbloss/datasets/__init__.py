@@ -14,6 +14,7 @@ from sk_cbloss.datasets._long_tail import (
     long_tailed_train_test_split,
     make_long_tailed,
 )
+from sk_cbloss.datasets._long_tail import take_rows as take_rows
 
 __all__ = [
     "fetch_cifar10_lt",

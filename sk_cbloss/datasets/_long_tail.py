@@ -1,12 +1,13 @@
 """Long-tailed class counts, and data sets cut down to them."""
 
+import reprlib
 from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
 
-from sk_cbloss._labels import read_labels
+from sk_cbloss._labels import names_of, read_labels
 from sk_cbloss._validation import check_integer
 
 
@@ -23,16 +24,28 @@ PROFILES = {"exponential": _exponential, "step": _step}
 
 def _floor(values):
     """Round down, but take 49 * (1 / 49), which comes out a little under 1, for 1."""
-    return (values * (1 + 1e-12)).astype(np.int64)
+    return np.floor(values + np.minimum(values * 1e-12, 1e-3)).astype(np.int64)
 
 
 def check_imbalance_factor(imbalance_factor):
     """Return imbalance_factor, n_max / n_min, as a finite float >= 1."""
-    if not isinstance(imbalance_factor, Real) or not 1 <= imbalance_factor < np.inf:
+    try:
+        factor = float(imbalance_factor) if isinstance(imbalance_factor, Real) else np.nan
+    except OverflowError:  # of a large integer
+        factor = np.inf
+    if not 1 <= factor < np.inf:
         raise ValueError(
-            f"imbalance_factor must be a finite number >= 1, got {imbalance_factor!r}."
+            f"imbalance_factor must be a finite number >= 1, got {reprlib.repr(imbalance_factor)}."
         )
-    return float(imbalance_factor)
+    return factor
+
+
+def check_n_samples(n_samples, name):
+    """Return a number of samples >= 1, as an int that floats count exactly."""
+    n_samples = check_integer(n_samples, name, minimum=1)
+    if n_samples > 2**53:
+        raise ValueError(f"{name} must not exceed 2 ** 53, got {reprlib.repr(n_samples)}.")
+    return n_samples
 
 
 def relative_count(n_classes, imbalance_factor, profile):
@@ -84,7 +97,7 @@ def long_tailed_counts(n_classes, n_max, *, imbalance_factor, profile="exponenti
     array([5000, 2997, 1796, 1077,  645,  387,  232,  139,   83,   50])
     """
     n_classes = check_integer(n_classes, "n_classes", minimum=1)
-    n_max = check_integer(n_max, "n_max", minimum=1)
+    n_max = check_n_samples(n_max, "n_max")
     imbalance_factor = check_imbalance_factor(imbalance_factor)
     if imbalance_factor > n_max:
         raise ValueError(
@@ -231,7 +244,7 @@ def long_tailed_strategy(
     """
     rng = check_random_state(random_state)
     plan = _plan(y, imbalance_factor, profile=profile, n_max=n_max, order=order, rng=rng)
-    return dict(zip(plan.classes[plan.order].tolist(), plan.count.tolist(), strict=True))
+    return dict(zip(names_of(plan.classes[plan.order]), plan.count.tolist(), strict=True))
 
 
 def long_tailed_train_test_split(
@@ -374,7 +387,7 @@ def _plan(y, imbalance_factor, *, profile, n_max, order, rng):
     relative = relative_count(len(classes), imbalance_factor, profile)
     order = _class_order(order, classes, available, rng)
     if n_max is None:
-        n_max = int(_floor(available[order] / relative).min())
+        n_max = int(_floor((available[order] / relative).min()))
     count = long_tailed_counts(
         len(classes), n_max, imbalance_factor=imbalance_factor, profile=profile
     )
@@ -389,11 +402,16 @@ def _plan(y, imbalance_factor, *, profile, n_max, order, rng):
 
 
 def take_rows(values, indices):
-    """Return rows of an array, list, sparse matrix or DataFrame."""
+    """Return rows of an array of whichever library, a list, sparse matrix or DataFrame."""
     if isinstance(values, np.ndarray):
         return values.take(indices, axis=0)  # several times faster than indexing
     if getattr(values, "format", None) in ("bsr", "coo", "dia"):  # sparse, without rows to take
         values = values.tocsr()
+    if hasattr(values, "to_pylist"):  # pyarrow's
+        return values.take(indices)
+    if hasattr(values, "__array_namespace__"):
+        xp = values.__array_namespace__()
+        return xp.take(values, xp.asarray(indices, device=values.device), axis=0)
     return _safe_indexing(values, indices)
 
 
@@ -407,7 +425,7 @@ def _class_order(order, classes, available, rng):
         if order == "random":
             return rng.permutation(len(classes))
         raise ValueError(f"order must be None, 'frequency', 'random' or labels, got {order!r}.")
-    position = {label: c for c, label in enumerate(classes.tolist())}
+    position = {label: c for c, label in enumerate(names_of(classes))}
     try:
         listed = [position[label] for label in order]
     except (KeyError, TypeError):  # not a label, or no list at all

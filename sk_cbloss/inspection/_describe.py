@@ -86,7 +86,8 @@ class LongTail:
         }
         lines = [
             f"{several(self.n_samples, 'sample')} of {several(self.n_classes, 'class')}, "
-            f"from {number(counts[0])} ({labels[0]!r}) to {number(counts[-1])} ({labels[-1]!r}); "
+            f"from {number(counts[0])} ({_shown(labels[0])}) to {number(counts[-1])} "
+            f"({_shown(labels[-1])}); "
             f"imbalance factor {number(self.imbalance_factor)}"
         ]
         for shot, labels in self.shots.items():
@@ -179,3 +180,7 @@ def _range_of(most, least):
 
 def _rounded(beta):
     return beta_text(beta).split(",")[0]
+
+
+def _shown(label):
+    return str(label) if isinstance(label, np.generic) else repr(label)  # of numpy's dates

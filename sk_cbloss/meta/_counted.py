@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from sk_cbloss._validation import as_labels, check_sample_weight
+from sk_cbloss._labels import as_labels
+from sk_cbloss._validation import check_sample_weight
 
 
 def counted(estimator, weigher, y, sample_weight):

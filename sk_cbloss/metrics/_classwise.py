@@ -3,10 +3,10 @@
 import reprlib
 
 import numpy as np
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_array, check_consistent_length
 
-from sk_cbloss._labels import read_labels
-from sk_cbloss._validation import check_integer, check_sample_weight
+from sk_cbloss._labels import as_labels, read_labels
+from sk_cbloss._validation import as_numpy, check_integer, check_sample_weight
 
 AVERAGES = ("macro", None)
 
@@ -149,9 +149,9 @@ def _check(y_true, y_proba, labels, average, sample_weight):
     """Return hits and probabilities of shape (n_samples, n_classes), and weights that sum to 1."""
     if average not in AVERAGES:
         raise ValueError(f"average must be 'macro' or None, got {average!r}.")
-    y_true = column_or_1d(y_true)
-    p = check_array(y_proba, ensure_2d=False, dtype=np.float64, input_name="y_proba")
-    check_consistent_length(y_true, p)
+    true = read_labels(y_true)
+    p = check_array(as_numpy(y_proba), ensure_2d=False, dtype=np.float64, input_name="y_proba")
+    check_consistent_length(true.values, p)
     shape = p.shape
     if p.ndim == 1 or p.shape[1] == 1:
         p = np.column_stack([1 - p.ravel(), p.ravel()])
@@ -159,7 +159,7 @@ def _check(y_true, y_proba, labels, average, sample_weight):
         raise ValueError(
             f"labels must list the labels of the columns, got {reprlib.repr(labels)}."
         )
-    labels = read_labels(y_true).encode()[0] if labels is None else np.asarray(labels)
+    labels = true.encode()[0] if labels is None else as_labels(labels)
     if labels.shape != p.shape[1:]:
         raise ValueError(
             f"y_proba must have a column for each of the {len(labels)} labels, got shape "
@@ -170,11 +170,11 @@ def _check(y_true, y_proba, labels, average, sample_weight):
     if outside.size or wrong.size:
         got = f"{outside[0]:g}" if outside.size else f"a row that sums to {wrong[0]:g}"
         raise ValueError(f"y_proba must hold probabilities that sum to 1 in every row, got {got}.")
-    unknown = ~np.isin(y_true, labels)
-    if unknown.any():
-        first = y_true[unknown].tolist()[0]
-        raise ValueError(f"labels must hold every label of y_true, got no {first!r}.")
+    places, unknown = true.places_among(labels)
+    if unknown:
+        raise ValueError(f"labels must hold every label of y_true, got no {unknown[0]!r}.")
     weight = (
         np.ones(len(p)) if sample_weight is None else check_sample_weight(sample_weight, len(p))
     )
-    return (y_true[:, None] == labels).astype(float), p, weight / weight.sum()
+    hit = true.gather(places)[:, None] == np.arange(len(labels))
+    return hit.astype(float), p, weight / weight.sum()

@@ -1,11 +1,11 @@
 """Recall by how many training samples the classes have."""
 
 import numpy as np
-from sklearn.metrics import make_scorer, recall_score
-from sklearn.utils.multiclass import unique_labels
+from sklearn.metrics import make_scorer
 
 from sk_cbloss._labels import counts_by_label
 from sk_cbloss._validation import check_counts
+from sk_cbloss.metrics._recall import recall_by_class
 
 SHOTS = ("many", "medium", "few")
 
@@ -68,19 +68,11 @@ def shot_recall_score(
             f"got {type(class_count).__name__}."
         )
     class_count = dict(class_count.items())
-    classes = unique_labels(y_true)
-    unknown = [label for label in classes.tolist() if label not in class_count]
+    classes, recall = recall_by_class(y_true, y_pred, sample_weight)
+    unknown = [label for label in classes if label not in class_count]
     if unknown:
         raise ValueError(f"class_count must hold every label of y_true, got no {unknown[0]!r}.")
-    recall = recall_score(
-        y_true,
-        y_pred,
-        labels=classes,
-        average=None,
-        sample_weight=sample_weight,
-        zero_division=np.nan,
-    )
-    shots = shots_of([class_count[label] for label in classes.tolist()], thresholds)
+    shots = shots_of([class_count[label] for label in classes], thresholds)
     scores = {name: _mean(recall[shots == name]) for name in SHOTS}
     return scores if shot is None else scores[shot]
 

@@ -1,8 +1,8 @@
 """Recall of the class that fares worst."""
 
 import numpy as np
-from sklearn.metrics import recall_score
-from sklearn.utils.multiclass import unique_labels
+
+from sk_cbloss.metrics._recall import recall_by_class
 
 
 def worst_class_recall_score(y_true, y_pred, *, sample_weight=None):
@@ -33,12 +33,5 @@ def worst_class_recall_score(y_true, y_pred, *, sample_weight=None):
     >>> worst_class_recall_score(["a", "a", "a", "b", "b"], ["a", "a", "a", "b", "a"])
     0.5
     """
-    recall = recall_score(
-        y_true,
-        y_pred,
-        labels=unique_labels(y_true),
-        average=None,
-        sample_weight=sample_weight,
-        zero_division=np.nan,  # of a class whose samples all have weight 0
-    )
+    _, recall = recall_by_class(y_true, y_pred, sample_weight)
     return float(np.nanmin(recall))

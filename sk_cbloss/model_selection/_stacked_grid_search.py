@@ -19,7 +19,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from tqdm import tqdm
 
 from sk_cbloss._doc_link import DocLink
-from sk_cbloss._labels import read_labels
+from sk_cbloss._labels import as_labels
 from sk_cbloss._state import all_or_nothing
 from sk_cbloss._validation import check_integer
 from sk_cbloss.model_selection._folds import Folds, net_of
@@ -207,7 +207,7 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
         X, y = indexable(X, y)
-        read_labels(y)  # before it is split by class
+        y = as_labels(y)  # before it is split by class
         fit_params, split_params, params = self._routed(params)
         cv = check_cv(self.cv, y, classifier=True)
         splits = list(cv.split(X, y, **split_params))

@@ -3,22 +3,20 @@
 import reprlib
 
 import numpy as np
-from sklearn.utils import assert_all_finite
-from sklearn.utils.multiclass import check_classification_targets
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
-from sk_cbloss._labels import read_labels
-from sk_cbloss._validation import as_labels, as_numpy
+from sk_cbloss._labels import as_labels, names_of, read_labels
+from sk_cbloss._validation import as_numpy
 
 
 def label_array(y):
-    """Return labels as an array: classes, of one kind, none of them missing."""
+    """Return labels as an array: classes that scikit-learn scores, none of them missing."""
     y = as_labels(y)
-    if y.dtype.kind == "f":
-        assert_all_finite(y, input_name="y")
-    else:
-        read_labels(y)
-    check_classification_targets(y)
+    if y.dtype.kind == "S" or (y.dtype.kind == "O" and len(y) and not isinstance(y[0], str)):
+        raise ValueError(
+            "y must hold integers, strings, booleans or dates, which scikit-learn scores, "
+            f"got {type(y[0]).__name__}: encode them, as with sklearn.preprocessing.LabelEncoder."
+        )
     return y
 
 
@@ -46,24 +44,22 @@ def check_known(classes, known):
 
 def positions_of(y, classes, *, in_dataset):
     """Return the positions of labels in classes; a Dataset's targets are positions already."""
-    labels, inverse = np.unique(y, return_inverse=True)
-    labels = labels.tolist()
     if in_dataset:
-        outside = [label for label in labels if label not in range(len(classes))]
+        outside = [label for label in np.unique(y).tolist() if label not in range(len(classes))]
         if outside:
             raise ValueError(
                 f"A Dataset's targets must be integers from 0 to {len(classes) - 1}, the "
                 f"positions of the classes, got {outside[0]!r}."
             )
         return np.asarray(y, dtype=np.int64)
-    known = {label: position for position, label in enumerate(classes.tolist())}
-    unseen = [label for label in labels if label not in known]
+    labels = read_labels(y)
+    places, unseen = labels.places_among(classes)
     if unseen:
         raise ValueError(
-            f"y must hold only the known classes, {reprlib.repr([*known])}, got {unseen[0]!r}: "
-            "list all labels in classes from the start."
+            f"y must hold only the known classes, {reprlib.repr(names_of(classes))}, got "
+            f"{unseen[0]!r}: list all labels in classes from the start."
         )
-    return np.array([known[label] for label in labels], dtype=np.int64)[inverse]
+    return labels.gather(places)
 
 
 def check_has_length(dataset):

@@ -5,12 +5,14 @@ from numbers import Integral, Real
 import numpy as np
 from imblearn.base import BaseSampler
 from imblearn.utils import check_target_type
-from sklearn.utils import _safe_indexing, check_array, check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import validate_data
 
 from sk_cbloss._doc_link import DocLink
+from sk_cbloss._labels import as_labels, counts_by_label
 from sk_cbloss._state import all_or_nothing
 from sk_cbloss._validation import check_beta
+from sk_cbloss.datasets import take_rows
 from sk_cbloss.weights import class_balanced_sample_weight
 
 
@@ -132,7 +134,15 @@ class ClassBalancedSampler(DocLink, BaseSampler):
         check_beta(self.beta)
         check_consistent_length(X, y)
         self._n_drawn(0)
-        return super().fit_resample(X, y)
+        validate_data(
+            self,
+            X,
+            skip_check_array=hasattr(X, "shape"),
+            dtype=None,
+            ensure_all_finite=False,
+            allow_nd=True,
+        )
+        return self._fit_resample(X, y)
 
     def _n_drawn(self, n_samples):
         strategy = self.sampling_strategy
@@ -149,21 +159,18 @@ class ClassBalancedSampler(DocLink, BaseSampler):
             return int(strategy)
         return max(1, round(strategy * n_samples))
 
-    def _check_X_y(self, X, y):
-        y, binarize_y = check_target_type(y, indicate_one_vs_all=True)
-        if not hasattr(X, "shape"):
-            X = check_array(X, dtype=None, ensure_all_finite=False, allow_nd=True)
-        return *validate_data(self, X, y, skip_check_array=True), binarize_y
-
     def _fit_resample(self, X, y):
-        weight = class_balanced_sample_weight(y, beta=self.beta)
+        y = y.ravel() if isinstance(y, np.ndarray) and y.shape[1:] == (1,) else y
+        # Of one column, or one-hot.
+        labels = as_labels(check_target_type(y) if getattr(y, "ndim", 1) == 2 else y)
+        if len(counted := counts_by_label(labels)) < 2:
+            raise ValueError(f"y must hold labels of two classes or more, got only {[*counted]}.")
+        weight = class_balanced_sample_weight(labels, beta=self.beta)
         rng = check_random_state(self.random_state)
-        drawn = rng.choice(len(y), size=self._n_drawn(len(y)), p=weight / weight.sum())
+        drawn = rng.choice(len(labels), size=self._n_drawn(len(labels)), p=weight / weight.sum())
         self.sample_indices_ = drawn
-        y = _safe_indexing(y, drawn)
-        names, count = np.unique(y, return_counts=True)
-        self.sampling_strategy_ = dict(zip(names.tolist(), count.tolist(), strict=True))
-        return _safe_indexing(X, drawn), y
+        self.sampling_strategy_ = counts_by_label(labels[drawn])
+        return take_rows(X, drawn), take_rows(y, drawn)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -13,9 +13,9 @@ def class_balanced_sample_weight(y, *, beta, normalize="samples", sample_weight=
     Parameters
     ----------
     y : array-like of shape (n_samples,)
-        Class labels of any kind: integers, strings, bools, objects; in a list,
-        an array, a pandas or polars Series, a pandas Categorical or a torch
-        tensor.
+        Class labels of any kind: integers, strings, bools, dates, objects; in
+        a list, an array, a pandas or polars Series, a pandas Categorical, a
+        pyarrow array or a torch tensor.
     beta : float in [0, 1]
         See :func:`effective_number`. 0 weighs all classes alike, 1 gives
         inverse frequency.

@@ -3,13 +3,15 @@
 import warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
+from numbers import Integral
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sk_cbloss._doc_link import DocLink
-from sk_cbloss._labels import read_labels
+from sk_cbloss._labels import in_order, joined, read_labels
 from sk_cbloss._state import all_or_nothing
 from sk_cbloss._validation import (
     check_beta,
@@ -133,7 +135,8 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
         X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
             Features; only their shape and names are looked at.
         y : array-like of shape (n_samples,)
-            Class labels; new classes may come with any chunk.
+            Class labels; new classes may come with any chunk. A chunk without
+            samples changes nothing.
         sample_weight : array-like of shape (n_samples,) or number, default=None
             Weights that the samples have already; a class counts their sum.
 
@@ -147,29 +150,34 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
         ValueError
             If a parameter or the data is invalid.
         """
-        return self._learn(X, y, sample_weight, anew=not hasattr(self, "classes_"))
+        anew = not hasattr(self, "classes_")
+        return self._learn(X, y, sample_weight, anew=anew, may_be_empty=True)
 
     @all_or_nothing
-    def _learn(self, X, y, sample_weight, *, anew):
+    def _learn(self, X, y, sample_weight, *, anew, may_be_empty=False):
         beta, normalize = check_beta(self.beta), check_normalize(self.normalize)
         if y is None:
             raise ValueError(
                 "ClassBalancedWeigher requires y to be passed, but the target y is None."
             )
-        X = self._check_features(X, reset=anew)
         labels = read_labels(y)
-        check_same_length(X.shape[0], len(labels.values))
+        n_samples = len(labels.values)
+        if may_be_empty and not n_samples and not _n_rows(X):
+            return self
+        X = self._check_features(X, reset=anew)
+        if (n_rows := _n_rows(X)) is not None:
+            check_same_length(n_rows, n_samples)
         if sample_weight is not None:
-            sample_weight = check_sample_weight(sample_weight, X.shape[0])
+            sample_weight = check_sample_weight(sample_weight, n_samples)
         new_count = labels.count()
         seen = np.flatnonzero(new_count)  # with weights of 0, too
         if sample_weight is not None:
             new_count = labels.count(sample_weight)
         new_classes, new_count = labels.classes[seen], new_count[seen]
         if not anew:
-            new_classes = _joined(self.classes_, new_classes)
+            new_classes = joined(self.classes_, new_classes)
             new_count = np.concatenate([self.class_count_, new_count])
-        self.classes_, position = np.unique(new_classes, return_inverse=True)
+        self.classes_, position = in_order(new_classes)
         self.class_count_ = np.bincount(position, weights=new_count)
         self.effective_number_ = effective_number(self.class_count_, beta=beta)
         self.class_weight_ = class_balanced_weight(
@@ -201,17 +209,12 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
         labels = read_labels(y)
         if not len(labels.values):
             return np.empty(0)
-        known = dict(zip(self.classes_.tolist(), self.class_weight_.tolist(), strict=True))
-        present = np.flatnonzero(labels.count())
-        names = labels.classes[present].tolist()
-        unseen = [name for name in names if name not in known]
+        places, unseen = labels.places_among(self.classes_)
         if unseen:
             raise ValueError(
-                f"y must hold only the {len(known)} labels seen in fit, got {unseen[0]!r}."
+                f"y must hold only the {len(self.classes_)} labels seen in fit, got {unseen[0]!r}."
             )
-        class_weight = np.zeros(len(labels.classes))
-        class_weight[present] = [known[name] for name in names]
-        return labels.gather(class_weight)
+        return labels.gather(self.class_weight_[places])
 
     def fit_transform(self, X, y=None, **fit_params):
         """Fit, warn that the weights go nowhere from here, and return X.
@@ -273,10 +276,17 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
         return X if hasattr(X, "shape") else checked
 
     def _check_features(self, X, *, reset):
+        in_memory = isinstance(X, np.ndarray) or issparse(X) or not hasattr(X, "shape")
+        if not in_memory and (len(X.shape) < 2 or _n_rows(X) == 0 or X.shape[1] == 0):
+            raise ValueError(
+                "X must have a row for each sample and a column for each feature, got "
+                f"{type(X).__name__} of shape {X.shape}."
+            )
         return validate_data(
             self,
             X,
             reset=reset,
+            skip_check_array=not in_memory,  # it would load or convert them all
             dtype=None,
             accept_sparse=True,
             ensure_all_finite=False,
@@ -293,17 +303,7 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
         return tags
 
 
-def _joined(classes, new_classes):
-    """Return both arrays of labels in one, each label as it was."""
-    were, are = (
-        any(isinstance(label, str | bytes) for label in some.tolist())
-        for some in (classes, new_classes)
-    )
-    if len(new_classes) and were != are:
-        raise ValueError(
-            "y must hold labels of one kind in every chunk, "
-            f"got {new_classes.dtype} after {classes.dtype}."
-        )
-    if {classes.dtype.kind, new_classes.dtype.kind} == {"i", "u"}:  # they would become floats
-        return np.concatenate([classes.astype(object), new_classes.astype(object)])
-    return np.concatenate([classes, new_classes])
+def _n_rows(X):
+    """Return the number of samples; None where a lazy frame does not know it."""
+    n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
+    return n_rows if isinstance(n_rows, Integral) else None

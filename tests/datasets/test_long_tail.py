@@ -6,7 +6,13 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from sk_cbloss import long_tailed_counts, long_tailed_train_test_split, make_long_tailed
+from sk_cbloss import (
+    long_tailed_counts,
+    long_tailed_strategy,
+    long_tailed_train_test_split,
+    make_long_tailed,
+    make_long_tailed_classification,
+)
 
 
 @pytest.fixture
@@ -446,3 +452,33 @@ def test_a_class_of_one_can_be_the_tail(imbalance_factor):
     y = np.repeat([0, 1], [imbalance_factor, 1])
     _, y_taken = make_long_tailed(y, y, imbalance_factor=imbalance_factor, random_state=0)
     assert np.bincount(y_taken).tolist() == [imbalance_factor, 1]
+
+
+@pytest.mark.parametrize("factor", [1e20, 1e300, 10**30])
+@pytest.mark.parametrize("profile", ["exponential", "step"])
+def test_factors_beyond_integers(factor, profile):
+    message = "^imbalance_factor must not exceed the number of samples of the head class"
+    y = np.repeat([0, 1, 2], 178)
+    for make in (make_long_tailed, long_tailed_train_test_split):
+        with pytest.raises(ValueError, match=f"{message}.*, got 1e[+]"):
+            make(y, y, imbalance_factor=factor, profile=profile)
+    with pytest.raises(ValueError, match=message):
+        long_tailed_strategy(y, imbalance_factor=factor, profile=profile)
+    with pytest.raises(ValueError, match="^n_samples must leave the smallest class a sample"):
+        make_long_tailed_classification(imbalance_factor=factor, profile=profile)
+
+
+def test_numbers_beyond_floats():
+    with pytest.raises(ValueError, match="^imbalance_factor must be a finite number >= 1, got 1"):
+        long_tailed_counts(2, 10, imbalance_factor=10**400)
+    with pytest.raises(ValueError, match=r"^n_max must not exceed 2 \*\* 53, got 1000000000"):
+        long_tailed_counts(2, 10**20, imbalance_factor=10)
+    with pytest.raises(ValueError, match=r"^n_samples must not exceed 2 \*\* 53, got 100000000"):
+        make_long_tailed_classification(10**20)
+
+
+@pytest.mark.parametrize("n_max", [10**13, 2**53])
+def test_large_counts_are_exact(n_max):
+    np.testing.assert_array_equal(
+        long_tailed_counts(2, n_max, imbalance_factor=2), [n_max, n_max // 2]
+    )

@@ -7,63 +7,10 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-import torch
+from _label_cases import CODES, LABELS
 from sklearn.utils.class_weight import compute_sample_weight
 
 from sk_cbloss import class_balanced_sample_weight, class_balanced_weight
-
-CODES = np.random.default_rng(0).choice(4, 1000, p=[0.7, 0.2, 0.08, 0.02])
-NAMES = np.array(["ant", "bee", "cat", "dragonfly"])
-HUGE = [-(2**63), -1, 2**40, 2**63 - 1]
-
-LABELS = {
-    "int64": CODES,
-    "int64 above 0": CODES + 5,
-    "int8 full range": np.array([-128, -1, 0, 127], dtype=np.int8)[CODES],
-    "uint8": CODES.astype(np.uint8),
-    "int32 negative": (CODES - 2).astype(np.int32),
-    "uint64": CODES.astype(np.uint64),
-    "uint64 huge": np.array([0, 1, 2**63, 2**64 - 1], dtype=np.uint64)[CODES],
-    "uint64 high but narrow": (CODES.astype(np.uint64) + np.uint64(2**64 - 9)),
-    "int64 huge": np.array(HUGE)[CODES],
-    "int64 sparse in range": (CODES * 100_003),
-    "int64 narrow at the edge": CODES + np.int64(-(2**63)),
-    "float": CODES.astype(float),
-    "bool": CODES > 0,
-    "str": NAMES[CODES],
-    "bytes": NAMES.astype(bytes)[CODES],
-    "str of one width": np.array(list("wxyz"))[CODES],
-    "object str": NAMES.astype(object)[CODES],
-    "object int": np.array([0, 2**70, -(2**70), 3], dtype=object)[CODES],
-    "object np.str_ and str": np.array(
-        [*NAMES[CODES][:500], *NAMES[CODES][500:].tolist()], object
-    ),
-    "list of int": CODES.tolist(),
-    "list of huge int": [[2**63, -1, 2**64, 5][c] for c in CODES],
-    "list of str": NAMES[CODES].tolist(),
-    "tuple": tuple(CODES.tolist()),
-    "datetime": np.array(["2020", "2021", "2022", "2023"], dtype="M8[D]")[CODES],
-    "strided": np.repeat(CODES, 2)[::2],
-    "strided str": np.repeat(NAMES[CODES], 2)[::2],
-    "readonly": np.frombuffer(CODES.tobytes(), dtype=np.int64),
-    "pandas int": pd.Series(CODES),
-    "pandas Int64": pd.Series(CODES, dtype="Int64"),
-    "pandas str": pd.Series(NAMES[CODES]),
-    "pandas string": pd.Series(NAMES[CODES], dtype="string"),
-    "pandas bool": pd.Series(CODES > 0),
-    "pandas index": pd.Index(NAMES[CODES]),
-    "pandas categorical": pd.Categorical(NAMES[CODES], categories=[*NAMES[::-1], "unused"]),
-    "pandas categorical series": pd.Series(NAMES[CODES]).astype("category"),
-    "pandas categorical index": pd.CategoricalIndex(NAMES[CODES]),
-    "polars int": pl.Series(CODES),
-    "polars str": pl.Series(NAMES[CODES]),
-    "polars categorical": pl.Series(NAMES[CODES], dtype=pl.Categorical),
-    "polars enum": pl.Series(NAMES[CODES], dtype=pl.Enum(NAMES.tolist())),
-    "polars bool": pl.Series(CODES > 0),
-    "torch int64": torch.from_numpy(CODES),
-    "torch int8": torch.from_numpy(CODES).to(torch.int8),
-    "torch bool": torch.from_numpy(CODES > 0),
-}
 
 
 def expected(codes, beta, normalize):

@@ -169,3 +169,73 @@ def test_chunks_of_signed_and_unsigned_integers_keep_their_labels():
     weigher = ClassBalancedWeigher().partial_fit(X, np.repeat(-1, 10))
     weigher.partial_fit(X, np.repeat(np.uint64(big), 10))
     assert weigher.classes_.tolist() == [-1, big]
+
+
+class Lazy:
+    """A table whose values cost a lot: its shape is known, or but the number of columns."""
+
+    def __init__(self, *shape):
+        self.shape = shape
+
+    def __array__(self, dtype=None, copy=None):
+        raise AssertionError("the values were read")
+
+
+@pytest.mark.parametrize("n_rows", [10, float("nan"), None])
+def test_features_are_not_read(n_rows):
+    weigher = ClassBalancedWeigher()
+    for features in (Lazy(n_rows, 2), Lazy(n_rows, 2, 3)):
+        assert weigher.fit(features, Y).partial_fit(features, Y).transform(features) is features
+    assert weigher.n_features_in_ == 2
+    with pytest.raises(ValueError, match="X has 3 features, but .* is expecting 2"):
+        weigher.transform(Lazy(n_rows, 3))
+
+
+def test_a_frame_is_not_converted(monkeypatch):
+    frame = pd.DataFrame({"u": np.arange(10), "v": ["text"] * 10})
+    monkeypatch.setattr(pd.DataFrame, "__array__", None)
+    weigher = ClassBalancedWeigher().fit(frame, Y)
+    assert weigher.transform(frame) is frame
+    assert weigher.feature_names_in_.tolist() == ["u", "v"]
+
+
+@pytest.mark.parametrize("features", [Lazy(10), Lazy(0, 2), Lazy(10, 0), pd.Series(range(10))])
+def test_shapes_that_are_none(features):
+    with pytest.raises(ValueError, match="X must have a row for each sample and a column"):
+        ClassBalancedWeigher().fit(features, Y)
+
+
+@pytest.mark.parametrize("none", [X[:0], X[:0].tolist(), pd.DataFrame(X[:0]), Lazy(0, 2)])
+def test_an_empty_chunk_changes_nothing(none):
+    weigher = ClassBalancedWeigher().partial_fit(none, [])
+    with pytest.raises(NotFittedError):
+        weigher.sample_weight(Y)
+    weigher.partial_fit(X, Y)
+    before = pickle.dumps(weigher)
+    assert pickle.dumps(weigher.partial_fit(none, Y[:0])) == before
+    with pytest.raises(ValueError, match="same number of samples|0 sample|each sam|1D arr"):
+        weigher.partial_fit(none, Y)
+    with pytest.raises(ValueError, match="0 sample|each sample|1D array"):
+        weigher.fit(none, [])
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        ([2**60 + 1, 2**60], [1.0, 2.0]),
+        ([True, False], [2, 0]),
+        (np.array(["2020"], "M8[Y]"), np.array(["2020-05-01", "2020-01-01"], "M8[ns]")),
+        (np.array(["2020"], "M8[Y]"), pd.Series([pd.Timestamp("2021")], dtype=object)),
+        (["a", "b"], np.array(["long", "a"], dtype=object)),
+        ([2**70, 1], [3, 1]),
+    ],
+)
+def test_chunks_of_other_types_keep_their_labels(chunks):
+    weigher = ClassBalancedWeigher()
+    for y in chunks:
+        weigher.partial_fit(np.zeros((len(y), 1)), y)
+    names = [name for y in chunks for name in list(y)]
+    assert len(weigher.classes_) == len(set(names))
+    assert weigher.class_count_.sum() == len(names)
+    for y in chunks:
+        assert np.all(weigher.sample_weight(y) > 0)
