@@ -8,7 +8,15 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sk_cbloss._validation import check_beta
-from sk_cbloss.inspection._figure import GREY, axes_for, beta_text, log_scale, name_lines, style_of
+from sk_cbloss.inspection._figure import (
+    GREY,
+    axes_for,
+    beta_text,
+    log_scale,
+    name_lines,
+    style_of,
+    value_texts,
+)
 
 
 class BetaSearchDisplay:
@@ -94,7 +102,8 @@ class BetaSearchDisplay:
         Parameters
         ----------
         search : GridSearchCV or other search of scikit-learn's kind
-            Fitted.
+            Fitted. Of a LogitAdjustedClassifierCV, name ``beta="prior_beta"``
+            and ``line="tau"``.
         beta : str, default=None
             Name of the parameter that is beta; None finds it.
         line : str, default=None
@@ -126,13 +135,21 @@ class BetaSearchDisplay:
                 f"{type(search).__name__}; for its cv_results_, use BetaSearchDisplay(cv_results)."
             )
         check_is_fitted(search)
-        if metric is None and search.multimetric_ and isinstance(search.refit, str):
-            metric = search.refit
-        refitted = metric is None or metric == search.refit
+        results = getattr(search, "cv_results_", None)
+        if not isinstance(results, Mapping) or not _params(results):
+            raise ValueError(
+                "search must have tried parameters, which its cv_results_ names, got "
+                f"{type(search).__name__}."
+            )
+        # Searches by other packages, and ours of tau, have one score and always refit.
+        is_multiple, refit = getattr(search, "multimetric_", False), getattr(search, "refit", True)
+        if metric is None and is_multiple and isinstance(refit, str):
+            metric = refit
+        refitted = metric is None or metric == refit
         chosen = getattr(search, "best_index_", None) if refitted else None
-        is_named = not search.multimetric_ and isinstance(search.scoring, str)
+        is_named = not is_multiple and isinstance(search.scoring, str)
         display = cls(
-            search.cv_results_,
+            results,
             beta=beta,
             line=line,
             metric=metric,
@@ -166,7 +183,7 @@ class BetaSearchDisplay:
                 "cv_results must be the cv_results_ of a search, got "
                 f"{type(results).__name__}; for the search itself, use from_search."
             )
-        params = [name.removeprefix("param_") for name in results if name.startswith("param_")]
+        params = _params(results)
         key = _one_of(params, "beta", self.beta)
         line = _one_of(params, "line", self.line, known_as="loss", needed=False)
         metric = self.metric or _first_metric(results)
@@ -181,7 +198,8 @@ class BetaSearchDisplay:
         # A candidate that leaves beta to its loss has None, or a masked value.
         given = np.ma.asarray(results[f"param_{key}"], dtype=object).filled(None)
         betas = np.array([np.nan if beta is None else check_beta(beta) for beta in given])
-        lines = results[f"param_{line}"] if line else [None] * len(betas)
+        lines = list(results[f"param_{line}"]) if line else [None] * len(betas)
+        labels = _labels(line, lines)
         lines = np.array([str(value) if line else None for value in lines], dtype=object)
 
         if "n_resources" in results:  # of successive halving: scores of fewer samples are lower
@@ -205,8 +223,9 @@ class BetaSearchDisplay:
             among = np.flatnonzero((lines == value) & (betas > 0) & (betas < 1))
             best = _best_of_each(betas, mean, among)
             if best.size:
-                label = _label(line, value)
-                self.lines_[value] = _draw(ax, place, label, betas[best], mean[best], error[best])
+                self.lines_[value] = _draw(
+                    ax, place, labels[value], betas[best], mean[best], error[best]
+                )
         for limit, dashes in ((0.0, ":"), (1.0, "--")):
             best = _best_of_each(betas, mean, np.flatnonzero(betas == limit))
             if best.size:
@@ -238,12 +257,21 @@ class BetaSearchDisplay:
             (self.chosen_,) = ax.plot(beta, score, transform=at, **ring)
 
 
-def _label(param, value):
-    """Return what a line is called: losses have names, other values need their parameter's."""
+def _params(results):
+    """Return the names of the parameters that were tried."""
+    return [name.removeprefix("param_") for name in results if name.startswith("param_")]
+
+
+def _labels(param, values):
+    """Return what lines are called: losses have names, other values need their parameter's."""
     if param is None:
-        return "0 < beta < 1"
+        return {None: "0 < beta < 1"}
     name = param.split("__")[-1]
-    return value if name == "loss" else f"{name} {value}"
+    values = list(dict.fromkeys(values))
+    texts = value_texts(values)
+    if name != "loss":
+        texts = [f"{name} {text}" for text in texts]
+    return {str(value): text for value, text in zip(values, texts, strict=True)}
 
 
 def _draw(ax, place, label, betas, mean, error):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sk_cbloss._validation import check_class_count, check_each, check_fraction
-from sk_cbloss.inspection._figure import plain
+from sk_cbloss.inspection._figure import plain_names
 
 # With more classes than this, ticks name ranks rather than labels.
 MAX_NAMED = 16
@@ -41,10 +41,11 @@ def name_classes(ax, labels):
     """Label an axis of classes, one at each position from 1, by names or by ranks."""
     n_classes = len(labels)
     if n_classes <= MAX_NAMED:
-        lengths = [len(plain(label)) for label in labels]
+        names = plain_names(labels)
+        lengths = [len(name) for name in names]
         is_long = max(lengths) > 4 and sum(lengths) > 40
         turned = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if is_long else {}
-        ax.set_xticks(range(1, n_classes + 1), map(plain, labels), **turned)
+        ax.set_xticks(range(1, n_classes + 1), names, **turned)
         ax.set_xlabel("Class, from head to tail")
     else:
         ax.set_xlabel("Class, by rank from head to tail")

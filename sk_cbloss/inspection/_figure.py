@@ -1,5 +1,7 @@
 """What the displays share: where they draw, and colours that everybody can tell apart."""
 
+from numbers import Real
+
 import numpy as np
 
 # Okabe and Ito's, which colour-blind readers tell apart and which show on white and on black.
@@ -46,6 +48,9 @@ def log_scale(ax, *names):
     from matplotlib.ticker import LogLocator, NullFormatter
 
     for name in names:
+        low, high = getattr(ax, f"{name}axis").get_data_interval()
+        if low == high:  # of a single value matplotlib finds no limits
+            ax.set(**{f"{name}lim": (low / 2, low * 2)})
         ax.set(**{f"{name}scale": "log"})
         axis = getattr(ax, f"{name}axis")
         low, high = axis.get_view_interval()
@@ -62,11 +67,23 @@ def name_lines(ax):
     ax.legend(fontsize="small", **(beside if many else {}))
 
 
-def plain(text, longest=24):
-    """Return a name as matplotlib is to write it: no formulas, and no more than fits."""
-    text = str(text)
-    text = text if len(text) <= longest else f"{text[: longest - 1]}…"
-    return text.replace("$", r"\$")
+def plain_names(names, longest=24):
+    """Return names as matplotlib is to write them: no formulas, no longer than fits, distinct."""
+    shown = {}
+    for name in map(str, names):
+        end = ""
+        while (short := _cut(name, longest, end)) in shown.values() and name not in shown:
+            end = f" ({int(end[2:-1] or 1) + 1})"
+        shown.setdefault(name, short)
+    return [shown[str(name)].replace("$", r"\$") for name in names]
+
+
+def _cut(name, longest, end):
+    """Return a name without its middle, where it is too long; names often differ at the end."""
+    if len(name) > longest or end:
+        kept = longest - len(end) - 1
+        name = f"{name[: kept - kept // 2]}…{name[len(name) - kept // 2 :]}"
+    return name + end
 
 
 def number(value):
@@ -89,3 +106,17 @@ def beta_text(beta):
     # As many nines as it takes: 0.9999 and 0.99995 are not the same.
     digits = max(2, int(np.ceil(-np.log10(1 - beta))) + 1)
     return f"{beta:.{digits}f}".rstrip("0")
+
+
+def value_texts(values):
+    """Return what values are called: numbers with no more digits than tell them apart.
+
+    Texts are themselves.
+    """
+    numbers = {
+        value for value in values if isinstance(value, Real) and not isinstance(value, bool)
+    }
+    digits = next(
+        (d for d in range(3, 17) if len({f"{n:.{d}g}" for n in numbers}) == len(numbers)), 17
+    )
+    return [f"{value:.{digits}g}" if value in numbers else str(value) for value in values]

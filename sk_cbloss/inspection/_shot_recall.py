@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from sk_cbloss.inspection._figure import GREY, axes_for, plain, style_of
+from sk_cbloss.inspection._figure import GREY, axes_for, plain_names, style_of
 from sk_cbloss.metrics import SHOTS, shot_recall_score
 
 
@@ -217,8 +217,8 @@ class ShotRecallDisplay:
         ax.set_xticks(range(len(SHOTS)), [f"{shot}-shot" for shot in SHOTS])
         ax.set(xlim=(-0.5, 2.5), ylim=(0, 1.02), ylabel="Recall, mean over classes")
         legend = ax.legend(self.marks_.values(), [""] * len(self.marks_), fontsize="small")
-        for text, name in zip(legend.get_texts(), self.marks_, strict=True):
-            text.set_text(plain(name))  # a label that begins with an underscore would be hidden
+        for text, name in zip(legend.get_texts(), plain_names(self.marks_), strict=True):
+            text.set_text(name)  # a label that begins with an underscore would be hidden
         return self
 
 

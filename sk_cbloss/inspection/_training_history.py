@@ -13,6 +13,7 @@ from sk_cbloss.inspection._inside import held_by
 
 LOSSES = ("valid_loss", "train_loss")
 RATE = "event_lr"
+BALANCED_ACCURACY = "valid_balanced_accuracy"
 PARTS = {"valid_": "validation", "train_": "training"}
 
 
@@ -21,7 +22,8 @@ class TrainingHistoryDisplay:
 
     The first panel shows the losses, the next one the scores, if there are
     any, and the last one the learning rate, if it changes. A full line is of
-    the validation data, with a ring at its best epoch; a pale line of the same
+    the validation data, with a ring at the best epoch: that of the best balanced
+    accuracy or other score, or else of the lowest loss. A pale line of the same
     colour is of the training data. An upright line marks where a
     :class:`~sk_cbloss.neural_net.LossChange` sets in, such as deferred
     re-weighting.
@@ -45,7 +47,7 @@ class TrainingHistoryDisplay:
     lines_ : dict of matplotlib Line2D
         The lines, by the names of their columns.
     best_ : dict of matplotlib Line2D
-        The rings at the best epochs, by the names of their columns.
+        The rings at the best epoch, by the names of their columns.
     changes_ : list of matplotlib Line2D
         The upright lines, in each panel, where the loss changes.
 
@@ -182,9 +184,9 @@ class TrainingHistoryDisplay:
         columns[RATE] = rate
         for panel, shown in zip(self.axes_, panels, strict=True):
             self._draw(panel, epochs, {column: columns[column] for column in shown}, name, line_kw)
-            self._mark(panel, epochs, {column: best[column] for column in shown if column in best})
             if loss_scale == "log" and shown[0] in LOSSES:
                 panel.set_yscale("log")
+        self._mark_best(epochs, {column: best[column] for column in self.lines_ if column in best})
         self._mark_changes(epochs)
         for panel, shown in zip(self.axes_, panels, strict=True):
             if shown != [RATE] or name:
@@ -210,18 +212,24 @@ class TrainingHistoryDisplay:
         panel.set(xlabel="Epoch", ylabel=title if alike else "Score")
         panel.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
 
-    def _mark(self, panel, epochs, best):
-        """Draw a ring at the best epoch of each line that has one."""
-        for column, place in best.items():
-            line = self.lines_[column]
-            known = "best epoch" in panel.get_legend_handles_labels()[1]
+    def _mark_best(self, epochs, best):
+        """Draw a ring at one epoch, on each line of validation data."""
+        if not best:
+            return
+        by = min(best, key=lambda column: (column in LOSSES, column != BALANCED_ACCURACY))
+        label = "lowest loss" if by in LOSSES else f"best {_words(_subject(by))}"
+        for column, line in self.lines_.items():
+            if column.startswith("train_") or column == RATE:
+                continue
+            panel = line.axes
+            known = label in panel.get_legend_handles_labels()[1]
             (self.best_[column],) = panel.plot(
-                epochs[place],
-                line.get_ydata()[place],
+                epochs[best[by]],
+                line.get_ydata()[best[by]],
                 "o",
                 color=line.get_color(),
                 markerfacecolor="white",
-                label=None if known else "best epoch",
+                label=None if known else label,
             )
 
     def _mark_changes(self, epochs):

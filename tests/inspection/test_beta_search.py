@@ -5,12 +5,17 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_selection import RFECV
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.model_selection import (
+    GridSearchCV,
+    RandomizedSearchCV,
+    TunedThresholdClassifierCV,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sk_cbloss import ClassBalancedClassifier, load_digits_lt
+from sk_cbloss import ClassBalancedClassifier, LogitAdjustedClassifierCV, load_digits_lt
 from sk_cbloss.inspection import BetaSearchDisplay
 
 
@@ -95,7 +100,7 @@ def test_betas_that_are_left_to_the_loss_and_failed_fits_are_left_out():
 def test_a_line_for_another_parameter():
     display = BetaSearchDisplay(results_of(ROWS), line="net__decay").plot()
     assert list(display.lines_) == ["0.0", "0.1"]
-    assert [line.get_label() for line in display.lines_.values()] == ["decay 0.0", "decay 0.1"]
+    assert [line.get_label() for line in display.lines_.values()] == ["decay 0", "decay 0.1"]
 
 
 @pytest.fixture(scope="module")
@@ -199,3 +204,36 @@ def test_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match="BetaSearchDisplay.plot requires matplotlib"):
         BetaSearchDisplay(results_of(ROWS)).plot()
+
+
+def test_numbers_are_short_and_distinct():
+    values = [0.004216965034285822, 0.1, 0.10001, 20]
+    results = results_of([(0.9, "softmax", value, 0.5 + value / 100, 0.1) for value in values])
+    display = BetaSearchDisplay(results, line="net__decay").plot()
+    assert legend(display)[:4] == ["decay 0.004217", "decay 0.1", "decay 0.10001", "decay 20"]
+
+
+def test_a_search_of_tau():
+    X, y = load_digits_lt(return_X_y=True)
+    model = LogitAdjustedClassifierCV(
+        LogisticRegression(), taus=[0.123456789, 1], prior_betas=[0.9, 0.99, 1], cv=2
+    ).fit(X / 16, y)
+    display = BetaSearchDisplay.from_search(model, beta="prior_beta", line="tau")
+    assert legend(display)[:2] == ["tau 0.123", "tau 1"]
+    assert display.ax_.get_ylabel() == "Balanced accuracy, mean of 2 folds"
+    with pytest.raises(ValueError, match="^beta must name one of the search's parameters"):
+        BetaSearchDisplay.from_search(model)
+
+
+def test_searches_of_no_parameter():
+    X, y = load_digits_lt(return_X_y=True)
+    searches = [
+        RFECV(LogisticRegression(), step=40, cv=2),
+        TunedThresholdClassifierCV(LogisticRegression(), cv=2),
+    ]
+    for search in searches:
+        search.fit(X / 16, y > 0)
+        with pytest.raises(
+            ValueError, match="^search must have tried parameters, which its cv_re"
+        ):
+            BetaSearchDisplay.from_search(search)

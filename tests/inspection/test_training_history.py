@@ -144,7 +144,7 @@ def test_the_epochs_have_whole_ticks(n_epochs):
 
 def test_the_last_best_epoch_of_the_validation_data_is_marked():
     display = TrainingHistoryDisplay(ROWS).plot()
-    assert list(display.best_) == ["valid_loss"]
+    assert list(display.best_) == ["valid_loss", "valid_f1"]
     assert display.best_["valid_loss"].get_xydata().tolist() == [[2, 1.5]]
 
 
@@ -153,6 +153,22 @@ def test_the_best_epoch_of_a_net(net):
     score = np.array(net.history_[:, "valid_balanced_accuracy"])
     (point,) = display.best_["valid_balanced_accuracy"].get_xydata()
     assert_array_equal(point, [score.argmax() + 1, score.max()])
+    (at_loss,) = display.best_["valid_loss"].get_xydata()
+    assert_array_equal(at_loss, [point[0], net.history_[:, "valid_loss"][int(point[0]) - 1]])
+
+
+def test_one_epoch_is_the_best_in_all_panels():
+    rows = [
+        {"valid_loss": 1.0, "valid_loss_best": True, "valid_f1": 0.5, "valid_f1_best": True},
+        {"valid_loss": 2.0, "valid_loss_best": False, "valid_f1": 0.9, "valid_f1_best": True},
+        {"valid_loss": 3.0, "valid_loss_best": False, "valid_f1": 0.7, "valid_f1_best": False},
+    ]
+    display = TrainingHistoryDisplay(rows).plot()
+    assert [ring.get_xdata().tolist() for ring in display.best_.values()] == [[2], [2]]
+    assert labels(display.axes_[0])[-1] == labels(display.axes_[1])[-1] == "best f1"
+    alone = TrainingHistoryDisplay(rows).plot(scores=[])
+    assert alone.best_["valid_loss"].get_xdata().tolist() == [1]
+    assert labels(alone.axes_[0])[-1] == "lowest loss"
 
 
 # ------------------------------------------------------------------- panels, words, looks
@@ -162,8 +178,8 @@ def test_the_words():
     losses, scores = TrainingHistoryDisplay(ROWS).plot().axes_
     assert (losses.get_xlabel(), losses.get_ylabel()) == ("Epoch", "Loss")
     assert (scores.get_xlabel(), scores.get_ylabel()) == ("Epoch", "F1")
-    assert labels(losses) == ["validation", "training", "best epoch"]
-    assert labels(scores) == ["validation"]
+    assert labels(losses) == ["validation", "training", "lowest loss"]
+    assert labels(scores) == ["validation", "lowest loss"]
 
 
 def test_the_words_of_more_than_one_score():
@@ -177,7 +193,7 @@ def test_the_words_of_more_than_one_score():
         "ROC AUC, validation",
         "own",
         "f1, training",
-        "best epoch",
+        "best own",
     ]
     only = TrainingHistoryDisplay(rows).plot(scores="valid_ROC_AUC").axes_[1]
     assert only.get_ylabel() == "ROC AUC"
@@ -288,11 +304,11 @@ def test_two_nets_in_one_picture():
     assert labels(losses) == [
         "softmax: validation",
         "softmax: training",
-        "best epoch",
+        "lowest loss",
         "focal: validation",
         "focal: training",
     ]
-    assert labels(scores) == ["softmax: validation", "focal: validation"]
+    assert labels(scores) == ["softmax: validation", "lowest loss", "focal: validation"]
     assert losses.get_yscale() == "log"
     for column in first.lines_:
         assert first.lines_[column].get_color() != second.lines_[column].get_color()
