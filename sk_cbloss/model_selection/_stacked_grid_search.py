@@ -1,7 +1,6 @@
 """A grid search that trains all of its nets at once."""
 
 import logging
-import sys
 import time
 from collections import Counter
 from numbers import Integral
@@ -16,7 +15,6 @@ from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.parallel import Parallel, delayed
-from tqdm import tqdm
 
 from sk_cbloss._doc_link import DocLink
 from sk_cbloss._labels import as_labels
@@ -29,6 +27,8 @@ from sk_cbloss.neural_net import (
     features_and_labels,
     fit_together,
     is_dataset,
+    progress_bar,
+    say,
 )
 
 LOG = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
         As in GridSearchCV.
     verbose : int, default=0
         1 says how the nets are trained, and shows a progress bar on a
-        terminal.
+        terminal or in a notebook.
     pre_dispatch : int or str, default="2*n_jobs"
         How many of these to hand to the processes ahead of time.
     error_score : "raise" or number, default=nan
@@ -298,8 +298,7 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
         net.set_params(callbacks=[*(net.callbacks or []), checkpoint])
 
     def _progress_bar(self, total):
-        hidden = not self.verbose or not sys.stderr.isatty()
-        return tqdm(total=total, desc=type(self).__name__, unit="epoch", disable=hidden)
+        return progress_bar(type(self).__name__, total, hidden=not self.verbose)
 
     def _say_how(self, jobs):
         """Say how the nets were trained, and count what the attributes tell."""
@@ -315,7 +314,7 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
     def _say(self, line):
         LOG.info(line)
         if self.verbose:
-            print(line)  # noqa: T201
+            say(line)
 
 
 def _n_epochs(estimator):

@@ -15,6 +15,8 @@ from sk_cbloss.neural_net._fit_together import Fit, fit_together
 from sk_cbloss.neural_net._learning_rate import LearningRateSchedule
 from sk_cbloss.neural_net._loss_change import DeferredReweighting, LossChange
 from sk_cbloss.neural_net._modules import MLP
+from sk_cbloss.neural_net._progress import progress_bar as progress_bar
+from sk_cbloss.neural_net._progress import say as say
 from sk_cbloss.neural_net._recipe import cifar_recipe
 from sk_cbloss.neural_net._streamed import features_and_labels
 from sk_cbloss.neural_net._training_checkpoint import TrainingCheckpoint

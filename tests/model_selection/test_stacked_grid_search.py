@@ -661,9 +661,10 @@ class TestProgress:
         grid = [{"beta": [0, 1]}, {"optimizer": [torch.optim.LBFGS]}]
         search = StackedGridSearchCV(make_net(), grid, cv=2, verbose=1, refit=False)
         search.fit(*digits())
-        err = capsys.readouterr().err
-        assert "StackedGridSearchCV: 100%" in err
-        assert "24/24" in err
+        out, err = capsys.readouterr()
+        assert "StackedGridSearchCV 24/24 |" in err
+        assert "nets trained as" in out
+        assert err.count("\r" + " " * 40) >= 2  # wiped out while lines are printed
 
     def test_silence(self, capsys):
         StackedGridSearchCV(make_net(), {"beta": [0, 1]}, cv=2).fit(*digits())

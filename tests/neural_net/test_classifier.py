@@ -463,7 +463,7 @@ def test_classes_out_of_order(classes):
     ("labels", "message"),
     [
         (Y * 0, "needs samples of at least 2 classes, got one class: 0"),
-        (Y + 0.5, "Unknown label type"),
+        (Y + 0.5, "y must hold class labels, got the continuous value 0.5"),
         (np.where(Y == 0, np.nan, Y), "contains NaN"),
         (Y[:-1], "X and y must have the same number of samples, got 200 and 199"),
         (None, "requires y to be passed, but the target y is None"),
