@@ -97,7 +97,8 @@ def test_a_notebook_has_a_bar_of_its_own(monkeypatch):
 def test_lines_go_above_a_bar(monkeypatch):
     with (
         contextlib.redirect_stderr(Terminal()) as shown,
-        contextlib.redirect_stdout(shown),_progress.progress_bar("name", 3, hidden=False)
+        contextlib.redirect_stdout(shown),
+        _progress.progress_bar("name", 3, hidden=False),
     ):
         _progress.say("a line")
     line = shown.getvalue().index("a line\n")
