@@ -2,6 +2,7 @@
 
 import reprlib
 from collections.abc import Mapping
+from decimal import Decimal
 from numbers import Integral, Real
 from typing import Literal, get_args
 
@@ -9,6 +10,7 @@ import numpy as np
 
 Normalize = Literal["classes", "samples", None]
 NORMALIZE = get_args(Normalize)
+NUMBERS = (Real, Decimal, np.bool_)
 
 
 def check_fraction(value, name) -> float:
@@ -56,22 +58,58 @@ def check_each(values, name, check):
 
 def as_floats(values, name):
     """Return numbers, also of torch, as an array of float64."""
+    refuse_masked(values, name)
     try:
-        if values is not None:  # which would become NaN
-            return np.asarray(as_numpy(values), dtype=np.float64)
+        array = np.asarray(as_numpy(values))
+        # numpy makes numbers of texts, dates, None and half of a complex number, too.
+        of_objects = array.dtype.kind == "O" and all(isinstance(v, NUMBERS) for v in array.flat)
+        if of_objects or array.dtype.kind in "biuf":
+            return np.asarray(array, dtype=np.float64)
     except (TypeError, ValueError):
         pass
     raise ValueError(f"{name} must hold numbers, got {reprlib.repr(values)}.")
 
 
+def refuse_masked(values, name):
+    """Raise a ValueError if some entries of a masked array are masked."""
+    if np.ma.is_masked(values):
+        place = np.flatnonzero(np.ma.getmaskarray(values))[0]
+        raise ValueError(f"{name} must not have masked entries, got one at position {place}.")
+
+
+def as_named(values, name="class_count"):
+    """Return a mapping or Series from label to number as a dict, and None for a bare vector."""
+    if not hasattr(values, "items") or getattr(values, "ndim", 1) != 1:
+        return None
+    pairs = list(values.items())
+    named = dict(pairs)
+    if len(named) < len(pairs):
+        labels = [label for label, _ in pairs]
+        twice = next(label for label in labels if labels.count(label) > 1)
+        raise ValueError(f"{name} must hold each label once, got {twice!r} twice.")
+    return named
+
+
+def in_class_order(values, name):
+    """Return numbers of classes, whose labels, if they have some, must be their positions."""
+    named = as_named(values, name)
+    if named is None:
+        return values
+    for position, label in enumerate(named):
+        if label != position:
+            remedy = f"[{name}[label] for label in classes]"
+            if hasattr(values, "sort_index"):
+                remedy = f"{name}.sort_index().to_numpy()"
+            raise ValueError(
+                f"{name} must list numbers in the order of the classes, got the label {label!r} "
+                f"at position {position} (value_counts() sorts by frequency): pass {remedy}."
+            )
+    return list(named.values()) if isinstance(values, Mapping) else values
+
+
 def check_counts(class_count):
-    """Return counts of any shape as float64, all finite and >= 0."""
-    if isinstance(class_count, Mapping):
-        raise ValueError(
-            "class_count must list the counts in the order of the classes, got a mapping: "
-            "pass [class_count[label] for label in classes]."
-        )
-    counts = as_floats(class_count, "class_count")
+    """Return counts of any shape, in class order, as float64, all finite and >= 0."""
+    counts = as_floats(in_class_order(class_count, "class_count"), "class_count")
     bad = ~(np.isfinite(counts) & (counts >= 0))
     if bad.any():
         raise ValueError(
@@ -90,6 +128,14 @@ def check_class_count(class_count):
     if not counts.any():
         raise ValueError("class_count must hold a class that has samples, got none.")
     return counts
+
+
+def check_named_count(class_count):
+    """Return labels, None for those of a bare vector, and the counts of these classes."""
+    named = as_named(class_count)
+    if named is None:
+        return None, check_class_count(class_count)
+    return list(named), check_class_count(list(named.values()))
 
 
 def check_sample_weight(sample_weight, n_samples):

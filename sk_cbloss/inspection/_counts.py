@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sk_cbloss._validation import check_class_count, check_each, check_fraction
+from sk_cbloss._validation import check_each, check_fraction, check_named_count
 from sk_cbloss.inspection._figure import plain_names
 
 # With more classes than this, ticks name ranks rather than labels.
@@ -20,12 +20,7 @@ class Counts(NamedTuple):
 
 def counts_of(class_count):
     """Return class counts from head to tail; without names, positions are the labels."""
-    if hasattr(class_count, "items"):
-        named = dict(class_count.items())
-        labels, class_count = list(named), list(named.values())
-    else:
-        labels = None
-    count = check_class_count(class_count)
+    labels, count = check_named_count(class_count)
     labels = np.array([str(label) for label in (range(len(count)) if labels is None else labels)])
     order = np.argsort(-count, kind="stable")
     order = order[count[order] > 0]

@@ -61,9 +61,9 @@ class ShotRecallDisplay:
             True labels of the test part.
         y_pred : array-like of shape (n_samples,), or mapping from name to such
             Predicted labels, of one model or of several.
-        class_count : mapping from label to number
+        class_count : mapping from label to number, or array-like of shape (n_classes,)
             Number of training samples of each class, such as
-            ``collections.Counter(y_train)``.
+            ``collections.Counter(y_train)``; see :func:`shot_recall_score`.
         thresholds : (float, float), default=(20, 100)
             See :func:`shot_recall_score`.
         name : str, default="model"
@@ -105,9 +105,9 @@ class ShotRecallDisplay:
             Features of the test part.
         y : array-like of shape (n_samples,)
             Its labels.
-        class_count : mapping from label to number
+        class_count : mapping from label to number, or array-like of shape (n_classes,)
             Number of training samples of each class, such as
-            ``collections.Counter(y_train)``.
+            ``collections.Counter(y_train)``; see :func:`shot_recall_score`.
         thresholds : (float, float), default=(20, 100)
             See :func:`shot_recall_score`.
         name : str, default=None

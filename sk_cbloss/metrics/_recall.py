@@ -5,6 +5,7 @@ from sklearn.metrics import recall_score
 from sklearn.utils import check_consistent_length
 
 from sk_cbloss._labels import check_one_kind, names_of, read_labels
+from sk_cbloss._validation import check_sample_weight
 
 
 def recall_by_class(y_true, y_pred, sample_weight):
@@ -16,6 +17,8 @@ def recall_by_class(y_true, y_pred, sample_weight):
     predicted = read_labels(y_pred)
     check_consistent_length(true, predicted.values)
     check_one_kind(classes, predicted.classes, where="in y_true and y_pred")
+    if sample_weight is not None:
+        sample_weight = check_sample_weight(sample_weight, len(true))
     places, _ = predicted.places_among(classes)
     recall = recall_score(
         true,

@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.metrics import make_scorer
 
-from sk_cbloss._labels import counts_by_label
-from sk_cbloss._validation import check_counts
+from sk_cbloss._labels import counts_by_label, in_order, joined, names_of, read_labels
+from sk_cbloss._validation import as_named, check_counts
 from sk_cbloss.metrics._recall import recall_by_class
 
 SHOTS = ("many", "medium", "few")
@@ -21,9 +21,11 @@ def shot_recall_score(
         True labels of the test part.
     y_pred : array-like of shape (n_samples,)
         Predicted labels.
-    class_count : mapping from label to number
+    class_count : mapping from label to number, or array-like of shape (n_classes,)
         Number of training samples of each class, such as
-        ``collections.Counter(y_train)`` or a pandas ``value_counts()``.
+        ``collections.Counter(y_train)`` or a pandas ``value_counts()``. As an
+        array, in the order of sorted labels, of which each must occur in
+        y_true or y_pred.
     shot : {"many", "medium", "few"} or None, default=None
         The one group to score, for :func:`sklearn.metrics.make_scorer`; None
         scores all three.
@@ -31,7 +33,7 @@ def shot_recall_score(
         Few-shot classes have fewer samples than the first number, many-shot
         classes more than the second.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the test samples.
+        Weights of the test samples, >= 0.
 
     Returns
     -------
@@ -42,8 +44,9 @@ def shot_recall_score(
     Raises
     ------
     ValueError
-        If shot or thresholds is invalid, or y_true holds a label that
-        class_count does not.
+        If shot, thresholds, a count or a weight is invalid, y_true holds a
+        label that class_count does not, or class_count is an array that has
+        not a number for each label.
 
     References
     ----------
@@ -62,19 +65,31 @@ def shot_recall_score(
     if shot is not None and shot not in SHOTS:
         raise ValueError(f"shot must be 'many', 'medium', 'few' or None, got {shot!r}.")
     _check_thresholds(thresholds)
-    if not hasattr(class_count, "items"):
-        raise ValueError(
-            "class_count must be a mapping from label to number of training samples, "
-            f"got {type(class_count).__name__}."
-        )
-    class_count = dict(class_count.items())
     classes, recall = recall_by_class(y_true, y_pred, sample_weight)
-    unknown = [label for label in classes if label not in class_count]
-    if unknown:
-        raise ValueError(f"class_count must hold every label of y_true, got no {unknown[0]!r}.")
-    shots = shots_of([class_count[label] for label in classes], thresholds)
+    shots = shots_of(_counts_of(classes, class_count, y_true, y_pred), thresholds)
     scores = {name: _mean(recall[shots == name]) for name in SHOTS}
     return scores if shot is None else scores[shot]
+
+
+def _counts_of(classes, class_count, y_true, y_pred):
+    """Return the number of training samples of each of the classes."""
+    named = as_named(class_count)
+    count = check_counts(class_count if named is None else list(named.values()))
+    are_positions = bool(named) and list(named) == list(range(len(named)))
+    if named is None or (are_positions and not named.keys() & set(classes)):
+        both = [read_labels(y).encode()[0] for y in (y_true, y_pred)]
+        names = names_of(in_order(joined(*both))[0])
+        if count.shape != (len(names),):
+            raise ValueError(
+                f"class_count must have a number for each of the {len(names)} labels of y_true "
+                f"and y_pred, or be a mapping from label to number, got shape {count.shape}: pass "
+                "dict(zip(classes, class_count))."
+            )
+        named = dict(zip(names, count, strict=True))
+    unknown = [label for label in classes if label not in named]
+    if unknown:
+        raise ValueError(f"class_count must hold every label of y_true, got no {unknown[0]!r}.")
+    return [named[label] for label in classes]
 
 
 def make_shot_scorer(y, *, shot, thresholds=(20, 100)):

@@ -15,12 +15,17 @@ def worst_class_recall_score(y_true, y_pred, *, sample_weight=None):
     y_pred : array-like of shape (n_samples,)
         Predicted labels.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples.
+        Weights of the samples, >= 0.
 
     Returns
     -------
     float
         The smallest recall of the classes that occur in y_true.
+
+    Raises
+    ------
+    ValueError
+        If a weight is negative, infinite or NaN, or all are 0.
 
     See Also
     --------

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sk_cbloss._validation import check_class_count, check_integer
+from sk_cbloss._validation import check_integer, check_named_count
 
 
 def beta_grid(class_count, *, n_betas=8, include_limits=False):
@@ -14,8 +14,9 @@ def beta_grid(class_count, *, n_betas=8, include_limits=False):
 
     Parameters
     ----------
-    class_count : array-like of shape (n_classes,)
-        Number of samples of each class; classes without samples do not count.
+    class_count : array-like of shape (n_classes,), or mapping from label to number
+        Number of samples of each class, in any order; classes without samples
+        do not count.
     n_betas : int, default=8
         Number of values between the limits, at least 2.
     include_limits : bool, default=False
@@ -31,8 +32,8 @@ def beta_grid(class_count, *, n_betas=8, include_limits=False):
     Raises
     ------
     ValueError
-        If class_count is no list, a count is negative, infinite or NaN, no
-        class has samples, or n_betas is below 2.
+        If class_count holds no number for each class, a count is negative,
+        infinite or NaN, no class has samples, or n_betas is below 2.
 
     Examples
     --------
@@ -40,7 +41,7 @@ def beta_grid(class_count, *, n_betas=8, include_limits=False):
     >>> beta_grid([5000, 500, 50], n_betas=4).round(5)
     array([0.96   , 0.99683, 0.99975, 0.99998])
     """
-    class_count = check_class_count(class_count)
+    _, class_count = check_named_count(class_count)
     n_betas = check_integer(n_betas, "n_betas", minimum=2)
     class_count = class_count[class_count > 0]
     low = max(1, class_count.min() / 2)

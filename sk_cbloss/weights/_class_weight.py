@@ -12,7 +12,7 @@ def class_balanced_weight(class_count, *, beta, normalize="classes"):
     Parameters
     ----------
     class_count : array-like of shape (n_classes,)
-        Number of samples of each class, finite and >= 0, not all 0.
+        Number of samples of each class, in their order, finite and >= 0, not all 0.
     beta : float in [0, 1]
         See :func:`effective_number`. 0 weighs all classes alike, 1 gives
         inverse frequency.
@@ -32,7 +32,9 @@ def class_balanced_weight(class_count, *, beta, normalize="classes"):
     Raises
     ------
     ValueError
-        If beta, normalize or a count is invalid, or no class has samples.
+        If beta, normalize or a count is invalid, no class has samples, or
+        class_count is a mapping or a labelled Series, whose labels are not 0,
+        1, ... in this order.
 
     See Also
     --------

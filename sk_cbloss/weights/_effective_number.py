@@ -16,7 +16,7 @@ def effective_number(class_count, *, beta):
     Parameters
     ----------
     class_count : array-like of shape (n_classes,) or number
-        Number of samples of each class, finite and >= 0. Fractional counts
+        Number of samples of each class, in their order, finite and >= 0. Fractional counts
         (sums of sample weights) are fine.
     beta : float in [0, 1]
         ``(N - 1) / N`` for classes that hold ``N`` distinct prototypes. 0
@@ -31,7 +31,9 @@ def effective_number(class_count, *, beta):
     Raises
     ------
     ValueError
-        If beta lies outside [0, 1], or a count is negative, infinite or NaN.
+        If beta lies outside [0, 1], a count is negative, infinite or NaN, or
+        class_count is a mapping or a labelled Series, whose labels are not 0,
+        1, ... in this order.
 
     See Also
     --------

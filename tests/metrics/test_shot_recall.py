@@ -253,11 +253,18 @@ def test_cross_val_score_of_an_empty_group_is_nan():
         ({"thresholds": (2, np.nan)}, r"thresholds must be two increasing numbers >= 0, got \(2"),
         ({"thresholds": 20}, r"thresholds must be two increasing numbers >= 0, got 20\."),
         ({"thresholds": ("a", "b")}, r"thresholds must be two increasing numbers >= 0, got \('a"),
-        ({"class_count": [500, 3]}, r"class_count must be a mapping from label .*, got list\."),
         (
-            {"class_count": np.array([500, 3])},
-            r"class_count must be a mapping from label .*, got ndarray\.",
+            {"class_count": [500, 3, 1]},
+            r"class_count must have a number for each of the 2 labels .*, got shape \(3,\): pass "
+            r"dict\(zip\(classes, class_count\)\)\.",
         ),
+        ({"class_count": 500}, r"class_count must have a number for each .*, got shape \(\): "),
+        ({"class_count": {"a": 5, "b": 4, "c": -1}}, r"class_count must hold finite .* got -1\.0"),
+        ({"class_count": pd.Series([5, 4], ["b", "b"])}, r"class_count must hold each .* 'b' twi"),
+        ({"sample_weight": [2, -1]}, r"sample_weight must hold finite numbers >= 0, got -1\.0\."),
+        ({"sample_weight": [2, np.nan]}, r"sample_weight must hold finite numbers >= 0, got nan"),
+        ({"sample_weight": [2, 1, 1]}, r"sample_weight must have shape \(2,\), one weight a sam"),
+        ({"sample_weight": [0, 0]}, r"sample_weight must not be 0 for every sample"),
         ({"class_count": {"a": 5}}, r"class_count must hold every label of y_true, got no 'b'\."),
         ({"class_count": {}}, r"class_count must hold every label of y_true, got no 'a'\."),
         (

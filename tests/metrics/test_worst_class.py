@@ -27,6 +27,12 @@ def test_weights():
     assert worst_class_recall_score(Y_TRUE, y_pred) == 0
 
 
+@pytest.mark.parametrize("weight", [[2, -1, 1], [1, float("inf"), 1], [1, 1], [0, 0, 0]])
+def test_bad_weights(weight):
+    with pytest.raises(ValueError, match="^sample_weight must "):
+        worst_class_recall_score([0, 0, 1], [0, 1, 1], sample_weight=weight)
+
+
 def test_in_cross_validation():
     X, y = load_digits_lt(return_X_y=True)
     scores = cross_val_score(

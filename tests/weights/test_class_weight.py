@@ -81,7 +81,7 @@ def test_tiny_counts_do_not_overflow(tiny, beta):
         (pd.DataFrame({"n": [1, 2]}), r"have a number for each class, .* shape \(2, 1\)"),
         (None, "hold numbers, got None"),
         (["a"] * 99, r"hold numbers, got \['a', 'a', .*\.\.\.\]"),
-        ([1, None], "hold finite numbers >= 0, got nan"),
+        ([1, None], r"hold numbers, got \[1, None\]"),
     ],
 )
 @pytest.mark.parametrize("function", [partial(class_balanced_weight, beta=0.9), beta_grid])

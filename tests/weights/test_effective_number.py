@@ -91,8 +91,3 @@ def test_counts_that_are_no_numbers(counts):
     message = re.escape(f"class_count must hold numbers, got {counts!r}.")
     with pytest.raises(ValueError, match=f"^{message}"):
         effective_number(counts, beta=0.9)
-
-
-def test_a_mapping_has_no_order_of_classes():
-    with pytest.raises(ValueError, match="^class_count must list the counts in the order of the"):
-        effective_number({"a": 1}, beta=0.9)
