@@ -45,8 +45,8 @@ def build(name, parameters, *, counts=COUNTS, beta=0.99, **more):
 
 def unweighted(name, parameters, *, counts=COUNTS, **more):
     """Build a loss without class weights."""
-    prior = [np.array(counts, dtype=float)] if name in PRIOR else []
-    return LOSSES[name](*map(torch.from_numpy, prior), **parameters, **more)
+    prior = {"class_prior": torch.tensor(counts).double()} if name in PRIOR else {}
+    return LOSSES[name](**prior, **parameters, **more)
 
 
 def for_reference(name, parameters, *, counts=COUNTS, beta=0.99):

@@ -8,12 +8,20 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from sk_cbloss._validation import Normalize, check_beta
+from sk_cbloss._validation import Normalize, check_beta, in_class_order, refuse_masked
+from sk_cbloss.losses import _functional
 from sk_cbloss.losses._functional import apply_weight, by_class
 from sk_cbloss.weights import class_balanced_weight
 
 Reduction = Literal["mean", "sum", "none"]
 REDUCTIONS = get_args(Reduction)
+
+PROBABILITIES = (
+    "target in floating point must hold probabilities: numbers >= 0 that sum to 1 over the "
+    "classes (dimension 1)."
+)
+TOLERANCE = 0.02
+"""How far from 1 they may sum: as rounded to two decimals, or kept in half precision."""
 
 
 class ClassBalancedLoss(nn.Module):
@@ -82,7 +90,8 @@ class ClassBalancedLoss(nn.Module):
         ----------
         class_count : array-like of shape (n_classes,)
             Number of training samples of each class, in the order of the
-            logits.
+            logits. Of a mapping or a Series, the labels must be 0, 1, ... in
+            this order.
         beta : float in [0, 1], default=None
             See :func:`sk_cbloss.effective_number`; None takes 0.999.
         normalize : {"classes", "samples"} or None, default="classes"
@@ -175,8 +184,8 @@ class ClassBalancedLoss(nn.Module):
         target : tensor of shape (n_samples, ...) or of the logits' shape
             Class positions from 0 to n_classes - 1, as integers. Or, in
             floating point and of the logits' shape, the probability of each
-            class: the loss is then the weighted loss that is expected of a
-            label so drawn.
+            class, >= 0 and with a sum of 1 (to 0.02, for what is rounded): the
+            loss is then the weighted loss that is expected of a label so drawn.
         sample_weight : tensor of shape (n_samples, ...), default=None
             Weights of the samples, multiplied with those of their classes.
 
@@ -190,7 +199,9 @@ class ClassBalancedLoss(nn.Module):
         TypeError
             If an argument is no tensor.
         ValueError
-            If shapes do not fit together, or target holds neither.
+            If shapes do not fit together, or target holds neither. In compiled
+            code and on a GPU, which is not waited for, what target holds is a
+            RuntimeError of torch's.
         """
         logits = _check_logits(logits, self._per_class())
         target = _check_target(target, logits)
@@ -204,7 +215,9 @@ class ClassBalancedLoss(nn.Module):
         try:
             return losses(logits, target, weight, sample_weight)
         except (IndexError, RuntimeError):  # torch's own, of which each operation has another
-            if not target.is_floating_point():
+            if target.is_floating_point():
+                _check_probabilities(target)
+            else:
                 _check_positions(target, logits.shape[1], self.ignore_index)
             raise
 
@@ -228,7 +241,10 @@ class ClassBalancedLoss(nn.Module):
     def _losses(self, logits, target, weight, sample_weight):
         """Return the weighted loss of each sample."""
         if target.is_floating_point():
-            drawn = target.to(logits.dtype) * by_class(weight, logits)
+            # Torch has no assertion for the two at once.
+            if not (torch.compiler.is_compiling() and _functional.is_transformed()):
+                _functional.assert_all(_are_probabilities(target), PROBABILITIES)
+            drawn = target * by_class(weight, logits)
             loss = (drawn * self.loss_per_class(logits)).sum(dim=1)
             return loss if sample_weight is None else loss * sample_weight
         label, counted = target, None
@@ -237,7 +253,7 @@ class ClassBalancedLoss(nn.Module):
             label = torch.where(counted, target, 0)
         if torch.compiler.is_compiling():  # compiled code would take -1 for the last class
             valid = (label >= 0) & (label < logits.shape[1])
-            torch._assert_async(valid.all(), "target must hold class positions, got one outside.")
+            _functional.assert_all(valid, "target must hold class positions, got one outside.")
         weight = weight[label] if sample_weight is None else weight[label] * sample_weight
         return self._losses_of_labels(logits, label, weight, counted)
 
@@ -328,13 +344,17 @@ class ClassBalancedLoss(nn.Module):
             Logarithms of probabilities that sum to 1 over the classes; -inf
             for a class of weight 0.
         """
-        logits = _check_logits(logits, self._per_class())
+        logits = self._of_those_in_training(_check_logits(logits, self._per_class()))
         log_posterior = self._unsmoothed(self.weighted_log_posterior(logits))
         if self.weight is not None:
             log_posterior = log_posterior - by_class(self.weight.log(), logits)
-            unseen = by_class(self.weight, logits) == 0
-            log_posterior = torch.where(unseen, -torch.inf, log_posterior)
+            seen = by_class(self.weight > 0, logits)
+            log_posterior = torch.where(seen, log_posterior, -torch.inf)
         return log_posterior.log_softmax(dim=1)
+
+    def _of_those_in_training(self, logits):
+        """Return logits in which classes that training never saw are out of the running."""
+        return logits if self.weight is None else _functional.masked(logits, self.weight)
 
     def _unsmoothed(self, log_posterior):
         return log_posterior
@@ -376,12 +396,16 @@ class ClassBalancedLoss(nn.Module):
 
 def check_class_vector(vector, name):
     """Return a 1-dimensional floating-point tensor of finite numbers >= 0."""
+    vector = in_class_order(vector, name)
     if not isinstance(vector, torch.Tensor):
+        refuse_masked(vector, name)
         try:
             is_list = isinstance(vector, list | tuple)  # of numbers in the default type, then
             vector = torch.tensor(vector if is_list else np.asarray(vector))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RuntimeError):
             raise ValueError(f"{name} must be a vector of numbers, got {vector!r}.") from None
+    if vector.is_complex():
+        raise ValueError(f"{name} must be a vector of numbers, got {vector.dtype}.")
     if vector.ndim != 1 or not len(vector):
         raise ValueError(
             f"{name} must be a vector, a number for each class, got shape {tuple(vector.shape)}."
@@ -414,9 +438,15 @@ def _check_logits(logits, per_class):
 
 
 def _check_target(target, logits):
-    """Return the target, class positions as int64."""
+    """Return the target, class positions as int64 or probabilities in the logits' type."""
     if not isinstance(target, torch.Tensor):
         raise TypeError(f"target must be a tensor, got {type(target).__name__}.")
+    if target.shape == logits.shape and logits.shape[1] == 1:
+        raise ValueError(
+            "logits must have a column for each class, two of them for yes and no, got one beside "
+            "a target of its shape: let the last layer have two outputs and pass "
+            "target.squeeze(1).long(), or use torch.nn.BCEWithLogitsLoss."
+        )
     if target.is_floating_point():
         if target.shape != logits.shape:
             raise ValueError(
@@ -424,7 +454,7 @@ def _check_target(target, logits):
                 f"got {target.dtype} of shape {tuple(target.shape)} for logits of shape "
                 f"{tuple(logits.shape)}."
             )
-        return target
+        return target.to(logits.dtype)
     if target.shape == logits.shape:
         raise ValueError(
             "target must hold class positions, or probabilities in floating point, got "
@@ -453,8 +483,25 @@ def _check_sample_weight(sample_weight, logits):
     return sample_weight.to(logits.dtype)
 
 
+def _are_probabilities(target):
+    """Return whether all are >= 0 and sum to 1 over the classes."""
+    # In the fewest operations: the root of a number below 0 is NaN, and stays so.
+    root = torch.linalg.vector_norm(target.detach().sqrt(), dim=1)
+    return (root - 1).abs() <= TOLERANCE / 2
+
+
+def _check_probabilities(target):
+    """Raise a ValueError if a number is below 0, or those of a sample do not sum to 1."""
+    target = _functional.unwrapped(target.movedim(1, -1)).flatten(end_dim=-2)
+    below, off = target[~(target >= 0)], target.sum(dim=1)[~_are_probabilities(target)]
+    if len(below) or len(off):
+        got = f"{below[0]:g}" if len(below) else f"numbers that sum to {off[0]:g}"
+        raise ValueError(PROBABILITIES.removesuffix(".") + f", got {got}.") from None
+
+
 def _check_positions(target, n_classes, ignore_index):
     """Raise a ValueError if a class position is out of range."""
+    target = _functional.unwrapped(target)
     outside = (target < 0) | (target >= n_classes)
     rule = f"target must hold class positions from 0 to {n_classes - 1}"
     if ignore_index is not None:

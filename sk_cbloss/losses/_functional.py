@@ -45,7 +45,8 @@ def ldam(logits, target, class_prior, max_margin, scale):
     """Cross entropy of ``scale * z``, the label's ``z`` first lowered by its class's margin."""
     needed = ldam_margin(class_prior, max_margin).to(logits.dtype)[target].unsqueeze(1)
     # Shifted first, scaled then: the difference of large logits is exact, their products are not.
-    lowered = _in_place("scatter_add", _shifted(logits), 1, target.unsqueeze(1), -needed)
+    shifted = _shifted(_held_down(logits, class_prior))
+    lowered = _in_place("scatter_add", shifted, 1, target.unsqueeze(1), -needed)
     return softmax(_in_place("mul", lowered, scale), target)
 
 
@@ -61,21 +62,18 @@ def ldam_margin(class_prior, max_margin):
 
 def logit_adjusted(logits, class_prior, tau):
     """Logits ``z + tau log(pi)``, but for a shift that all share."""
-    log_prior = torch.where(class_prior > 0, class_prior, 1).log()  # not 0 * log(0)
-    added = by_class(tau * log_prior + _mask(class_prior), logits)
-    return _in_place("add", _shifted(logits), added)
+    return _with_prior(_held_down(logits, class_prior), class_prior, tau)
 
 
 def class_dependent_temperature(logits, class_prior, gamma):
     """Logits ``z / a`` with ``a = (max(pi) / pi)**gamma``."""
-    scaled = logits * by_class(_damping(class_prior, gamma), logits)
-    return _in_place("add", scaled, by_class(_mask(class_prior), logits))
+    damping = torch.where(class_prior > 0, class_prior / class_prior.amax(), 1) ** gamma
+    return _in_place("mul", _held_down(logits, class_prior), by_class(damping, logits))
 
 
 def vector_scaling(logits, class_prior, tau, gamma):
     """Logits ``z / a + tau log(pi)``, but for a shift that all share."""
-    scaled = logits * by_class(_damping(class_prior, gamma), logits)
-    return logit_adjusted(scaled, class_prior, tau)
+    return _with_prior(class_dependent_temperature(logits, class_prior, gamma), class_prior, tau)
 
 
 def masked(logits, class_prior):
@@ -83,18 +81,22 @@ def masked(logits, class_prior):
     return torch.where(by_class(class_prior > 0, logits), logits, MASKED)
 
 
-def _mask(class_prior):
-    """Return what to add to logits to the same end."""
-    return torch.where(class_prior > 0, 0.0, MASKED)
+def _held_down(logits, class_prior):
+    """Do so in new memory for finite logits, at no cost for the gradient.
+
+    It comes before all else: beside a large logit, those of the others would lose their digits.
+    """
+    return logits + by_class(torch.where(class_prior > 0, 0.0, MASKED), logits)
 
 
-def _damping(class_prior, gamma):
-    return torch.where(class_prior > 0, class_prior / class_prior.amax(), 1) ** gamma
+def _with_prior(new, class_prior, tau):
+    log_prior = torch.where(class_prior > 0, class_prior, 1).log()  # not 0 * log(0)
+    return _in_place("add", _shifted(new), by_class(tau * log_prior, new))
 
 
-def _shifted(logits):
+def _shifted(new):
     """Logits, the largest 0: beside a logit of 1e4, a prior or margin drowns in rounding."""
-    return logits - logits.detach().amax(dim=1, keepdim=True)
+    return _in_place("sub", new, new.detach().amax(dim=1, keepdim=True))
 
 
 # --------------------------------------------------------------------- each class against the rest
@@ -171,6 +173,25 @@ def apply_weight(loss, weight, counted):
 def only_counted(loss, counted):
     """Losses of samples; 0 where not counted, whatever the loss."""
     return loss if counted is None else torch.where(counted, loss, 0)
+
+
+def assert_all(valid, message):
+    """Raise a RuntimeError unless all are true; on a GPU when it gets there: nothing waits."""
+    if not torch.compiler.is_compiling():  # which cannot look inside
+        valid = unwrapped(valid)
+    try:
+        torch._assert_async(valid.all(), message)
+    except NotImplementedError:  # by the torch of that day, for that device
+        if not valid.all():
+            raise RuntimeError(message) from None
+
+
+def unwrapped(tensor):
+    """Return what transforms of ``torch.func`` have wrapped, with the dimensions of all calls."""
+    if is_transformed():
+        while torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+            tensor = torch._C._functorch.get_unwrapped(tensor)
+    return tensor
 
 
 def is_transformed():

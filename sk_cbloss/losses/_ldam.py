@@ -9,7 +9,7 @@ from torch.nn.functional import linear, normalize
 from sk_cbloss._validation import check_integer, check_non_negative
 from sk_cbloss.losses import _functional
 from sk_cbloss.losses._base import Reduction
-from sk_cbloss.losses._prior import PriorLoss
+from sk_cbloss.losses._prior import PriorLoss, needs_class_prior
 
 
 class NormalizedLinear(nn.Module):
@@ -88,12 +88,13 @@ class LDAMLoss(PriorLoss):
 
     Parameters
     ----------
+    weight : tensor of shape (n_classes,), default=None
+        Weight of each class, kept as a buffer; None weighs all alike.
     class_prior : tensor of shape (n_classes,)
         Frequency of each class in training, kept as a buffer that sums to 1.
         Not the weighted frequency: a margin answers to the number of samples,
-        and the published recipe uses it along with weights.
-    weight : tensor of shape (n_classes,), default=None
-        Weight of each class, kept as a buffer; None weighs all alike.
+        and the published recipe uses it along with weights. Classes at 0 take
+        no part.
     max_margin : float, default=0.5
         The margin of the rarest class, at least 0.
     scale : float, default=30.0
@@ -127,17 +128,23 @@ class LDAMLoss(PriorLoss):
     head_type = NormalizedLinear
     stacked_numbers = ("max_margin", "scale")
 
+    @needs_class_prior
     def __init__(
         self,
-        class_prior: Tensor,
         weight: Tensor | None = None,
         *,
+        class_prior: Tensor,
         max_margin: float = 0.5,
         scale: float = 30.0,
         reduction: Reduction = "mean",
         ignore_index: int | None = -100,
     ):
-        super().__init__(class_prior, weight, reduction=reduction, ignore_index=ignore_index)
+        super().__init__(
+            weight,
+            class_prior=class_prior,
+            reduction=reduction,
+            ignore_index=ignore_index,
+        )
         self.max_margin = check_non_negative(max_margin, "max_margin")
         self.scale = check_non_negative(scale, "scale")
 
@@ -159,10 +166,11 @@ class LDAMLoss(PriorLoss):
         return new.to(head.weight.device, head.weight.dtype)
 
     def loss_per_sample(self, logits: Tensor, target: Tensor) -> Tensor:
-        return _functional.ldam(logits, target, self.class_prior, self.max_margin, self.scale)
+        loss = _functional.ldam(logits, target, self.class_prior, self.max_margin, self.scale)
+        return self._of_those_that_take_part(loss, target)
 
     def _log_proba(self, logits):
-        return (self.scale * logits).log_softmax(dim=1)
+        return self.decision_function(self.scale * logits).log_softmax(dim=1)
 
     def weighted_log_posterior(self, logits: Tensor) -> NoReturn:
         """Raise a ValueError: a margin has no way back to the posterior.

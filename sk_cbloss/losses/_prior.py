@@ -1,6 +1,8 @@
 """What the losses share that know how frequent each class is."""
 
-from typing import Any, Self
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, Self
 
 import torch
 from numpy.typing import ArrayLike
@@ -12,16 +14,37 @@ from sk_cbloss.losses._base import ClassBalancedLoss, check_class_vector
 from sk_cbloss.losses._softmax_form import SoftmaxLoss
 from sk_cbloss.weights import class_balanced_weight, effective_number
 
+P = ParamSpec("P")
+
+
+def needs_class_prior(init: Callable[P, None]) -> Callable[P, None]:
+    """Let a constructor that is called without class_prior say what to do."""
+
+    @wraps(init)
+    def checked(*args: P.args, **given: P.kwargs) -> None:
+        if "class_prior" not in given:
+            name = type(args[0]).__name__
+            raise TypeError(
+                f"class_prior must be given to {name}, by its name: the frequency of each class "
+                f"in training. {name}.from_class_count(class_count) makes it."
+            )
+        init(*args, **given)
+
+    return checked
+
 
 class PriorLoss(ClassBalancedLoss):
     """Base of the losses that know how frequent each class is.
 
+    A class without samples takes no part: it neither competes nor costs, and
+    is never decided for, whatever its logit.
+
     Parameters
     ----------
-    class_prior : tensor of shape (n_classes,)
-        Frequency of each class in training, kept as a buffer that sums to 1.
     weight : tensor of shape (n_classes,), default=None
         Weight of each class, kept as a buffer; None weighs all alike.
+    class_prior : tensor of shape (n_classes,)
+        Frequency of each class in training, kept as a buffer that sums to 1.
     **parameters : dict
         Further parameters, such as ``reduction``.
     """
@@ -33,7 +56,8 @@ class PriorLoss(ClassBalancedLoss):
 
     class_prior: Tensor
 
-    def __init__(self, class_prior: Tensor, weight: Tensor | None = None, **parameters: Any):
+    @needs_class_prior
+    def __init__(self, weight: Tensor | None = None, *, class_prior: Tensor, **parameters: Any):
         super().__init__(weight, **parameters)
         class_prior = check_class_vector(class_prior, "class_prior")
         if self.weight is not None and len(class_prior) != len(self.weight):
@@ -49,6 +73,13 @@ class PriorLoss(ClassBalancedLoss):
 
     def _per_class(self):
         return self.class_prior
+
+    def _of_those_that_take_part(self, loss, target):
+        """Return losses of samples, 0 for those of a class without samples."""
+        return loss * (self.class_prior > 0)[target]
+
+    def decision_function(self, logits: Tensor) -> Tensor:
+        return _functional.masked(super().decision_function(logits), self.class_prior)
 
     @classmethod
     def from_class_count(
@@ -66,7 +97,8 @@ class PriorLoss(ClassBalancedLoss):
         ----------
         class_count : array-like of shape (n_classes,)
             Number of training samples of each class, in the order of the
-            logits.
+            logits. Of a mapping or a Series, the labels must be 0, 1, ... in
+            this order.
         beta : float in [0, 1], default=None
             Of the class weights; None takes 0, no weights, since the prior
             does their work.
@@ -93,21 +125,18 @@ class PriorLoss(ClassBalancedLoss):
         weight = class_balanced_weight(class_count, beta=beta, normalize=normalize)
         number = effective_number(class_count, beta=prior_beta)
         prior = number * weight if cls.weighs_prior else number
-        return cls(torch.from_numpy(prior), torch.from_numpy(weight), **parameters)
+        return cls(torch.from_numpy(weight), class_prior=torch.from_numpy(prior), **parameters)
 
 
 class PriorSoftmaxLoss(PriorLoss, SoftmaxLoss):
     """Base of the losses that change the softmax's logits by the classes' priors.
 
-    A class without samples takes no part: it neither competes nor costs, and
-    is never decided for.
-
     Parameters
     ----------
-    class_prior : tensor of shape (n_classes,)
-        Frequency of each class in training, kept as a buffer that sums to 1.
     weight : tensor of shape (n_classes,), default=None
         Weight of each class, kept as a buffer; None weighs all alike.
+    class_prior : tensor of shape (n_classes,)
+        Frequency of each class in training, kept as a buffer that sums to 1.
     **parameters : dict
         Further parameters, such as ``label_smoothing`` or ``reduction``.
     """
@@ -131,7 +160,7 @@ class PriorSoftmaxLoss(PriorLoss, SoftmaxLoss):
         return head
 
     def loss_per_sample(self, logits: Tensor, target: Tensor) -> Tensor:
-        return super().loss_per_sample(logits, target) * (self.class_prior > 0)[target]
+        return self._of_those_that_take_part(super().loss_per_sample(logits, target), target)
 
     def loss_per_class(self, logits: Tensor) -> Tensor:
         takes_part = _functional.by_class(self.class_prior > 0, logits)
@@ -140,6 +169,3 @@ class PriorSoftmaxLoss(PriorLoss, SoftmaxLoss):
 
     def _n_candidates(self, per_class):
         return _functional.by_class(self.class_prior > 0, per_class).sum()
-
-    def decision_function(self, logits: Tensor) -> Tensor:
-        return _functional.masked(super().decision_function(logits), self.class_prior)

@@ -80,7 +80,7 @@ class ClassBalancedSoftmaxFocalLoss(SoftmaxLoss):
         log_p = logits.log_softmax(dim=1)
         # Of the likeliest class, log(1 - p) from the others: 1 - p itself may have rounded to 0.
         top = log_p.argmax(dim=1, keepdim=True)
-        rest = log_p.scatter(1, top, -torch.inf).logsumexp(dim=1, keepdim=True)
+        rest = log_p.scatter(1, top, _functional.MASKED).logsumexp(dim=1, keepdim=True)
         log_not_p = torch.log1p(-log_p.exp()).scatter(1, top, rest)
         return -_functional.log_slope(log_p, log_not_p, self.gamma)
 

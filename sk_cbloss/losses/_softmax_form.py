@@ -89,6 +89,10 @@ class SoftmaxLoss(ClassBalancedLoss):
         """Return how many classes a smoothed label may be drawn from; a tensor lies beside it."""
         return per_class.shape[1]
 
+    def _of_those_in_training(self, logits):
+        # A smoothed label may be of any class.
+        return logits if self.label_smoothing else super()._of_those_in_training(logits)
+
     def _unsmoothed(self, log_posterior):
         if not self.label_smoothing:
             return log_posterior

@@ -5,7 +5,7 @@ from torch import Tensor
 from sk_cbloss._validation import check_non_negative
 from sk_cbloss.losses import _functional
 from sk_cbloss.losses._base import Reduction
-from sk_cbloss.losses._prior import PriorSoftmaxLoss
+from sk_cbloss.losses._prior import PriorSoftmaxLoss, needs_class_prior
 
 
 class VSLoss(PriorSoftmaxLoss):
@@ -23,12 +23,12 @@ class VSLoss(PriorSoftmaxLoss):
 
     Parameters
     ----------
+    weight : tensor of shape (n_classes,), default=None
+        Weight of each class, kept as a buffer; None weighs all alike.
     class_prior : tensor of shape (n_classes,)
         Frequency of each class in training, kept as a buffer that sums to 1.
         With a weight, give count times weight, as ``from_class_count`` does,
         or the two correct twice. Classes at 0 take no part.
-    weight : tensor of shape (n_classes,), default=None
-        Weight of each class, kept as a buffer; None weighs all alike.
     tau : float, default=1.2
         How much of the prior to add, at least 0.
     gamma : float, default=0.2
@@ -69,11 +69,12 @@ class VSLoss(PriorSoftmaxLoss):
 
     stacked_numbers = ("tau", "gamma")
 
+    @needs_class_prior
     def __init__(
         self,
-        class_prior: Tensor,
         weight: Tensor | None = None,
         *,
+        class_prior: Tensor,
         tau: float = 1.2,
         gamma: float = 0.2,
         label_smoothing: float = 0.0,
@@ -81,8 +82,8 @@ class VSLoss(PriorSoftmaxLoss):
         ignore_index: int | None = -100,
     ):
         super().__init__(
-            class_prior,
             weight,
+            class_prior=class_prior,
             label_smoothing=label_smoothing,
             reduction=reduction,
             ignore_index=ignore_index,

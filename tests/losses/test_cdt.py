@@ -10,7 +10,7 @@ from sk_cbloss import CDTLoss, ClassBalancedCrossEntropyLoss
 
 
 def test_by_hand():
-    loss = CDTLoss([4, 1], [0.5, 1.5], gamma=0.5)  # temperatures 1 and 2
+    loss = CDTLoss([0.5, 1.5], class_prior=[4, 1], gamma=0.5)  # temperatures 1 and 2
     logits = torch.tensor([[1.0, 3.0], [1.0, 3.0]], dtype=torch.float64)
     first, second = math.log(1 + math.exp(1.5 - 1)), math.log(1 + math.exp(1 - 1.5))
     value = loss(logits, torch.tensor([0, 1]))

@@ -105,6 +105,125 @@ def test_certain_probabilities_are_labels(name, parameters):
     torch.testing.assert_close(loss(logits, certain), loss(logits, target))
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("n_classes", [2, 10, 1000])
+def test_what_is_mixed_or_smoothed_is_a_probability(dtype, n_classes):
+    """Although it is rounded at every step."""
+    target = batch(n=50, n_classes=n_classes)[1]
+    label = nn.functional.one_hot(target, n_classes).to(dtype)
+    for share in (0.0, 0.1, 0.37, 0.5, 1.0):
+        smoothed = label * (1 - share) + share / n_classes
+        mixed = share * smoothed + (1 - share) * smoothed.flip(0)
+        for p in (label, smoothed, mixed, mixed.softmax(dim=1), mixed.sigmoid().softmax(dim=1)):
+            value = ClassBalancedCrossEntropyLoss()(torch.zeros(50, n_classes, dtype=dtype), p)
+            assert value.item() == pytest.approx(np.log(n_classes), rel=0.02)
+    rounded = torch.tensor([[0.33, 0.33, 0.33]]), torch.tensor([[0.67, 0.17, 0.17]])
+    for p in rounded:
+        assert ClassBalancedCrossEntropyLoss()(torch.zeros(1, 3), p).isfinite()
+
+
+NO_PROBABILITIES = [
+    ([0.0, 0.0, 0.0, 0.0], "numbers that sum to 0"),
+    ([1.0, 1.0, 0.0, 0.0], "numbers that sum to 2"),
+    ([0.5, 0.45, 0.0, 0.0], "numbers that sum to 0.95"),
+    ([1.5, -0.5, 0.0, 0.0], "-0.5"),
+    ([-0.01, 0.01, 1.0, 0.0], "-0.01"),
+    ([torch.nan, 0.0, 1.0, 0.0], "nan"),
+    ([torch.inf, 0.0, 0.0, 0.0], "numbers that sum to inf"),
+]
+RULE = r"target in floating point must hold probabilities: numbers >= 0 that sum to 1 .*"
+
+
+@each_loss
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_targets_that_are_no_probabilities_are_refused(name, parameters, reduction):
+    logits, p = batch(n=30)[0], drawn()
+    loss = build(name, parameters, reduction=reduction)
+    for bad, got in NO_PROBABILITIES:
+        p[7] = torch.tensor(bad)
+        for dtype in (torch.float64, torch.float32, torch.float16):
+            if got == "-0.01" and dtype != torch.float64:
+                continue  # another number, by then
+            message = rf"^{RULE} got {got}\.$" if len(got) < 24 else rf"^{RULE} got numbers .* 0.9"
+            for given in ((), (torch.ones(30),)):
+                with pytest.raises(ValueError, match=message):
+                    loss(logits.to(dtype), p.to(dtype), *given)
+            images = (t.reshape(5, 6, 4).movedim(2, 1).to(dtype) for t in (logits, p))
+            with pytest.raises(ValueError, match=message):
+                loss(*images)
+
+
+@each_loss
+def test_a_mask_beside_one_column_is_refused(name, parameters):
+    """A softmax of one column is 1 whatever it holds; a class is one out of two at least."""
+    z, mask = torch.tensor([[4.0], [4.0], [4.0], [-4.0]]), torch.tensor([[0.0], [0], [0], [1]])
+    images = z.reshape(2, 1, 2, 1), mask.reshape(2, 1, 2, 1)
+    message = r"^logits must have a column for each class, two .* one .*BCEWithLogitsLoss\.$"
+    for loss in (unweighted(name, parameters, counts=[5]), build(name, parameters, counts=[5])):
+        for logits, target in ((z, mask), images):
+            for made in (
+                target,
+                target.double(),
+                torch.ones_like(target),
+                target.long(),
+                target > 0,
+            ):
+                with pytest.raises(ValueError, match=message):
+                    loss(logits, made)
+        assert loss(z, torch.zeros(4, dtype=int)).isfinite()
+    # The remedy, and what it is equal to where the loss is a softmax.
+    if name == "softmax":
+        two = torch.cat([torch.zeros_like(z), z], dim=1)
+        value = unweighted(name, parameters)(two, mask.squeeze(1).long())
+        torch.testing.assert_close(value, nn.BCEWithLogitsLoss()(z, mask))
+
+
+@pytest.mark.parametrize(("name", "parameters"), WITH_PROBABILITIES)
+def test_transforms_and_compilers_look_at_probabilities_too(name, parameters):
+    logits = torch.stack([batch(n=30, seed=seed)[0] for seed in range(3)])
+    p = torch.stack([drawn(seed=seed) for seed in range(3)])
+    loss = build(name, parameters)
+    one_by_one = torch.stack([loss(z, q) for z, q in zip(logits, p, strict=True)])
+    bad = p.clone()
+    bad[1, 7] *= 3
+    for dim in range(3):
+        mapped = torch.func.vmap(loss, in_dims=(dim, dim))
+        torch.testing.assert_close(mapped(logits.movedim(0, dim), p.movedim(0, dim)), one_by_one)
+        with pytest.raises(ValueError, match=f"^{RULE} got numbers that sum to 3"):
+            mapped(logits.movedim(0, dim), bad.movedim(0, dim))
+    with pytest.raises(ValueError, match=f"^{RULE} got numbers that sum to 3"):
+        torch.func.grad(loss)(logits[1], bad[1])
+    torch.compiler.reset()
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(logits[0], p[0]), one_by_one[0])
+    with pytest.raises(RuntimeError, match=f"^{RULE}"):
+        compiled(logits[1], bad[1])
+    program = torch.export.export(loss, (logits[0], p[0])).module()
+    torch.testing.assert_close(program(logits[0], p[0]), one_by_one[0])
+    torch.compiler.reset()
+    both = torch.compile(torch.func.vmap(loss), backend="aot_eager")
+    torch.testing.assert_close(both(logits, p), one_by_one)
+
+
+def test_gradients_reach_probabilities():
+    """As a teacher that learns along needs."""
+    logits, p = batch(n=30)[0], drawn().requires_grad_()
+    build("softmax", {}, reduction="sum")(logits, p).backward()
+    loss = build("softmax", {})
+    torch.testing.assert_close(p.grad, loss.weight * loss.loss_per_class(logits))
+
+
+def test_a_device_without_an_assertion_waits(monkeypatch):
+    def refuse(*args):
+        raise NotImplementedError
+
+    monkeypatch.setattr(torch, "_assert_async", refuse)
+    logits, p = batch(n=30)[0], drawn()
+    assert build("softmax", {})(logits, p).isfinite()
+    with pytest.raises(ValueError, match=f"^{RULE} got numbers that sum to 2"):
+        build("softmax", {})(logits, 2 * p)
+
+
 def test_ldam_takes_no_probabilities():
     with pytest.raises(ValueError, match=r"^target must hold class positions .* for LDAMLoss"):
         build("ldam", {})(batch(n=30)[0], drawn())
@@ -139,7 +258,7 @@ def test_smoothing_spreads_over_the_classes_that_take_part(name):
     three = build(name, {}, counts=[50, 10, 5], label_smoothing=0.2)
     four = build(name, {}, counts=[50, 10, 5, 0], label_smoothing=0.2)
     torch.testing.assert_close(four(logits, target), three(logits[:, :3], target))
-    p = torch.cat([drawn(20)[:, :3], torch.zeros(20, 1)], dim=1)
+    p = torch.cat([drawn(20)[:, :3].softmax(dim=1), torch.zeros(20, 1)], dim=1)
     torch.testing.assert_close(four(logits, p), three(logits[:, :3], p[:, :3]))
 
 

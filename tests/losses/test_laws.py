@@ -150,8 +150,9 @@ def test_probabilities(name, parameters, dtype):
 def test_built_from_counts_as_from_weights(name, parameters):
     logits, target = batch()
     weight = class_balanced_weight(COUNTS, beta=0.99, normalize="samples")
-    prior = [np.array(COUNTS) * (1 if name == "ldam" else weight)] if name in PRIOR else []
-    by_weight = LOSSES[name](*map(torch.from_numpy, [*prior, weight]), **parameters)
+    prior = np.array(COUNTS) * (1 if name == "ldam" else weight)
+    prior = {"class_prior": torch.from_numpy(prior)} if name in PRIOR else {}
+    by_weight = LOSSES[name](torch.from_numpy(weight), **prior, **parameters)
     by_count = build(name, parameters, normalize="samples")
     torch.testing.assert_close(by_count(logits, target), by_weight(logits, target))
 
@@ -189,6 +190,77 @@ def test_an_empty_class_costs_nothing_and_makes_no_nan(name, parameters):
 
 
 @each_loss
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_an_empty_class_changes_nothing(name, parameters, dtype, reduction):
+    """Wherever it stands, and whatever its logit is, where a loss knows by its prior."""
+    logits, target = batch(dtype=dtype)
+    own = torch.linspace(0.5, 2, len(target)).double()
+    order = torch.tensor([0, 1, 4, 2, 3])
+    position = order.argsort()
+    more = {"reduction": reduction}
+    without = build(name, parameters, **more)
+    loss = build(name, parameters, counts=np.array([*COUNTS, 0])[order], **more)
+    known_by = [loss.natural_proba] if name != "ldam" else []
+    if name in PRIOR:
+        known_by += [loss.decision_function, loss.predict_proba]
+    ours = logits.clone().requires_grad_()
+    expected = without(ours, target, own)
+    expected.sum().backward()
+    for logit in (0.0, -1e4, 3e4, 1e8, 1e28, 1e35, torch.inf, -torch.inf, torch.nan):
+        empty = torch.full((len(logits), 1), logit, dtype=torch.float64).to(dtype)
+        wide = torch.cat([logits, empty], dim=1)[:, order].requires_grad_()
+        for way in known_by:
+            there = getattr(without, way.__name__)(logits)
+            torch.testing.assert_close(way(wide)[:, position[:4]], there, rtol=1e-4, atol=1e-30)
+            assert (way(wide)[:, 2] <= 0).all()
+        # Elsewhere it competes: whoever weighs a class by 0 need not mean that it is empty.
+        if name not in PRIOR or not (empty.abs() < 1e29).all():
+            continue
+        value = loss(wide, position[target], own)
+        torch.testing.assert_close(value, expected, rtol=1e-6, atol=0)
+        value.sum().backward()
+        torch.testing.assert_close(wide.grad[:, position[:4]], ours.grad, rtol=1e-6, atol=1e-12)
+        assert (wide.grad[:, 2] == 0).all()
+
+
+@pytest.mark.parametrize("logit", [0, 1e6, 1e8])
+def test_an_empty_class_by_hand(logit):
+    logits = torch.tensor([[1.0, 2.0, logit]])
+    loss = LogitAdjustedLoss.from_class_count([50, 10, 0])
+    by_hand = -np.log(50 * np.e / (50 * np.e + 10 * np.e**2))  # .43415
+    assert loss(logits, torch.tensor([0])).item() == pytest.approx(by_hand)
+    natural = [50 * np.e, 10 * np.e**2, 0]
+    expected = torch.tensor([natural]) / sum(natural)
+    torch.testing.assert_close(loss.natural_proba(logits), expected)
+
+
+@each_loss
+def test_of_one_class_all_is_certain(name, parameters):
+    loss = build(name, parameters, counts=[5])
+    for logit in (0.0, 1e4, -1e4):
+        logits = torch.full((2, 1), logit)
+        assert (loss.predict_proba(logits) == 1).all()
+        if name != "ldam":
+            assert (loss.natural_proba(logits) == 1).all()
+        assert loss(logits, torch.zeros(2, dtype=int)).isfinite()
+
+
+@each_loss
+def test_the_first_argument_is_the_class_weight(name, parameters):
+    prior = {"class_prior": torch.ones(2)} if name in PRIOR else {}
+    assert LOSSES[name]([0.5, 1.5], **prior, **parameters).weight.tolist() == [0.5, 1.5]
+    if name in PRIOR:
+        for given in ((), (torch.ones(2),), (torch.ones(2), torch.ones(2))):
+            message = (
+                rf"^class_prior must be given to {LOSSES[name].__name__}, by its name.*"
+                rf"{LOSSES[name].__name__}\.from_class_count\(class_count\) makes it\.$"
+            )
+            with pytest.raises(TypeError, match=message):
+                LOSSES[name](*given, **parameters)
+
+
+@each_loss
 def test_the_repr_shows_the_parameters(name, parameters):
     shown = repr(build(name, parameters, reduction="sum", ignore_index=3))
     for parameter, value in parameters.items():
@@ -220,16 +292,19 @@ def test_bad_parameters(name, parameters, given, message):
         (lambda: ClassBalancedSigmoidLoss([1.0, -1.0]), "weight must hold .*, got -1.0"),
         (lambda: ClassBalancedSigmoidLoss([1.0, float("nan")]), "weight must hold .*, got nan"),
         (lambda: ClassBalancedFocalLoss(gamma=-1), "gamma must be a finite number >= 0, got -1"),
-        (lambda: LogitAdjustedLoss([1.0, -1.0]), "class_prior must hold .*, got -1.0"),
-        (lambda: LogitAdjustedLoss([0.0, 0.0]), "class_prior must be above 0 .* only zeros"),
-        (lambda: LogitAdjustedLoss([1.0, 2.0], [1.0]), "class_prior and weight .* got 2 and 1"),
-        (lambda: LogitAdjustedLoss([1.0, 2.0], tau=-1), "tau must .* >= 0, got -1"),
+        (lambda: LogitAdjustedLoss(class_prior=[1.0, -1.0]), "class_prior must hold .*, got -1.0"),
+        (lambda: LogitAdjustedLoss(class_prior=[0]), "class_prior must be above 0 .* only zeros"),
+        (
+            lambda: LogitAdjustedLoss([1.0], class_prior=[1.0, 2.0]),
+            "class_prior and weight .* got 2 and 1",
+        ),
+        (lambda: LogitAdjustedLoss(class_prior=[1.0, 2.0], tau=-1), "tau must .* >= 0, got -1"),
         (
             lambda: LogitAdjustedLoss.from_class_count([1, 2], prior_beta=2),
             r"prior_beta must be a number in \[0, 1\], got 2",
         ),
         (
-            lambda: LogitAdjustedLoss([1.0, 2.0], label_smoothing=1.5),
+            lambda: LogitAdjustedLoss(class_prior=[1.0, 2.0], label_smoothing=1.5),
             r"label_smoothing must be a number in \[0, 1\], got 1.5",
         ),
     ],
@@ -349,13 +424,14 @@ def test_a_leaf_that_changes_the_cross_entropy(base):
             return cross_entropy**2
 
     logits, target = batch()
-    prior = [torch.tensor([0.5, 0.3, 0.2, 0.0]).double()] if base is PriorSoftmaxLoss else []
+    prior = torch.tensor([0.5, 0.3, 0.2, 0.0]).double()
+    prior = {"class_prior": prior} if base is PriorSoftmaxLoss else {}
     target[target == 3] = 0
     one_hot = torch.nn.functional.one_hot(target, 4).double()
-    loss = Squared(*prior)
+    loss = Squared(**prior)
     expected = loss(logits, target)
     torch.testing.assert_close(loss(logits, one_hot), expected)
-    almost = Squared(*prior, label_smoothing=1e-12)
+    almost = Squared(**prior, label_smoothing=1e-12)
     torch.testing.assert_close(almost(logits, target), expected)
     assert expected != SoftmaxLoss()(logits, target)
 
@@ -371,7 +447,8 @@ def test_a_class_with_a_prior_of_0_takes_no_part(name):
     prior = torch.tensor([0.5, 0.3, 0.2, 0.0]).double()
     for smoothing in (0, 0.2):
         more = {"reduction": "none", "label_smoothing": smoothing}
-        four, three = LOSSES[name](prior, **more), LOSSES[name](prior[:3], **more)
+        four = LOSSES[name](class_prior=prior, **more)
+        three = LOSSES[name](class_prior=prior[:3], **more)
         loss = four(logits, target)
         assert (loss[target == 3] == 0).all()
         seen = target < 3
@@ -385,7 +462,7 @@ def test_a_class_with_a_prior_of_0_takes_no_part(name):
 def test_a_prior_of_large_counts(dtype):
     """Their sum is beyond the type."""
     largest = torch.finfo(dtype).max
-    loss = LogitAdjustedLoss(torch.tensor([largest, largest, 1.0], dtype=dtype))
+    loss = LogitAdjustedLoss(class_prior=torch.tensor([largest, largest, 1.0], dtype=dtype))
     assert loss.class_prior.dtype == dtype
     torch.testing.assert_close(loss.class_prior[:2], torch.full((2,), 0.5, dtype=dtype))
 
@@ -403,7 +480,7 @@ def test_vectors_keep_their_type():
 
 
 def test_vectors_of_any_kind():
-    series = pd.Series([1.0, 2.0], index=[7, 8])
+    series = pd.Series([1.0, 2.0])
     for given in ([1, 2], (1.0, 2.0), np.array([1, 2]), series, torch.tensor([1, 2])):
         torch.testing.assert_close(
             ClassBalancedFocalLoss(given).weight, torch.tensor([1.0, 2.0]), check_dtype=False

@@ -13,7 +13,8 @@ from sk_cbloss.losses._functional import ldam_margin
 
 
 def test_by_hand():
-    loss = LDAMLoss([16, 1], [0.5, 1.5], max_margin=0.5, scale=2)  # margins 1/4 and 1/2
+    loss = LDAMLoss([0.5, 1.5], class_prior=[16, 1], max_margin=0.5, scale=2)
+    # Of margins 1/4 and 1/2.
     logits = torch.tensor([[1.0, 0.5], [1.0, 0.5]], dtype=torch.float64)
     first = math.log(1 + math.exp(2 * (0.5 - 0.75)))
     second = math.log(1 + math.exp(2 * (1.0 - 0.0)))

@@ -11,7 +11,7 @@ from sk_cbloss import ClassBalancedCrossEntropyLoss, LogitAdjustedLoss, effectiv
 
 
 def test_by_hand():
-    loss = LogitAdjustedLoss([0.9, 0.1], [0.5, 1.5])
+    loss = LogitAdjustedLoss([0.5, 1.5], class_prior=[0.9, 0.1])
     logits = torch.zeros(2, 2, dtype=torch.float64)
     value = loss(logits, torch.tensor([0, 1]))  # probabilities .9 and .1
     assert value.item() == pytest.approx((0.5 * -math.log(0.9) + 1.5 * -math.log(0.1)) / 2)
@@ -56,7 +56,8 @@ def test_an_effective_prior():
 
 def test_a_prior_need_not_sum_to_1():
     logits, target = batch()
-    one, other = LogitAdjustedLoss(COUNTS), LogitAdjustedLoss(np.array(COUNTS) / 17)
+    one = LogitAdjustedLoss(class_prior=COUNTS)
+    other = LogitAdjustedLoss(class_prior=np.array(COUNTS) / 17)
     torch.testing.assert_close(one.double()(logits, target), other(logits, target))
 
 

@@ -91,9 +91,11 @@ def test_wrong_parameters() -> None:
         ClassBalancedFocalLoss(tau=1.0)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="class_prior"):
         LogitAdjustedLoss()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="class_prior"):
+        LogitAdjustedLoss(torch.ones(2))  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="normalize must be"):
         ClassBalancedFocalLoss.from_class_count([9, 1], normalize="sum")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="class_count must list"):
+    with pytest.raises(ValueError, match="class_count must list numbers"):
         ClassBalancedFocalLoss.from_class_count({"a": 9, "b": 1})  # type: ignore[arg-type]
 
 

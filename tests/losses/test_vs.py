@@ -10,7 +10,7 @@ from sk_cbloss import CDTLoss, LogitAdjustedLoss, VSLoss
 
 
 def test_by_hand():
-    loss = VSLoss([0.8, 0.2], [0.5, 1.5], gamma=0.5, tau=1)  # temperatures 1 and 2
+    loss = VSLoss([0.5, 1.5], class_prior=[0.8, 0.2], gamma=0.5, tau=1)  # temperatures 1 and 2
     logits = torch.tensor([[1.0, 3.0], [1.0, 3.0]], dtype=torch.float64)
     head, tail = 0.8 * math.exp(1), 0.2 * math.exp(1.5)
     first, second = -math.log(head / (head + tail)), -math.log(tail / (head + tail))
