@@ -407,9 +407,12 @@ def test_a_callback_that_raises(name, hook, epoch, way, fitted):
         net.set_params(callbacks=[Raises(hook, epoch)])
     else:  # as ever in skorch, a net that goes on has the callbacks that it was built with
         net.callbacks_.append(("raises", Raises(hook, epoch)))
+    scores = [vars(callback) for _, callback in net.callbacks_]
+    before = copy.deepcopy(scores)
     with pytest.raises(InjectedError):
         WAYS[way](net)
     check_knows(net, expected)
+    assert [each.get("best_score_") for each in scores] == [b.get("best_score_") for b in before]
     assert net.history.to_list() == history
     assert [group["lr"] for group in net.optimizer_.param_groups] == lrs
     net.set_params(callbacks=None, warm_start=False)

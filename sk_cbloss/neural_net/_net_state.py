@@ -13,7 +13,7 @@ PASSING = {"_callback_fit_ctx", "_skl_callbacks_to_teardown"}
 
 
 class NetState:
-    """A net as it is now: its attributes, and its optimizers' settings.
+    """A net as it is now: its attributes, its optimizers' settings and its callbacks' attributes.
 
     Parameters
     ----------
@@ -29,7 +29,9 @@ class NetState:
         self.n_rows = 0 if net.history is None else len(net.history)
         optimizers = [getattr(net, f"{name}_", None) for name in net._optimizers]
         groups = [group for each in optimizers for group in getattr(each, "param_groups", ())]
-        self.settings = [(group, dict(group)) for group in groups]
+        callbacks = [callback for _, callback in getattr(net, "callbacks_", ())]
+        callbacks = [vars(callback) for callback in callbacks if hasattr(callback, "__dict__")]
+        self.settings = [(settings, dict(settings)) for settings in groups + callbacks]
         states = [(part, part.state_dict()) for part in parts]
         self.numbers = [(part, copied(state)) for part, state in states if not _is_lazy(state)]
 
@@ -42,8 +44,8 @@ class NetState:
             del self.net.history[self.n_rows :]
         for part, state in self.numbers:
             part.load_state_dict(state)
-        for group, settings in self.settings:
-            put_back(group, settings)
+        for changed, settings in self.settings:
+            put_back(changed, settings)
 
 
 @contextmanager
