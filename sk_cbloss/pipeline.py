@@ -13,7 +13,7 @@ import numpy as np
 from sklearn import get_config, pipeline
 
 from sk_cbloss._doc_link import DocLink
-from sk_cbloss._labels import as_labels
+from sk_cbloss._labels import as_labels, counts_by_label
 from sk_cbloss._state import put_back_on_error
 from sk_cbloss.meta import check_takes_sample_weight, check_weighs_not_yet, sample_weight_name
 from sk_cbloss.weights import ClassBalancedWeigher, weights_used
@@ -109,7 +109,7 @@ class Pipeline(DocLink, pipeline.Pipeline):
             return super().fit(X, y, **params)
         name, last = self.steps[-1]
         check_takes_sample_weight(last, "the last step")
-        check_weighs_not_yet(last)
+        check_weighs_not_yet(last, 2 if y is None else len(counts_by_label(y)))
         if not get_config()["enable_metadata_routing"]:
             names = f"{name}__{sample_weight_name(last)}", f"{weigher}__sample_weight"
             own = next((params[key] for key in names if params.get(key) is not None), None)

@@ -9,13 +9,15 @@ from sklearn.utils.validation import check_is_fitted
 from sk_cbloss._doc_link import DocLink
 from sk_cbloss._state import all_or_nothing
 from sk_cbloss._validation import check_beta, check_normalize
+from sk_cbloss.meta._aligned import in_order, predicted, proba_of
 from sk_cbloss.meta._counted import counted
 from sk_cbloss.meta._fit_weighted import (
     check_takes_sample_weight,
     check_weighs_not_yet,
     fit_weighted,
+    labels_for,
 )
-from sk_cbloss.meta._natural import normalized, proba_with_weights
+from sk_cbloss.meta._natural import handed_on, normalized, proba_with_weights
 from sk_cbloss.weights import ClassBalancedWeigher
 
 
@@ -134,13 +136,15 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
         check_beta(self.beta)
         check_normalize(self.normalize)
         check_takes_sample_weight(self.estimator)
-        check_weighs_not_yet(self.estimator)
         weigher = ClassBalancedWeigher(self.beta, normalize=self.normalize)
         y, sample_weight = counted(self, weigher, y, sample_weight)
+        check_weighs_not_yet(self.estimator, len(weigher.classes_))
         weight = weigher.sample_weight(y)
         if sample_weight is not None:
             weight *= sample_weight
-        self.estimator_ = fit_weighted(clone(self.estimator), X, y, weight)
+        inner_y = labels_for(self.estimator, y, weigher.classes_)
+        self.estimator_ = fit_weighted(clone(self.estimator), X, inner_y, weight)
+        self.classes_ = weigher.classes_
         self.class_count_, self.class_weight_ = weigher.class_count_, weigher.class_weight_
         return self
 
@@ -159,7 +163,7 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
             Predicted labels.
         """
         check_is_fitted(self)
-        return self.estimator_.predict(X)
+        return predicted(self.estimator_, X, self.classes_)
 
     @available_if(_estimator_has("predict_proba"))
     def predict_proba(self, X):
@@ -177,7 +181,7 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
             not as in the training data.
         """
         check_is_fitted(self)
-        return self.estimator_.predict_proba(X)
+        return proba_of(self.estimator_, X, self.classes_)
 
     @available_if(_estimator_has("predict_proba"))
     def predict_natural_proba(self, X):
@@ -199,8 +203,9 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
         check_is_fitted(self)
         # A class whose samples all had weight 0 has none, and was not learned.
         seen = self.class_weight_ > 0
-        p = proba_with_weights(self.estimator_, X) * seen
-        return normalized(p / np.where(seen, self.class_weight_, 1), seen)
+        weight = handed_on(self.estimator_, np.where(seen, self.class_weight_, 1))
+        p = proba_with_weights(self.estimator_, X, self.classes_) * seen
+        return normalized(p / weight, seen)
 
     @available_if(_estimator_has("predict_log_proba"))
     def predict_log_proba(self, X):
@@ -217,7 +222,8 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
             Logarithms of what ``predict_proba`` gives.
         """
         check_is_fitted(self)
-        return self.estimator_.predict_log_proba(X)
+        log_proba = self.estimator_.predict_log_proba(X)
+        return in_order(log_proba, self.estimator_.classes_, self.classes_)
 
     @available_if(_estimator_has("decision_function"))
     def decision_function(self, X):
@@ -234,7 +240,8 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
             Confidence scores.
         """
         check_is_fitted(self)
-        return self.estimator_.decision_function(X)
+        scores = self.estimator_.decision_function(X)
+        return in_order(scores, self.estimator_.classes_, self.classes_)
 
     @property
     def _beta_in_use(self):

@@ -1,27 +1,34 @@
 """Which classifiers sample weights reach, whether these weigh already, and the handing over."""
 
 from collections.abc import Mapping
-from numbers import Number
 
+import numpy as np
 from sklearn import config_context
 from sklearn.base import ClassifierMixin, is_classifier
-from sklearn.ensemble import StackingClassifier, VotingClassifier
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
+
+from sk_cbloss.meta._ways_of_weighing import (
+    is_one_of,
+    library,
+    off_values,
+    refusal,
+    weighing_parameters,
+)
 
 # Their fit takes sample_weight among **fit_params and hands it on to what is inside. (The first
 # is the base of all searches.)
 HAND_ON = (GridSearchCV.__base__, StackingClassifier, VotingClassifier)
 
-# The parameters by which classifiers weigh classes themselves, with the values that switch it off.
-WEIGHING_PARAMETERS = {
-    "class_weight": (None,),
-    "class_weights": (None,),
-    "auto_class_weights": (None, "None"),
-    "is_unbalance": (None, False),
-    "scale_pos_weight": (None, 1),
-}
+# They number the labels themselves, for what is inside.
+NUMBER_LABELS = (BaggingClassifier, FrozenEstimator, StackingClassifier, VotingClassifier)
+
+# What they answer is learned, with the weights, from what is inside.
+LEARN_ANEW = (CalibratedClassifierCV, StackingClassifier)
 
 
 def check_takes_sample_weight(estimator, name="estimator"):
@@ -63,46 +70,50 @@ def not_reached(estimator, *, inside=False):
     if isinstance(estimator, HAND_ON):
         refusing = (not_reached(inner, inside=True) for inner in _inner(estimator))
         return next((one for one in refusing if one is not None), None)
+    if isinstance(estimator, CalibratedClassifierCV):
+        # Where weights do not reach what is inside, it would give them to the calibration alone.
+        refusing = (
+            None
+            if isinstance(inner, FrozenEstimator) or has_fit_parameter(inner, "sample_weight")
+            else not_reached(inner, inside=True) or inner
+            for inner in _inner(estimator)
+        )
+        return next((one for one in refusing if one is not None), None)
     return None if has_fit_parameter(estimator, "sample_weight") else estimator
 
 
-def check_weighs_not_yet(estimator):
-    """Raise a ValueError if a classifier that the weights reach weighs classes by itself."""
+def check_weighs_not_yet(estimator, n_classes=2, *, answers=True):
+    """Raise a ValueError if a classifier that the weights reach weighs classes by itself.
+
+    Parameters
+    ----------
+    estimator : classifier
+        The classifier.
+    n_classes : int, default=2
+        Some parameters have no effect on more than two classes.
+    answers : bool, default=True
+        Whether the answers are its own, rather than learned from them by another.
+    """
     if not hasattr(estimator, "get_params"):
         return
-    for name, value in weighing_parameters(estimator).items():
-        off = 0 if name == "beta" else WEIGHING_PARAMETERS[name][0]
-        raise ValueError(
-            f"{type(estimator).__name__} must not weigh classes itself, or they are weighed "
-            f"twice: set {name}={off!r}, got {value!r}."
-        )
+    for name, value in weighing_parameters(estimator, n_classes).items():
+        if sentence := refusal(estimator, name, value, answers=answers):
+            raise ValueError(sentence)
     if isinstance(estimator, Pipeline):
-        return check_weighs_not_yet(estimator.steps[-1][1])
+        return check_weighs_not_yet(estimator.steps[-1][1], n_classes, answers=answers)
     inner = _inner(estimator)
     for one in inner:
-        check_weighs_not_yet(one)
-    parameters = estimator.get_params(deep=False)
+        heard = answers and not isinstance(estimator, LEARN_ANEW)
+        check_weighs_not_yet(one, n_classes, answers=heard)
     ours = any(hasattr(final_estimator(one), "_beta_in_use") for one in inner)
-    for name, values in _searched(parameters):
+    for name, values in _searched(estimator.get_params(deep=False)):
         last = name.rpartition("__")[2]
-        off = (0,) if ours and last == "beta" else WEIGHING_PARAMETERS.get(last)
-        if off is not None and not all(_is_one_of(value, off) for value in values):
+        off = (0,) if ours and last == "beta" else off_values(last, n_classes)
+        if off is not None and not all(is_one_of(value, off) for value in values):
             raise ValueError(
                 f"{type(estimator).__name__} must not search {name!r}, or classes are weighed "
                 f"twice: search beta of ClassBalancedClassifier, got {values!r}."
             )
-
-
-def weighing_parameters(estimator):
-    """Return the parameters by which an estimator itself weighs classes, and their values."""
-    if beta := getattr(estimator, "_beta_in_use", 0):  # one of ours
-        return {"beta": beta}
-    given = estimator.get_params(deep=False)
-    return {
-        name: given[name]
-        for name, off in WEIGHING_PARAMETERS.items()
-        if name in given and not _is_one_of(given[name], off)
-    }
 
 
 def _searched(parameters):
@@ -119,10 +130,6 @@ def final_estimator(estimator):
     while isinstance(estimator, Pipeline):
         estimator = estimator.steps[-1][1] if estimator.steps else None
     return estimator
-
-
-def _is_one_of(value, values):
-    return isinstance(value, Number | str | None) and value in values
 
 
 def _inner(estimator):
@@ -147,3 +154,25 @@ def fit_weighted(estimator, X, y, sample_weight):
     # These weights are ours to hand over: nobody has to request them.
     with config_context(enable_metadata_routing=False):
         return estimator.fit(X, y, **{sample_weight_name(estimator): sample_weight})
+
+
+def labels_for(estimator, y, classes):
+    """Return the labels, or their positions among the classes, if it takes nothing else."""
+    is_numbered = classes.dtype.kind in "iu" and np.array_equal(classes, np.arange(len(classes)))
+    if is_numbered or not _takes_positions_alone(estimator):
+        return y
+    return np.searchsorted(classes, y)
+
+
+def _takes_positions_alone(estimator):
+    while True:
+        if library(estimator) == "xgboost":
+            return True
+        if isinstance(estimator, Pipeline):
+            estimator = estimator.steps[-1][1]
+        elif isinstance(estimator, NUMBER_LABELS) or hasattr(estimator, "predict_natural_proba"):
+            return False  # or one of ours, which asks for itself
+        elif hasattr(getattr(estimator, "estimator", None), "fit"):
+            estimator = estimator.estimator
+        else:
+            return False

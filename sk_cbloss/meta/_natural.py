@@ -4,21 +4,29 @@ A classifier that is fitted with class weights w sees the classes as frequent as
 their counts. Its probabilities, divided by w, are those for classes as frequent as n.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from sklearn.base import MetaEstimatorMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.pipeline import Pipeline
-from sklearn.utils.class_weight import compute_class_weight
 
-from sk_cbloss.meta._fit_weighted import final_estimator, weighing_parameters
+from sk_cbloss.meta._aligned import proba_of
+from sk_cbloss.meta._fit_weighted import final_estimator
+from sk_cbloss.meta._ways_of_weighing import (
+    Given,
+    weighing_parameters,
+    weight_of,
+    weights_reach_proba,
+)
 
 THRESHOLDS = (FixedThresholdClassifier, TunedThresholdClassifierCV)
 
 
-def proba_with_weights(estimator, X):
-    """Return a fitted classifier's probabilities, with the `weights_within` in them.
+def proba_with_weights(estimator, X, classes):
+    """Return a fitted classifier's probabilities, with the `weights_within` in them, by class.
 
     Nets with a loss of ours, and what is corrected already, give natural ones.
     """
@@ -27,20 +35,23 @@ def proba_with_weights(estimator, X):
         for _, step in estimator.steps[:-1]:
             if hasattr(step, "transform"):  # no sampler, which has done its work, or passthrough
                 X = step.transform(X)
-        return proba_with_weights(estimator.steps[-1][1], X)
+        return proba_with_weights(estimator.steps[-1][1], X, classes)
     if _weighs_another(estimator):
-        return proba_with_weights(estimator.estimator_, X)
-    natural = getattr(estimator, "predict_natural_proba", estimator.predict_proba)
-    return natural(X)
+        return proba_with_weights(estimator.estimator_, X, classes)
+    is_natural = hasattr(estimator, "predict_natural_proba")
+    method = "predict_natural_proba" if is_natural else "predict_proba"
+    return proba_of(estimator, X, classes, method=method)
 
 
-def weights_within(estimator, y, sample_weight=None):
+def weights_within(estimator, classes, y, sample_weight=None):
     """Return the class weights in a fitted classifier's probabilities, but for a common factor.
 
     Parameters
     ----------
     estimator : classifier
         The fitted classifier.
+    classes : ndarray of shape (n_classes,)
+        The sorted classes of the labels.
     y : ndarray of shape (n_samples,)
         The labels it was fitted to.
     sample_weight : ndarray of shape (n_samples,), default=None
@@ -49,24 +60,38 @@ def weights_within(estimator, y, sample_weight=None):
     Returns
     -------
     ndarray of shape (n_classes,)
-        Weights, in the order of ``estimator.classes_``.
+        Weights, in the order of classes.
     """
+    return _weights_within(estimator, Given(classes, y, sample_weight))
+
+
+def _weights_within(estimator, given):
     estimator = _unwrapped(estimator)
-    classes = estimator.classes_
     if _weighs_another(estimator):
-        return estimator.class_weight_ * weights_within(estimator.estimator_, y, sample_weight)
+        weight = _weights_within(estimator.estimator_, given)
+        return weight * handed_on(estimator.estimator_, estimator.class_weight_)
     if not isinstance(estimator, Pipeline):
-        return _own_weight(estimator, classes, y, sample_weight)
-    drawn = y
+        return _own_weight(estimator, given)
+    drawn = given.y
     for _, step in estimator.steps[:-1]:
         if hasattr(step, "fit_resample"):
             drawn = _drawn(step, drawn)
-    before, after = (
-        np.bincount(np.searchsorted(classes, labels), minlength=len(classes))
-        for labels in (y, drawn)
-    )
-    weight = weights_within(estimator.steps[-1][1], drawn, sample_weight)
-    return weight * getattr(estimator, "class_weight_", 1) * after / np.maximum(before, 1)
+    last, after = estimator.steps[-1][1], replace(given, y=drawn)
+    weight = _weights_within(last, after)
+    weight = weight * handed_on(last, getattr(estimator, "class_weight_", np.ones(len(weight))))
+    return weight * after.count() / np.maximum(given.count(), 1)
+
+
+def handed_on(estimator, class_weight):
+    """Return what a fitted classifier's probabilities show of the weights it was fitted with."""
+    while True:
+        estimator = _unwrapped(estimator)
+        if isinstance(estimator, Pipeline):
+            estimator = estimator.steps[-1][1]
+        elif _weighs_another(estimator):
+            estimator = estimator.estimator_
+        else:
+            return class_weight if weights_reach_proba(estimator) else np.ones(len(class_weight))
 
 
 def check_can_be_undone(estimator, classes, sample_weight):
@@ -82,7 +107,8 @@ def check_can_be_undone(estimator, classes, sample_weight):
     parameters = estimator.get_params(deep=False) if hasattr(estimator, "get_params") else {}
     is_search = {"estimator", "scoring"} <= parameters.keys()
     if not is_search and not isinstance(estimator, FrozenEstimator):
-        _own_weight(estimator, classes, classes, sample_weight)
+        weighted = None if sample_weight is None else np.ones(len(classes))
+        _own_weight(estimator, Given(classes, classes, weighted))
 
 
 def _weighs_another(estimator):
@@ -118,9 +144,10 @@ def _drawn(sampler, y):
     return y[sampler.sample_indices_]
 
 
-def _own_weight(estimator, classes, y, sample_weight):
+def _own_weight(estimator, given):
     """Return the weights that a classifier gives to classes by itself, and does not undo."""
-    weight = np.ones(len(classes))
+    n_classes = len(given.classes)
+    weight = np.ones(n_classes)
     if hasattr(estimator, "predict_natural_proba"):
         criterion = getattr(estimator, "criterion", None)
         is_torch = isinstance(criterion, type) or hasattr(criterion, "forward")
@@ -129,26 +156,18 @@ def _own_weight(estimator, classes, y, sample_weight):
         return weight
     if isinstance(estimator, CalibratedClassifierCV) or not hasattr(estimator, "get_params"):
         return weight  # of calibrators: what it learned from samples without weights
-    if hasattr(estimator, "sampling_strategy"):  # imbalanced-learn's ensembles
-        _refuse("the resampling", estimator)
-    if getattr(estimator, "priors", None) is not None:
-        _refuse("the priors", estimator)
-    for name, value in weighing_parameters(estimator).items():
-        if name == "scale_pos_weight":
-            weight = weight * [1, value]
-        elif name == "class_weight" and isinstance(value, dict):
-            weight = weight * compute_class_weight(value, classes=classes, y=y)
-        elif name == "class_weight" and isinstance(value, str) and sample_weight is None:
-            weight = weight * compute_class_weight("balanced", classes=classes, y=y)
-        else:
+    for name, value in weighing_parameters(estimator, n_classes).items():
+        one = weight_of(estimator, name, value, given)
+        if one is None:
             _refuse(f"{name}={value!r}", estimator)
+        weight = weight * one
     if (weight == 0).any():
         _refuse("a weight of 0", estimator)
     for inside in estimator.get_params().values():
         if hasattr(inside, "fit_resample"):
             _refuse("a sampler inside", estimator)
         is_estimator = hasattr(inside, "get_params") and not isinstance(inside, type)
-        if is_estimator and weighing_parameters(inside):
+        if is_estimator and weighing_parameters(inside, n_classes):
             _refuse(f"the weights of {type(inside).__name__} inside", estimator)
     return weight
 

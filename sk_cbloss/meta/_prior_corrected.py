@@ -165,7 +165,7 @@ class PriorCorrectedClassifier(ScaledProbaClassifier):
         prior = self.class_count_ / self.class_count_.sum()
         seen = prior > 0
         # How likely in the training data, over how frequent there.
-        likelihood = proba_with_weights(self.estimator_, X)[:, seen]
+        likelihood = proba_with_weights(self.estimator_, X, self.classes_)[:, seen]
         likelihood = likelihood / (self.class_weight_ * prior)[seen]
         for _ in range(max_iter):
             p = likelihood * prior[seen]

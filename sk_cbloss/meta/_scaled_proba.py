@@ -11,8 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from sk_cbloss._doc_link import DocLink
 from sk_cbloss._state import all_or_nothing
+from sk_cbloss.meta._aligned import same_classes
 from sk_cbloss.meta._counted import counted
-from sk_cbloss.meta._fit_weighted import fit_weighted, not_reached
+from sk_cbloss.meta._fit_weighted import fit_weighted, labels_for, not_reached
 from sk_cbloss.meta._natural import (
     check_can_be_undone,
     normalized,
@@ -74,26 +75,33 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         splits = self._look_ahead(X, y, counter.classes_)
         estimator = clone(self.estimator)
         check_can_be_undone(estimator, counter.classes_, sample_weight)
+        inner_y = labels_for(estimator, y, counter.classes_)
         if isinstance(estimator, FrozenEstimator) or sample_weight is None:
-            estimator.fit(X, y)
+            estimator.fit(X, inner_y)
         elif (refuses := not_reached(estimator)) is not None:
             raise TypeError(
                 "sample_weight must be None for an estimator whose fit takes none, got one for "
                 f"{type(refuses).__name__}."
             )
         else:
-            fit_weighted(estimator, X, y, sample_weight)
-        self._learn(estimator, counter, weights_within(estimator, y, sample_weight))
+            fit_weighted(estimator, X, inner_y, sample_weight)
+        inner_classes = labels_for(estimator, counter.classes_, counter.classes_)
+        self._learn(
+            estimator,
+            counter,
+            weights_within(estimator, inner_classes, inner_y, sample_weight),
+        )
         return y, sample_weight, splits
 
     def _learn(self, estimator, counter, class_weight):
         """Take a fitted estimator, and the weights that are in its probabilities."""
-        self.estimator_, self.classes_ = estimator, estimator.classes_
-        if not np.array_equal(self.classes_, counter.classes_):
-            fitted, given = (reprlib.repr(one.classes_.tolist()) for one in (self, counter))
+        inner_classes = labels_for(estimator, counter.classes_, counter.classes_)
+        if not same_classes(np.asarray(estimator.classes_), inner_classes):
+            fitted, given = (reprlib.repr(one.classes_.tolist()) for one in (estimator, counter))
             raise ValueError(
                 f"y must hold the classes of the fitted estimator, {fitted}, got {given}."
             )
+        self.estimator_, self.classes_ = estimator, counter.classes_
         self.class_count_, self.class_weight_ = counter.class_count_, class_weight
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(estimator, name):
@@ -130,7 +138,9 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         """Return probabilities times a factor for each class that was seen."""
         of_all = np.zeros(len(self.classes_))  # without samples of any weight, a class is not
         of_all[self.class_count_ > 0] = factor
-        return normalized(proba_with_weights(self.estimator_, X) * of_all, of_all > 0)
+        return normalized(
+            proba_with_weights(self.estimator_, X, self.classes_) * of_all, of_all > 0
+        )
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "class_count_")

@@ -1,0 +1,223 @@
+"""How classifiers weigh classes by themselves: the one table that all wrappers ask.
+
+Weights that a classifier gives to classes are not to be given again, and are to be divided out of
+its probabilities where natural ones are wanted. `WAYS` says by which parameters each library
+weighs; no such list is complete, so that what is said to be natural is measured, too.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Number
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import (
+    LogisticRegression,
+    PassiveAggressiveClassifier,
+    Perceptron,
+    SGDClassifier,
+)
+from sklearn.naive_bayes import ComplementNB
+from sklearn.svm import SVC, LinearSVC, NuSVC
+from sklearn.utils.class_weight import compute_class_weight
+
+from sk_cbloss.meta._aligned import in_order
+
+
+@dataclass(frozen=True)
+class Way:
+    """What a parameter does to the classes.
+
+    Attributes
+    ----------
+    off : tuple
+        The values with which it does nothing; the first is the one to set.
+    undo : callable, default=None
+        Returns the weights of the classes in the probabilities, or None if they cannot be told,
+        of the estimator, the value, the classes and their labels' `Labels`.
+    two_classes : bool, default=False
+        Whether it has no effect with more than two.
+    is_prior : bool, default=False
+        Whether it sets the frequencies of the classes, which weights then do not reach.
+    """
+
+    off: tuple
+    undo: Callable | None = None
+    two_classes: bool = False
+    is_prior: bool = False
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a classifier is fitted to.
+
+    Attributes
+    ----------
+    classes : ndarray of shape (n_classes,)
+        The classes, sorted.
+    y : ndarray of shape (n_samples,)
+        The labels.
+    sample_weight : ndarray of shape (n_samples,) or None
+        Weights of the samples.
+    """
+
+    classes: np.ndarray
+    y: np.ndarray
+    sample_weight: np.ndarray | None = None
+
+    def count(self, sample_weight=None):
+        """Return the number of samples of each class, or the sum of their weights."""
+        position = np.searchsorted(self.classes, self.y)
+        return np.bincount(position, sample_weight, minlength=len(self.classes))
+
+
+def _by_label(estimator, value, given):
+    if isinstance(value, dict):
+        return compute_class_weight(value, classes=given.classes, y=given.y)
+    # Whether weights of one's own are counted depends on the classifier and its version.
+    if isinstance(value, str) and given.sample_weight is None:
+        return compute_class_weight("balanced", classes=given.classes, y=given.y)
+    return None
+
+
+def _of_the_positive(estimator, value, given):
+    inner = getattr(estimator, "classes_", given.classes)
+    return in_order(np.array([[1, value]]), inner, given.classes)[0]
+
+
+def _of_a_given_prior(estimator, value, given):
+    # The prior stands in the place of the shares, whatever the weights.
+    prior = 1 if isinstance(value, str) else np.asarray(value)  # "uniform"
+    count = given.count(given.sample_weight)
+    return np.where(count > 0, prior / np.where(count > 0, count, 1), 1)
+
+
+def _of_no_prior(estimator, value, given):
+    if getattr(estimator, "class_prior", None) is not None:  # which comes first
+        return np.ones(len(given.classes))
+    return _of_a_given_prior(estimator, "uniform", given)
+
+
+_UNBALANCE = Way((None, False), two_classes=True)
+_POSITIVE = Way((None, 1), _of_the_positive, two_classes=True)
+_DRAWN = Way((None, 1), two_classes=True)
+_NOTHING = None  # it has no effect there
+
+WAYS = {
+    "sklearn": {
+        "class_weight": Way((None,), _by_label),
+        "priors": Way((None, "empirical"), _of_a_given_prior, is_prior=True),
+        "class_prior": Way((None,), _of_a_given_prior, is_prior=True),
+        "fit_prior": Way((True,), _of_no_prior, is_prior=True),
+    },
+    "imblearn": {"sampling_strategy": Way(())},
+    "lightgbm": {
+        "scale_pos_weight": _POSITIVE,
+        **dict.fromkeys(("is_unbalance", "unbalance", "unbalanced_sets"), _UNBALANCE),
+        **{
+            f"{sign}_{name}": _DRAWN
+            for sign in ("pos", "neg")
+            for name in ("bagging_fraction", "bagging", "sub_row", "subsample")
+        },
+    },
+    "xgboost": {"scale_pos_weight": _POSITIVE, "class_weight": _NOTHING},
+    "catboost": {
+        "class_weights": Way((None,)),
+        "auto_class_weights": Way((None, "None")),
+        "scale_pos_weight": _POSITIVE,
+        "class_weight": _NOTHING,
+    },
+}
+
+# What an estimator of no known library has may mean what it means in any.
+_ANYWHERE = {name: way for row in WAYS.values() for name, way in row.items() if way}
+
+# Trained one class against the rest, they weigh the one alone.
+_ONE_VS_REST = (SGDClassifier, Perceptron, PassiveAggressiveClassifier, LinearSVC)
+_ONE_VS_REST_OBJECTIVES = {"multiclassova", "multiclass_ova", "ova", "ovr"}
+_NAMES_OF_OBJECTIVE = ("objective", "objective_type", "app", "application", "loss")
+
+
+def library(estimator):
+    """Return the name of the library, among those in the table, that a classifier is of."""
+    modules = (each.__module__.partition(".")[0] for each in type(estimator).__mro__)
+    return next((name for name in modules if name in WAYS), None)
+
+
+def weighing_parameters(estimator, n_classes=2):
+    """Return the parameters by which an estimator itself weighs classes, and their values."""
+    if beta := getattr(estimator, "_beta_in_use", 0):  # one of ours
+        return {"beta": beta}
+    if isinstance(estimator, ComplementNB):  # has a prior, but does not ask it
+        return {}
+    given = estimator.get_params(deep=False)
+    ways = _ANYWHERE | WAYS.get(library(estimator), {})
+    return {
+        name: value
+        for name, value in given.items()
+        if (way := ways.get(name)) is not None
+        and not is_one_of(value, way.off)
+        and not (way.two_classes and n_classes > 2 and not _is_one_vs_rest(estimator, n_classes))
+    }
+
+
+def off_values(name, n_classes=2):
+    """Return the values with which a parameter does not weigh, or None if it never does."""
+    way = _ANYWHERE.get(name)
+    return None if way is None or (way.two_classes and n_classes > 2) else way.off
+
+
+def refusal(estimator, name, value, *, answers=True):
+    """Say why a classifier that weighs by a parameter must not be weighed again, or None."""
+    way = _ANYWHERE.get(name, Way((0,)))  # beta of one of ours
+    kind = type(estimator).__name__
+    if way.is_prior:
+        return answers and (
+            f"{kind} must learn how frequent classes are, or their weights cannot reach its "
+            f"probabilities: set {name}={way.off[0]!r}, got {value!r}."
+        )
+    remedy = f"set {name}={way.off[0]!r}" if way.off else "take one that does not resample"
+    return (
+        f"{kind} must not weigh classes itself, or they are weighed twice: {remedy}, "
+        f"got {'' if way.off else f'{name}='}{value!r}."
+    )
+
+
+def weight_of(estimator, name, value, given):
+    """Return the weights that a parameter puts into the probabilities, or None if unknown."""
+    way = _ANYWHERE.get(name)
+    if way is None or way.undo is None:
+        return None
+    if not way.is_prior:
+        if not weights_reach_proba(estimator):
+            return np.ones(len(given.classes))
+        if _is_one_vs_rest(estimator, len(given.classes)):
+            return None
+    return way.undo(estimator, value, given)
+
+
+def weights_reach_proba(estimator):
+    """Whether weights that a classifier is fitted with change its probabilities.
+
+    Platt's scaling of support vector machines is learned without them.
+    """
+    return not isinstance(estimator, SVC | NuSVC)
+
+
+def _is_one_vs_rest(estimator, n_classes):
+    """Whether a classifier is trained one class against the rest."""
+    if n_classes <= 2:
+        return False
+    given = estimator.get_params(deep=False)
+    if library(estimator) == "lightgbm":
+        chosen = (given.get(name) for name in _NAMES_OF_OBJECTIVE)
+        return any(isinstance(one, str) and one in _ONE_VS_REST_OBJECTIVES for one in chosen)
+    return isinstance(estimator, _ONE_VS_REST) or (
+        isinstance(estimator, LogisticRegression)
+        and (given.get("multi_class") == "ovr" or given["solver"] == "liblinear")
+    )
+
+
+def is_one_of(value: Any, values: tuple) -> bool:
+    """Whether a value, which may be an array, is one of these."""
+    return isinstance(value, Number | str | None) and value in values
