@@ -27,6 +27,7 @@ from .meta import ClassBalancedClassifier as ClassBalancedClassifier
 from .meta import LogitAdjustedClassifier as LogitAdjustedClassifier
 from .meta import LogitAdjustedClassifierCV as LogitAdjustedClassifierCV
 from .meta import MacroF1Classifier as MacroF1Classifier
+from .meta import MiscalibratedPriorWarning as MiscalibratedPriorWarning
 from .meta import PriorCorrectedClassifier as PriorCorrectedClassifier
 from .metrics import classwise_brier_score_loss as classwise_brier_score_loss
 from .metrics import classwise_calibration_error as classwise_calibration_error

@@ -12,6 +12,7 @@ from sk_cbloss.meta._fit_weighted import check_weighs_not_yet as check_weighs_no
 from sk_cbloss.meta._fit_weighted import sample_weight_name as sample_weight_name
 from sk_cbloss.meta._logit_adjusted import LogitAdjustedClassifier, LogitAdjustedClassifierCV
 from sk_cbloss.meta._macro_f1 import MacroF1Classifier
+from sk_cbloss.meta._measured import MiscalibratedPriorWarning
 from sk_cbloss.meta._prior_corrected import PriorCorrectedClassifier
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "LogitAdjustedClassifier",
     "LogitAdjustedClassifierCV",
     "MacroF1Classifier",
+    "MiscalibratedPriorWarning",
     "PriorCorrectedClassifier",
 ]

@@ -17,6 +17,7 @@ from sk_cbloss.meta._fit_weighted import (
     fit_weighted,
     labels_for,
 )
+from sk_cbloss.meta._measured import miss_of, some_rows, warn_of
 from sk_cbloss.meta._natural import handed_on, normalized, proba_with_weights
 from sk_cbloss.weights import ClassBalancedWeigher
 
@@ -146,7 +147,21 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
         self.estimator_ = fit_weighted(clone(self.estimator), X, inner_y, weight)
         self.classes_ = weigher.classes_
         self.class_count_, self.class_weight_ = weigher.class_count_, weigher.class_weight_
+        self._miss = self._measured(X, y, sample_weight)
         return self
+
+    def _measured(self, X, y, sample_weight):
+        """Say how natural probabilities of training data miss the classes' shares, if they do."""
+        some = some_rows(X, y, sample_weight)
+        if some is None or not hasattr(self, "predict_natural_proba"):
+            return None
+        X, y, sample_weight = some
+        try:
+            p = self._natural_proba(X)
+        except ValueError:  # there are none, which predict_natural_proba will say
+            return None
+        count = self.class_count_
+        return miss_of(self.estimator, p, y, self.classes_, count, sample_weight)
 
     @available_if(_estimator_has("predict"))
     def predict(self, X):
@@ -199,8 +214,17 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
         ndarray of shape (n_samples, n_classes)
             Probabilities, for risks and expected counts; see
             :class:`PriorCorrectedClassifier`.
+
+        Warns
+        -----
+        MiscalibratedPriorWarning
+            If those of the training data did not average to the classes' shares.
         """
         check_is_fitted(self)
+        warn_of(self._miss)
+        return self._natural_proba(X)
+
+    def _natural_proba(self, X):
         # A class whose samples all had weight 0 has none, and was not learned.
         seen = self.class_weight_ > 0
         weight = handed_on(self.estimator_, np.where(seen, self.class_weight_, 1))

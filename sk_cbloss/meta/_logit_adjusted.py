@@ -1,14 +1,16 @@
 """LogitAdjustedClassifier: decisions by probabilities over frequencies."""
 
+import warnings
+
 import numpy as np
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import check_scoring
 
-from sk_cbloss._state import all_or_nothing
 from sk_cbloss._validation import check_each, check_fraction, check_non_negative
 from sk_cbloss.meta._natural import normalized
-from sk_cbloss.meta._scaled_proba import ScaledProbaClassifier, fit_folds, splits_of
+from sk_cbloss.meta._out_of_fold import OutOfFoldMixin
+from sk_cbloss.meta._scaled_proba import ScaledProbaClassifier
 from sk_cbloss.weights import effective_number
 
 
@@ -91,7 +93,7 @@ def _adjustment(fitted, seen, tau, prior_beta):
     return np.exp(-tau * (log_prior - log_prior.min()))  # at most 1: no power overflows
 
 
-class LogitAdjustedClassifierCV(ScaledProbaClassifier):
+class LogitAdjustedClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
     """LogitAdjustedClassifier, with tau and prior_beta found by cross-validation.
 
     Neither is part of training. So the classifier is fitted once for each
@@ -112,6 +114,8 @@ class LogitAdjustedClassifierCV(ScaledProbaClassifier):
         What to find the best value of, as for GridSearchCV.
     cv : int, cross-validation generator or iterable, default=5
         The folds, as for GridSearchCV.
+    n_jobs : int, default=None
+        Number of folds that are fitted at the same time, as for GridSearchCV.
 
     Attributes
     ----------
@@ -120,8 +124,8 @@ class LogitAdjustedClassifierCV(ScaledProbaClassifier):
     prior_beta_ : float
         The best prior_beta.
     best_score_ : float
-        The mean score of both, out of fold. Folds without a score (NaN) are
-        left out.
+        The mean score of both, out of fold. Folds without a score (NaN, or an
+        error in scoring, as where a class is missing) are left out.
     cv_results_ : dict of ndarray
         ``param_tau``, ``param_prior_beta``, ``mean_test_score``,
         ``std_test_score``, ``rank_test_score`` and ``split0_test_score`` and so
@@ -166,12 +170,14 @@ class LogitAdjustedClassifierCV(ScaledProbaClassifier):
         prior_betas=(1,),
         scoring="balanced_accuracy",
         cv=5,
+        n_jobs=None,
     ):
         super().__init__(estimator)
         self.taus = taus
         self.prior_betas = prior_betas
         self.scoring = scoring
         self.cv = cv
+        self.n_jobs = n_jobs
 
     def _check_parameters(self):
         check_each(self.taus, "taus", check_non_negative)
@@ -181,39 +187,15 @@ class LogitAdjustedClassifierCV(ScaledProbaClassifier):
             raise ValueError(f"scoring must name one score or be callable, got {scoring!r}.")
         check_scoring(_GivenProba(None), scoring=scoring)
 
-    def _look_ahead(self, X, y, classes):
-        return splits_of(X, y, self.cv)
+    def _of_fold(self):
+        return LogitAdjustedClassifier(self.estimator, tau=0)
 
-    @all_or_nothing
-    def fit(self, X, y, sample_weight=None):
-        """Find the best values out of fold, then fit the classifier to all data.
+    def _natural_of(self, fold):
+        return fold.proba / fold.class_weight_
 
-        Parameters
-        ----------
-        X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
-            Whatever the classifier takes.
-        y : array-like of shape (n_samples,)
-            Class labels.
-        sample_weight : array-like of shape (n_samples,) or number, default=None
-            Weights that the samples have already. Scores do not weigh.
-
-        Returns
-        -------
-        self : LogitAdjustedClassifierCV
-            The fitted classifier.
-
-        Raises
-        ------
-        TypeError
-            If the classifier has no ``predict_proba``.
-        ValueError
-            If a parameter is invalid, or its weights cannot be undone.
-        """
-        y, sample_weight, splits = self._fit(X, y, sample_weight)
+    def _decide(self, folds, y):
         pairs = [(tau, beta) for beta in self.prior_betas for tau in self.taus]
-        unadjusted = LogitAdjustedClassifier(self.estimator, tau=0)
-        folds = fit_folds(unadjusted, self, X, y, sample_weight, splits)
-        scores = np.array([self._scores(model, X, y[rows], pairs) for model, X, rows in folds])
+        scores = np.array([self._scores(fold, y[fold.rows], pairs) for fold in folds])
         scored = ~np.isnan(scores).any(axis=1)  # not a fold without a class that is asked for
         if not scored.any():
             raise ValueError(
@@ -230,19 +212,25 @@ class LogitAdjustedClassifierCV(ScaledProbaClassifier):
             "std_test_score": scores[scored].std(axis=0),
             "rank_test_score": rankdata(-mean, method="min").astype(int),
         }
-        return self
 
-    def _scores(self, unadjusted, X, y, pairs):
-        """Return the scores of all pairs of tau and prior_beta."""
-        p = unadjusted.predict_proba(X)
-        given = _GivenProba(unadjusted.classes_)
+    def _scores(self, fold, y, pairs):
+        """Return the scores of all pairs of tau and prior_beta; NaN where scoring fails."""
+        given = _GivenProba(fold.classes_)
         scorer = check_scoring(given, scoring=self.scoring)
-        seen = unadjusted.class_count_ > 0
-        scores = []
-        for pair in pairs:
-            adjusted = p.copy()
-            adjusted[:, seen] *= _adjustment(unadjusted, seen, *pair)
-            scores.append(scorer(given, normalized(adjusted, seen), y))
+        seen = fold.class_count_ > 0
+        scores = np.full(len(pairs), np.nan)
+        for i, pair in enumerate(pairs):
+            adjusted = fold.proba.copy()
+            adjusted[:, seen] *= _adjustment(fold, seen, *pair)
+            try:
+                scores[i] = scorer(given, normalized(adjusted, seen), y)
+            except Exception as error:  # as scikit-learn's searches do
+                warnings.warn(
+                    f"Scoring failed, and this fold is left out: {error}",
+                    UserWarning,
+                    stacklevel=4,
+                )
+                break
         return scores
 
     def _factor(self, seen):

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from sk_cbloss._state import all_or_nothing
+from sk_cbloss.meta._out_of_fold import OutOfFoldMixin
 from sk_cbloss.meta._prior_corrected import PriorCorrectedClassifier
-from sk_cbloss.meta._scaled_proba import ProbaWrapper, fit_folds, splits_of
+from sk_cbloss.meta._scaled_proba import ProbaWrapper
 
 N_STEPS, STEP = 100, 0.1
 
 
-class MacroF1Classifier(ProbaWrapper):
+class MacroF1Classifier(OutOfFoldMixin, ProbaWrapper):
     r"""Decide by a classifier's probabilities so that macro-F1 is large.
 
     Macro-F1, the mean of the classes' F1, asks that a rare class be found, and
@@ -30,6 +30,8 @@ class MacroF1Classifier(ProbaWrapper):
         fit to data that it was not fitted to.
     cv : int, cross-validation generator or iterable, default=5
         The folds.
+    n_jobs : int, default=None
+        Number of folds that are fitted at the same time, as for GridSearchCV.
 
     Attributes
     ----------
@@ -78,49 +80,28 @@ class MacroF1Classifier(ProbaWrapper):
     (5,)
     """
 
-    def __init__(self, estimator, *, cv=5):
+    def __init__(self, estimator, *, cv=5, n_jobs=None):
         super().__init__(estimator)
         self.cv = cv
+        self.n_jobs = n_jobs
 
-    @all_or_nothing
-    def fit(self, X, y, sample_weight=None):
-        """Fit the classifier, and learn the decision out of fold.
+    def _of_fold(self):
+        return PriorCorrectedClassifier(self.estimator)
 
-        Parameters
-        ----------
-        X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
-            Whatever the classifier takes.
-        y : array-like of shape (n_samples,)
-            Class labels.
-        sample_weight : array-like of shape (n_samples,) or number, default=None
-            Weights that the samples have already. They reach the classifier;
-            F1 does not weigh.
+    def _natural_of(self, fold):
+        return fold.proba
 
-        Returns
-        -------
-        self : MacroF1Classifier
-            The fitted classifier.
-
-        Raises
-        ------
-        TypeError
-            If the classifier has no ``predict_proba``.
-        ValueError
-            If a parameter is invalid, or its weights cannot be undone.
-        """
-        y, sample_weight, splits = self._fit(X, y, sample_weight)
-        natural = PriorCorrectedClassifier(self.estimator)
+    def _decide(self, folds, y):
         left_out = []
-        for model, X_left_out, rows in fit_folds(natural, self, X, y, sample_weight, splits):
-            p = np.zeros((len(rows), len(self.classes_)))  # a fold may lack a class
-            p[:, np.searchsorted(self.classes_, model.classes_)] = model.predict_proba(X_left_out)
-            left_out.append((p, np.searchsorted(self.classes_, y[rows])))
+        for fold in folds:
+            p = np.zeros((len(fold.rows), len(self.classes_)))  # a fold may lack a class
+            p[:, np.searchsorted(self.classes_, fold.classes_)] = fold.proba
+            left_out.append((p, np.searchsorted(self.classes_, y[fold.rows])))
         p, position = map(np.concatenate, zip(*left_out, strict=True))
         self.best_score_, self.f1_, self.share_ = _plug_in(p, position)
-        return self
 
-    def _look_ahead(self, X, y, classes):
-        splits = splits_of(X, y, self.cv)
+    def _look_ahead(self, X, y, classes, sample_weight, groups):
+        splits = super()._look_ahead(X, y, classes, sample_weight, groups)
         never = np.setdiff1d(classes, np.concatenate([y[rows] for _, rows in splits]))
         if never.size:
             raise ValueError(

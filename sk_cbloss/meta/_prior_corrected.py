@@ -103,7 +103,7 @@ class PriorCorrectedClassifier(ScaledProbaClassifier):
                 f"got {self.target_prior!r}."
             )
 
-    def _look_ahead(self, X, y, classes):
+    def _look_ahead(self, X, y, classes, sample_weight, groups):
         if not isinstance(self.target_prior, str):
             _check_prior(self.target_prior, classes)
 

@@ -1,12 +1,12 @@
 """The base of classifiers that change another one's probabilities, by a factor for each class."""
 
+import copy
 import reprlib
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import check_cv
-from sklearn.utils import _safe_indexing, get_tags, indexable
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from sk_cbloss._doc_link import DocLink
@@ -14,6 +14,7 @@ from sk_cbloss._state import all_or_nothing
 from sk_cbloss.meta._aligned import same_classes
 from sk_cbloss.meta._counted import counted
 from sk_cbloss.meta._fit_weighted import fit_weighted, labels_for, not_reached
+from sk_cbloss.meta._measured import miss_of, some_rows, warn_of
 from sk_cbloss.meta._natural import (
     check_can_be_undone,
     normalized,
@@ -61,18 +62,31 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             If the classifier has no ``predict_proba``.
         ValueError
             If a parameter is invalid, or its weights cannot be undone.
+
+        Warns
+        -----
+        MiscalibratedPriorWarning
+            If natural probabilities of the training data do not average to the
+            classes' shares.
         """
-        self._fit(X, y, sample_weight)
+        new = copy.copy(self)
+        y, sample_weight, _ = new._fit(X, y, sample_weight)
+        some = some_rows(X, y, sample_weight)
+        if some is not None:
+            X, y, sample_weight = some
+            p, count = new.predict_natural_proba(X), new.class_count_
+            warn_of(miss_of(new.estimator, p, y, new.classes_, count, sample_weight))
+        self.__dict__ = vars(new)  # nothing can fail any more
         return self
 
-    def _fit(self, X, y, sample_weight):
+    def _fit(self, X, y, sample_weight, groups=None):
         """Check everything, then fit; return labels, weights and folds."""
         self._check_parameters()
         if not hasattr(self.estimator, "predict_proba"):
             raise TypeError(f"estimator must have predict_proba, got {self.estimator!r}.")
         counter = ClassBalancedWeigher(0)
         y, sample_weight = counted(self, counter, y, sample_weight)
-        splits = self._look_ahead(X, y, counter.classes_)
+        splits = self._look_ahead(X, y, counter.classes_, sample_weight, groups)
         estimator = clone(self.estimator)
         check_can_be_undone(estimator, counter.classes_, sample_weight)
         inner_y = labels_for(estimator, y, counter.classes_)
@@ -110,7 +124,7 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     def _check_parameters(self):
         """Raise a ValueError if a parameter is invalid."""
 
-    def _look_ahead(self, X, y, classes):
+    def _look_ahead(self, X, y, classes, sample_weight, groups):
         """Check what parameters ask of the data, and return the folds if there are any."""
 
     def _factor(self, seen):
@@ -211,51 +225,3 @@ class ScaledProbaClassifier(ProbaWrapper):
         """
         p = self.predict_proba(X)
         return self.classes_[p.argmax(axis=1)]
-
-
-def splits_of(X, y, cv):
-    """Return the rows of each fold to train on, and those to leave out."""
-    splits = list(check_cv(cv, y, classifier=True).split(*indexable(X), y))
-    if not splits:
-        raise ValueError("cv must yield at least one split, got none.")
-    return splits
-
-
-def fit_folds(model, whole, X, y, sample_weight, splits):
-    """Yield, for each fold, a copy of the model fitted to the rest, and what was left out.
-
-    Parameters
-    ----------
-    model : ProbaWrapper
-        What to fit.
-    whole : ProbaWrapper
-        The same estimator, wrapped and fitted to all data.
-    X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
-        Features.
-    y : ndarray of shape (n_samples,)
-        Labels.
-    sample_weight : ndarray of shape (n_samples,) or None
-        Weights.
-    splits : list of pairs of arrays
-        Rows to train on, and rows to leave out.
-
-    Yields
-    ------
-    model : ProbaWrapper
-        The fitted copy.
-    X : same type as X
-        Features of the samples left out.
-    rows : ndarray
-        Their positions.
-    """
-    (X,) = indexable(X)
-    for train, rows in splits:
-        weight = None if sample_weight is None else sample_weight[train]
-        fitted = clone(model)
-        if isinstance(model.estimator, FrozenEstimator):  # its weights are not those of a part
-            counter = ClassBalancedWeigher(0)
-            counted(model, counter, y[train], weight)
-            fitted._learn(whole.estimator_, counter, whole.class_weight_)
-        else:
-            fitted.fit(_safe_indexing(X, train), y[train], weight)
-        yield fitted, _safe_indexing(X, rows), rows

@@ -1,12 +1,15 @@
 import itertools
+import warnings
 
 import numpy as np
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, make_scorer
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.model_selection import GridSearchCV, GroupKFold, StratifiedKFold, cross_validate
 from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -14,7 +17,10 @@ from sk_cbloss import (
     ClassBalancedClassifier,
     LogitAdjustedClassifier,
     LogitAdjustedClassifierCV,
+    MacroF1Classifier,
+    PriorCorrectedClassifier,
     load_digits_lt,
+    make_long_tailed_classification,
     make_shot_scorer,
 )
 
@@ -188,3 +194,113 @@ def test_clone():
 )
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
+
+
+# ------------------------------------------------------------------ groups, jobs, failed scores
+
+CROSS_FITTED = [LogitAdjustedClassifierCV, MacroF1Classifier]
+
+
+@pytest.fixture(scope="module")
+def sites():
+    """Return two classes at eight sites, of which each has both."""
+    X, y = make_long_tailed_classification(800, n_classes=2, random_state=0)
+    return X, y, np.arange(len(y)) % 8
+
+
+@pytest.mark.parametrize("wrapper", CROSS_FITTED)
+def test_groups_are_kept_together(sites, wrapper):
+    X, y, groups = sites
+    splits = list(GroupKFold(4).split(X, y, groups))
+    expected = wrapper(LogisticRegression(), cv=splits).fit(X, y)
+    model = wrapper(LogisticRegression(), cv=GroupKFold(4)).fit(X, y, groups=groups)
+    assert model.best_score_ == expected.best_score_
+    with pytest.raises(ValueError, match="groups"):
+        wrapper(LogisticRegression(), cv=GroupKFold(4)).fit(X, y)
+
+
+@pytest.mark.parametrize("wrapper", CROSS_FITTED)
+def test_groups_are_routed_to_the_splitter(sites, wrapper):
+    X, y, groups = sites
+    model = wrapper(LogisticRegression(), cv=GroupKFold(3))
+    with config_context(enable_metadata_routing=True):
+        fitted = cross_validate(
+            model,
+            X,
+            y,
+            cv=GroupKFold(2),
+            params={"groups": groups},
+            return_estimator=True,
+            error_score="raise",
+        )["estimator"]
+        direct = clone(model).fit(X, y, groups=groups)
+    for one, (train, _) in zip(fitted, GroupKFold(2).split(X, y, groups), strict=True):
+        expected = clone(model).fit(X[train], y[train], groups=groups[train])
+        assert one.best_score_ == expected.best_score_
+    assert direct.best_score_ == clone(model).fit(X, y, groups=groups).best_score_
+
+
+@pytest.mark.parametrize("wrapper", CROSS_FITTED)
+def test_jobs_change_nothing(sites, wrapper):
+    X, y, _ = sites
+    serial, parallel = (
+        wrapper(LogisticRegression(), cv=3, n_jobs=n_jobs).fit(X, y, np.linspace(1, 2, len(y)))
+        for n_jobs in (None, 2)
+    )
+    assert serial.best_score_ == parallel.best_score_
+    np.testing.assert_array_equal(serial.predict(X), parallel.predict(X))
+
+
+@pytest.mark.parametrize("scoring", ["neg_log_loss", "neg_brier_score", "roc_auc_ovr"])
+def test_a_score_that_fails_where_a_fold_lacks_a_class_is_nan(scoring):
+    y = np.minimum(Y, 2)
+    lacking = np.flatnonzero(y < 2)[:60], np.flatnonzero(y == 2)[:5]
+    cv = [lacking, *StratifiedKFold(2).split(X, y)]
+    model = LogitAdjustedClassifierCV(LogisticRegression(), taus=TAUS, scoring=scoring, cv=cv)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        model.fit(X, y)
+    assert any(
+        "Scoring failed" in str(w.message) or w.category.__name__ == "UndefinedMetricWarning"
+        for w in seen
+    )
+    assert np.isnan(model.cv_results_["split0_test_score"]).all()
+    clean = LogitAdjustedClassifierCV(LogisticRegression(), taus=TAUS, scoring=scoring, cv=cv[1:])
+    assert model.best_score_ == clean.fit(X, y).best_score_
+
+
+@pytest.mark.parametrize("wrapper", CROSS_FITTED)
+def test_a_fold_without_weight_is_named_before_any_fit(wrapper):
+    Counting.n_fits = 0
+    message = "^sample_weight must not be 0 for every sample that a fold trains on, got only zeros"
+    with pytest.raises(ValueError, match=message):
+        wrapper(Counting(), cv=2).fit(X, Y, (np.arange(len(Y)) == 3).astype(float))
+    assert Counting.n_fits == 0
+
+
+@pytest.mark.parametrize(
+    "wrapper", [*CROSS_FITTED, PriorCorrectedClassifier, LogitAdjustedClassifier]
+)
+def test_a_fit_that_fails_loses_nothing(wrapper):
+
+    class Failing(LogisticRegression):
+        fails = False
+
+        def predict_proba(self, X):
+            if Failing.fails:
+                raise RuntimeError("no answer")
+            return super().predict_proba(X)
+
+    model = wrapper(Failing(max_iter=1000))
+    Failing.fails = True
+    with pytest.raises(RuntimeError, match="no answer"):
+        model.fit(X, Y)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+    Failing.fails = False
+    before = model.fit(X, Y).predict(X)
+    Failing.fails = True
+    with pytest.raises(RuntimeError, match="no answer"):
+        model.fit(X[:, :9], Y == 0)
+    Failing.fails = False
+    np.testing.assert_array_equal(model.predict(X), before)

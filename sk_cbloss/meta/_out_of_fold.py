@@ -1,0 +1,177 @@
+"""Probabilities out of fold, and the base of classifiers that learn their decision from them."""
+
+import copy
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import check_cv
+from sklearn.utils import _safe_indexing, indexable
+from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
+from sklearn.utils.parallel import Parallel, delayed
+
+from sk_cbloss.meta._counted import counted
+from sk_cbloss.meta._measured import miss_of, warn_of
+from sk_cbloss.meta._natural import normalized
+from sk_cbloss.weights import ClassBalancedWeigher
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What a classifier, fitted to the rest, says of the samples that were left out.
+
+    Attributes
+    ----------
+    rows : ndarray
+        The positions of the samples.
+    proba : ndarray of shape (n_rows, n_classes)
+        Their probabilities.
+    classes_, class_count_, class_weight_ : ndarray of shape (n_classes,)
+        Of the fitted classifier; a fold may lack a class.
+    """
+
+    rows: np.ndarray
+    proba: np.ndarray
+    classes_: np.ndarray
+    class_count_: np.ndarray
+    class_weight_: np.ndarray
+
+
+class OutOfFoldMixin:
+    """What learns a decision out of fold; of a class, comes before a ProbaWrapper."""
+
+    # Groups are for the splitter alone, which requests them.
+    __metadata_request__fit: ClassVar[dict] = {"groups": UNUSED}
+
+    def fit(self, X, y, sample_weight=None, groups=None):
+        """Learn the decision out of fold, and fit the classifier to all data.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
+            Whatever the classifier takes.
+        y : array-like of shape (n_samples,)
+            Class labels.
+        sample_weight : array-like of shape (n_samples,) or number, default=None
+            Weights that the samples have already. They reach the classifier;
+            scores do not weigh.
+        groups : array-like of shape (n_samples,), default=None
+            Groups of samples, such as patients or sites, for a ``cv`` that
+            keeps them together.
+
+        Returns
+        -------
+        self : object
+            The fitted classifier.
+
+        Raises
+        ------
+        TypeError
+            If the classifier has no ``predict_proba``.
+        ValueError
+            If a parameter is invalid, or its weights cannot be undone.
+
+        Warns
+        -----
+        MiscalibratedPriorWarning
+            If natural probabilities out of fold do not average to the classes'
+            shares.
+        """
+        new = copy.copy(self)
+        y, sample_weight, splits = new._fit(X, y, sample_weight, groups)
+        folds = out_of_fold(new, X, y, sample_weight, splits)
+        natural, left_out = _natural(new, folds, len(y))
+        weight = None if sample_weight is None else sample_weight[left_out]
+        count = new.class_count_
+        warn_of(miss_of(new.estimator, natural, y[left_out], new.classes_, count, weight))
+        new._decide(folds, y)
+        self.__dict__ = vars(new)  # nothing can fail any more
+        return self
+
+    def get_metadata_routing(self):
+        """Say that the splitter takes what it requests, such as groups.
+
+        Returns
+        -------
+        MetadataRouter
+            See scikit-learn's guide on metadata routing.
+        """
+        return (
+            MetadataRouter(owner=self)
+            .add_self_request(self)
+            .add(
+                splitter=check_cv(self.cv, classifier=True),
+                method_mapping=MethodMapping().add(caller="fit", callee="split"),
+            )
+        )
+
+    def _look_ahead(self, X, y, classes, sample_weight, groups):
+        splits = list(check_cv(self.cv, y, classifier=True).split(*indexable(X), y, groups))
+        if not splits:
+            raise ValueError("cv must yield at least one split, got none.")
+        for fold, (train, _) in enumerate(splits):
+            if sample_weight is not None and not sample_weight[train].any():
+                raise ValueError(
+                    "sample_weight must not be 0 for every sample that a fold trains on, got only "
+                    f"zeros for fold {fold} of {len(splits)}."
+                )
+        return splits
+
+    def _decide(self, folds, y):
+        """Learn the decision from probabilities out of fold."""
+        raise NotImplementedError
+
+
+def out_of_fold(whole, X, y, sample_weight, splits):
+    """Return a Fold for each split.
+
+    Parameters
+    ----------
+    whole : OutOfFoldMixin
+        Fitted to all data.
+    X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
+        Features.
+    y : ndarray of shape (n_samples,)
+        Labels.
+    sample_weight : ndarray of shape (n_samples,) or None
+        Weights.
+    splits : list of pairs of arrays
+        Rows to train on, and rows to leave out.
+
+    Returns
+    -------
+    list of Fold
+        In the order of splits.
+    """
+    (X,) = indexable(X)
+    one = delayed(_fold)
+    return Parallel(n_jobs=whole.n_jobs)(
+        one(whole, X, y, sample_weight, train, rows) for train, rows in splits
+    )
+
+
+def _fold(whole, X, y, sample_weight, train, rows):
+    weight = None if sample_weight is None else sample_weight[train]
+    fitted = clone(whole._of_fold())
+    if isinstance(whole.estimator, FrozenEstimator):  # its weights are not those of a part
+        counter = ClassBalancedWeigher(0)
+        counted(fitted, counter, y[train], weight)
+        fitted._learn(whole.estimator_, counter, whole.class_weight_)
+    else:
+        fitted._fit(_safe_indexing(X, train), y[train], weight)
+    p = fitted.predict_proba(_safe_indexing(X, rows))
+    return Fold(rows, p, fitted.classes_, fitted.class_count_, fitted.class_weight_)
+
+
+def _natural(whole, folds, n_samples):
+    """Return natural probabilities of the samples left out, and which these are."""
+    total, times = np.zeros((n_samples, len(whole.classes_))), np.zeros(n_samples, dtype=int)
+    for fold in folds:
+        seen = fold.class_count_ > 0
+        p = whole._natural_of(fold) * seen
+        total[np.ix_(fold.rows, np.searchsorted(whole.classes_, fold.classes_))] += p
+        times[fold.rows] += 1
+    left_out = np.flatnonzero(times)
+    return normalized(total[left_out], whole.class_count_ > 0), left_out
