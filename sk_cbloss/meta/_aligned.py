@@ -52,7 +52,7 @@ def predicted(estimator, X, classes):
             f"predict of {type(estimator).__name__} must give classes, got {labels[0].item()!r}: "
             "with an objective of one's own, some classifiers give raw scores."
         )
-    return labels
+    return labels.astype(bool) if classes.dtype.kind == "b" else labels
 
 
 def proba_of(estimator, X, classes, *, method="predict_proba"):
@@ -65,6 +65,8 @@ def proba_of(estimator, X, classes, *, method="predict_proba"):
     """
     p = np.asarray(getattr(estimator, method)(X))
     inner = np.asarray(getattr(estimator, "classes_", classes))
+    if len(classes) == 1 and p.ndim == 2 and p.shape[1] == 2:  # as of boosting libraries
+        return np.ones((len(p), 1))
     is_table = p.ndim == 2 and p.shape[1] == len(inner) == len(classes)
     bad = np.ones(len(p), dtype=bool)
     if is_table:

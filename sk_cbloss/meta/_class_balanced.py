@@ -1,5 +1,7 @@
 """ClassBalancedClassifier, which weighs any classifier."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.utils import get_tags
@@ -7,12 +9,14 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sk_cbloss._doc_link import DocLink
+from sk_cbloss._labels import as_labels
 from sk_cbloss._state import all_or_nothing
 from sk_cbloss._validation import check_beta, check_normalize
 from sk_cbloss.meta._aligned import in_order, predicted, proba_of
 from sk_cbloss.meta._counted import counted
 from sk_cbloss.meta._fit_weighted import (
     check_takes_sample_weight,
+    check_takes_validation,
     check_weighs_not_yet,
     fit_weighted,
     labels_for,
@@ -110,7 +114,7 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
         self.normalize = normalize
 
     @all_or_nothing
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
         """Weigh the samples and fit the classifier.
 
         Parameters
@@ -121,6 +125,12 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
             Class labels of any kind.
         sample_weight : array-like of shape (n_samples,) or number, default=None
             Weights that the samples have already.
+        X_val : like X, default=None
+            Validation data for the early stopping of scikit-learn's
+            HistGradientBoostingClassifier, LightGBM, XGBoost or CatBoost, also as
+            the last step of a Pipeline, whose other steps transform them.
+        y_val : like y, default=None
+            Their labels. They have the training data's class weights.
 
         Returns
         -------
@@ -130,21 +140,31 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
         Raises
         ------
         TypeError
-            If the classifier takes no ``sample_weight``.
+            If the classifier takes no ``sample_weight``, or no validation data.
         ValueError
             If a parameter is invalid, or the classifier weighs classes itself.
         """
         check_beta(self.beta)
         check_normalize(self.normalize)
         check_takes_sample_weight(self.estimator)
+        if (X_val is None) != (y_val is None):
+            name, other = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
+            raise ValueError(f"{name} must come with {other}, got {name} alone.")
+        if X_val is not None:
+            check_takes_validation(self.estimator)
         weigher = ClassBalancedWeigher(self.beta, normalize=self.normalize)
         y, sample_weight = counted(self, weigher, y, sample_weight)
         check_weighs_not_yet(self.estimator, len(weigher.classes_))
         weight = weigher.sample_weight(y)
         if sample_weight is not None:
             weight *= sample_weight
-        inner_y = labels_for(self.estimator, y, weigher.classes_)
-        self.estimator_ = fit_weighted(clone(self.estimator), X, inner_y, weight)
+        validation, validated = None, X_val is not None
+        number = partial(labels_for, classes=weigher.classes_, validated=validated)
+        if validated:
+            weight_val = weigher.sample_weight(y_val)
+            validation = X_val, number(self.estimator, as_labels(y_val)), weight_val
+        inner_y = number(self.estimator, y)
+        self.estimator_ = fit_weighted(clone(self.estimator), X, inner_y, weight, validation)
         self.classes_ = weigher.classes_
         self.class_count_, self.class_weight_ = weigher.class_count_, weigher.class_weight_
         self._miss = self._measured(X, y, sample_weight)

@@ -13,10 +13,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
 from sk_cbloss.meta._ways_of_weighing import (
+    has_unweighted_objective,
     is_one_of,
     library,
     off_values,
     refusal,
+    validation_arguments,
     weighing_parameters,
 )
 
@@ -79,7 +81,8 @@ def not_reached(estimator, *, inside=False):
             for inner in _inner(estimator)
         )
         return next((one for one in refusing if one is not None), None)
-    return None if has_fit_parameter(estimator, "sample_weight") else estimator
+    takes = has_fit_parameter(estimator, "sample_weight")
+    return None if takes and not has_unweighted_objective(estimator) else estimator
 
 
 def check_weighs_not_yet(estimator, n_classes=2, *, answers=True):
@@ -149,24 +152,64 @@ def sample_weight_name(estimator):
     return "__".join([*path, "sample_weight"])
 
 
-def fit_weighted(estimator, X, y, sample_weight):
-    """Fit the estimator, a Pipeline's last step included, with sample weights."""
+def fit_weighted(estimator, X, y, sample_weight, validation=None):
+    """Fit the estimator, a Pipeline's last step included, with sample weights.
+
+    Parameters
+    ----------
+    estimator : classifier
+        The classifier.
+    X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
+        Features.
+    y : ndarray of shape (n_samples,)
+        Labels.
+    sample_weight : ndarray of shape (n_samples,)
+        Weights.
+    validation : tuple of (X, y, sample_weight), default=None
+        Data for early stopping, to be transformed by the Pipeline's other steps.
+
+    Returns
+    -------
+    estimator : classifier
+        The same, fitted.
+    """
     # These weights are ours to hand over: nobody has to request them.
     with config_context(enable_metadata_routing=False):
-        return estimator.fit(X, y, **{sample_weight_name(estimator): sample_weight})
+        if validation is None:
+            return estimator.fit(X, y, **{sample_weight_name(estimator): sample_weight})
+        if not isinstance(estimator, Pipeline):
+            more = validation_arguments(estimator, *validation)
+            return estimator.fit(X, y, sample_weight=sample_weight, **more)
+        X_val, *others = validation
+        if len(estimator) > 1:
+            before = estimator[:-1]
+            X, X_val = before.fit_transform(X, y), before.transform(X_val)
+            estimator.steps[:-1] = before.steps
+        fit_weighted(estimator.steps[-1][1], X, y, sample_weight, (X_val, *others))
+        return estimator
 
 
-def labels_for(estimator, y, classes):
+def check_takes_validation(estimator):
+    """Raise a TypeError if a classifier's fit takes no validation data."""
+    last = final_estimator(estimator)
+    if not any(has_fit_parameter(last, name) for name in ("X_val", "eval_set")):
+        raise TypeError(
+            f"X_val must be None for {type(last).__name__}, whose fit takes no validation data."
+        )
+
+
+def labels_for(estimator, y, classes, *, validated=False):
     """Return the labels, or their positions among the classes, if it takes nothing else."""
     is_numbered = classes.dtype.kind in "iu" and np.array_equal(classes, np.arange(len(classes)))
-    if is_numbered or not _takes_positions_alone(estimator):
+    if is_numbered or not _takes_positions_alone(estimator, validated):
         return y
     return np.searchsorted(classes, y)
 
 
-def _takes_positions_alone(estimator):
+def _takes_positions_alone(estimator, validated):
     while True:
-        if library(estimator) == "xgboost":
+        # LightGBM numbers the labels to fit to, but not (4.7) those to validate by.
+        if library(estimator) == "xgboost" or (validated and library(estimator) == "lightgbm"):
             return True
         if isinstance(estimator, Pipeline):
             estimator = estimator.steps[-1][1]

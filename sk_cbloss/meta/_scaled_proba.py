@@ -87,8 +87,8 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         counter = ClassBalancedWeigher(0)
         y, sample_weight = counted(self, counter, y, sample_weight)
         splits = self._look_ahead(X, y, counter.classes_, sample_weight, groups)
+        check_can_be_undone(self.estimator, counter.classes_, sample_weight)
         estimator = clone(self.estimator)
-        check_can_be_undone(estimator, counter.classes_, sample_weight)
         inner_y = labels_for(estimator, y, counter.classes_)
         if isinstance(estimator, FrozenEstimator) or sample_weight is None:
             estimator.fit(X, inner_y)

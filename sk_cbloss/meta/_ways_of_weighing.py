@@ -7,6 +7,7 @@ weighs; no such list is complete, so that what is said to be natural is measured
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 from numbers import Number
 from typing import Any
 
@@ -20,6 +21,7 @@ from sklearn.linear_model import (
 from sklearn.naive_bayes import ComplementNB
 from sklearn.svm import SVC, LinearSVC, NuSVC
 from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.validation import has_fit_parameter
 
 from sk_cbloss.meta._aligned import in_order
 
@@ -81,7 +83,8 @@ def _by_label(estimator, value, given):
 
 
 def _of_the_positive(estimator, value, given):
-    inner = getattr(estimator, "classes_", given.classes)
+    inner = getattr(estimator, "classes_", None)  # which CatBoost has before its fit, too
+    inner = given.classes if inner is None else inner
     return in_order(np.array([[1, value]]), inner, given.classes)[0]
 
 
@@ -202,6 +205,38 @@ def weights_reach_proba(estimator):
     Platt's scaling of support vector machines is learned without them.
     """
     return not isinstance(estimator, SVC | NuSVC)
+
+
+def has_unweighted_objective(estimator):
+    """Whether the objective is a function of one's own, which takes no weights."""
+    if library(estimator) not in ("lightgbm", "xgboost"):
+        return False
+    given = estimator.get_params(deep=False)
+    own = [one for name in _NAMES_OF_OBJECTIVE if callable(one := given.get(name))]
+    # LightGBM goes by their number, and leaves weights out in silence; XGBoost goes by the name.
+    return any(
+        len(taken := signature(one).parameters) < 3 and "sample_weight" not in taken for one in own
+    )
+
+
+def validation_arguments(estimator, X, y, sample_weight):
+    """Return weighted validation data as the arguments by which a library's fit takes them."""
+    if library(estimator) == "catboost":
+        from catboost import Pool  # as it is there, if a classifier of its is
+
+        names = ("cat_features", "text_features", "embedding_features")
+        given = estimator.get_params()
+        features = {name: given[name] for name in names if given.get(name) is not None}
+        return {"eval_set": Pool(X, y, weight=sample_weight, **features)}
+    if library(estimator) == "xgboost":  # which would print every score
+        weights = {"sample_weight_eval_set": [sample_weight], "verbose": False}
+        return {"eval_set": [(X, y)], **weights}
+    if has_fit_parameter(estimator, "eval_X"):
+        return {"eval_X": X, "eval_y": y, "eval_sample_weight": [sample_weight]}
+    if has_fit_parameter(estimator, "eval_set"):
+        return {"eval_set": [(X, y)], "eval_sample_weight": [sample_weight]}
+    weighed = has_fit_parameter(estimator, "sample_weight_val")
+    return {"X_val": X, "y_val": y} | ({"sample_weight_val": sample_weight} if weighed else {})
 
 
 def _is_one_vs_rest(estimator, n_classes):

@@ -26,6 +26,7 @@ from sklearn.model_selection import (
     cross_val_predict,
     cross_val_score,
     cross_validate,
+    train_test_split,
 )
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -33,6 +34,7 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.validation import has_fit_parameter
 from threadpoolctl import threadpool_limits
 
 from sk_cbloss import ClassBalancedClassifier, class_balanced_sample_weight
@@ -768,3 +770,55 @@ def test_cross_val_predict_gives_probabilities_that_sum_to_one(data):
         cv=3,
     )
     np.testing.assert_allclose(prior, 1 / 3)
+
+
+# ------------------------------------------------------------------------- validation data
+
+takes_validation = pytest.mark.skipif(
+    not has_fit_parameter(HistGradientBoostingClassifier, "X_val"),
+    reason="an older HistGradientBoostingClassifier takes no validation data",
+)
+
+
+@takes_validation
+@pytest.mark.parametrize("inside", [False, True])
+def test_early_stopping_sees_weighted_validation_data(data, inside):
+    X, y = data
+    y = np.array(["x", "b", "c"])[y]
+    X, X_val, y, y_val = train_test_split(X, y, stratify=y, random_state=0)
+    boosting = HistGradientBoostingClassifier(early_stopping=True, n_iter_no_change=3)
+    scaler = StandardScaler()
+    whole = make_pipeline(scaler, boosting) if inside else boosting
+    model = ClassBalancedClassifier(whole, beta=1).fit(X, y, X_val=X_val, y_val=y_val)
+    fitted = model.estimator_[-1] if inside else model.estimator_
+    places = (np.searchsorted(model.classes_, labels) for labels in (y, y_val))
+    weight, weight_val = (model.class_weight_[place] for place in places)
+    X_in, X_val_in = X, X_val
+    if inside:
+        X_in, X_val_in = scaler.fit_transform(X), scaler.transform(X_val)
+    by_hand = clone(boosting).fit(
+        X_in, y, weight, X_val=X_val_in, y_val=y_val, sample_weight_val=weight_val
+    )
+    assert fitted.n_iter_ == by_hand.n_iter_ < boosting.max_iter
+    np.testing.assert_array_equal(model.predict_proba(X_val), by_hand.predict_proba(X_val_in))
+
+
+@pytest.mark.parametrize(
+    ("validation", "error", "message"),
+    [
+        ({"X_val": [[0.0]]}, ValueError, "X_val must come with y_val, got X_val alone"),
+        ({"y_val": [0]}, ValueError, "y_val must come with X_val, got y_val alone"),
+        ({"X_val": [[0.0]], "y_val": [0]}, TypeError, "X_val must be None for NeverFitted, whose"),
+    ],
+)
+def test_bad_validation_data_is_named_before_the_fit(data, validation, error, message):
+    with pytest.raises(error, match=f"^{message}"):
+        ClassBalancedClassifier(NeverFitted()).fit(*data, **validation)
+
+
+@takes_validation
+def test_a_label_to_validate_by_is_one_to_learn(data):
+    X, y = data
+    model = ClassBalancedClassifier(HistGradientBoostingClassifier())
+    with pytest.raises(ValueError, match="7"):
+        model.fit(X, y, X_val=X, y_val=np.full(len(y), 7))

@@ -1,0 +1,300 @@
+"""LightGBM, XGBoost and CatBoost themselves, inside the wrappers."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sk_cbloss import (
+    ClassBalancedClassifier,
+    LogitAdjustedClassifier,
+    LogitAdjustedClassifierCV,
+    MacroF1Classifier,
+    PriorCorrectedClassifier,
+)
+
+pytestmark = pytest.mark.boosting
+
+ASKING = [
+    PriorCorrectedClassifier,
+    LogitAdjustedClassifier,
+    LogitAdjustedClassifierCV,
+    MacroF1Classifier,
+]
+
+
+def lightgbm(**kwargs):
+    kind = pytest.importorskip("lightgbm").LGBMClassifier
+    settings = {"n_estimators": 40, "num_leaves": 5, "verbose": -1, "n_jobs": 1}
+    return kind(**settings | kwargs)
+
+
+def xgboost(**kwargs):
+    kind = pytest.importorskip("xgboost").XGBClassifier
+    return kind(**{"n_estimators": 40, "max_depth": 2, "n_jobs": 1} | kwargs)
+
+
+def catboost(**kwargs):
+    kind = pytest.importorskip("catboost").CatBoostClassifier
+    settings = {"iterations": 60, "depth": 3, "verbose": 0, "thread_count": 1}
+    return kind(allow_writing_files=False, **settings | kwargs)
+
+
+ALL = pytest.mark.parametrize("make", [lightgbm, xgboost, catboost])
+
+
+def draw(n=2000, share=(0.865, 0.096, 0.039), seed=0):
+    rng = np.random.default_rng(seed)
+    codes = rng.choice(len(share), size=n, p=share)
+    return rng.normal(size=(n, 4)) + 0.7 * codes[:, None], codes
+
+
+def two(n=2000, share=0.056, seed=0):
+    return draw(n, (1 - share, share), seed)
+
+
+WEIGHING = [
+    (lightgbm, {"is_unbalance": True}),
+    (lightgbm, {"unbalance": True}),
+    (lightgbm, {"unbalanced_sets": True}),
+    (lightgbm, {"pos_bagging_fraction": 0.9, "neg_bagging_fraction": 0.1, "bagging_freq": 1}),
+    (lightgbm, {"neg_sub_row": 0.1, "bagging_freq": 1}),
+    (catboost, {"class_weights": [1, 9]}),
+    (catboost, {"auto_class_weights": "Balanced"}),
+]
+
+
+@pytest.mark.parametrize(("make", "weighing"), WEIGHING)
+def test_what_weighs_is_refused_by_any_of_its_names(make, weighing):
+    X, y = two(200)
+    model = make(**weighing)
+    with pytest.raises(
+        ValueError, match="must not weigh classes itself, or they are weighed twice"
+    ):
+        ClassBalancedClassifier(model).fit(X, y)
+    for wrapper in ASKING:
+        with pytest.raises(ValueError, match="must weigh classes in a way that can be undone"):
+            wrapper(model).fit(X, y)
+
+
+def test_all_of_lightgbms_names_are_in_the_table():
+    from sk_cbloss.meta._ways_of_weighing import WAYS
+
+    pytest.importorskip("lightgbm")
+    from lightgbm.basic import _ConfigAliases
+
+    for name in (
+        "is_unbalance",
+        "scale_pos_weight",
+        "pos_bagging_fraction",
+        "neg_bagging_fraction",
+    ):
+        assert _ConfigAliases.get(name) <= WAYS["lightgbm"].keys()
+
+
+@ALL
+def test_scale_pos_weight_is_undone_with_two_classes(make):
+    X, y = two()
+    with pytest.raises(ValueError, match="weighed twice: set scale_pos_weight=None, got 9"):
+        ClassBalancedClassifier(make(scale_pos_weight=9)).fit(X, y)
+    natural = PriorCorrectedClassifier(make(scale_pos_weight=9)).fit(X, y)
+    assert natural.class_weight_.tolist() == [1, 9]
+    assert natural.predict_proba(X)[:, 1].mean() == pytest.approx(y.mean(), abs=0.02)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("make", [lightgbm, xgboost])
+@pytest.mark.parametrize("wrapper", [*ASKING, ClassBalancedClassifier])
+def test_scale_pos_weight_has_no_effect_on_three_classes(make, wrapper):
+    X, y = draw(800)
+    left, plain = (wrapper(make(**kw)).fit(X, y) for kw in ({"scale_pos_weight": 5}, {}))
+    np.testing.assert_array_equal(left.class_weight_, plain.class_weight_)
+    np.testing.assert_array_equal(left.predict_natural_proba(X), plain.predict_natural_proba(X))
+
+
+def test_scale_pos_weight_has_one_where_one_class_stands_against_the_rest():
+    X, y = draw(300)
+    model = lightgbm(objective="multiclassova", scale_pos_weight=5)
+    with pytest.raises(ValueError, match="can be undone, got scale_pos_weight=5"):
+        PriorCorrectedClassifier(model).fit(X, y)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_class_weight_that_xgboost_does_not_know_has_no_effect():
+    X, y = two(500)
+    natural = PriorCorrectedClassifier(xgboost(class_weight="balanced")).fit(X, y)
+    assert natural.class_weight_.tolist() == [1, 1]
+
+
+@ALL
+@pytest.mark.parametrize("beta", [0, 0.999, 1])
+def test_natural_probabilities_of_weighted_boosting(make, beta):
+    X, y = draw()
+    model = ClassBalancedClassifier(make(), beta=beta).fit(X, y)
+    share = np.bincount(y) / len(y)
+    np.testing.assert_allclose(model.predict_natural_proba(X).mean(axis=0), share, atol=0.03)
+
+
+TEXTS = np.array(["10", "2", "1"])
+
+
+@ALL
+@pytest.mark.parametrize("names", [TEXTS, np.array([7, 3, 5]), np.array(["c", "a", "b"], object)])
+@pytest.mark.parametrize("wrapper", [*ASKING, ClassBalancedClassifier])
+def test_labels_of_any_kind_and_order(make, names, wrapper):
+    X, codes = draw(1000)
+    y = names[codes]
+    model = wrapper(make()).fit(X, y)
+    assert model.classes_.tolist() == sorted(names.tolist())
+    assert model.class_count_.tolist() == [(y == name).sum() for name in sorted(names.tolist())]
+    share = model.class_count_ / len(y)
+    np.testing.assert_allclose(model.predict_natural_proba(X).mean(axis=0), share, atol=0.03)
+    predicted = model.predict(X)
+    assert predicted.shape == y.shape
+    assert (predicted == y).mean() > 0.7
+    assert set(predicted.tolist()) <= set(names.tolist())
+    assert 0.7 < model.score(X, y) <= 1
+
+
+@ALL
+def test_in_pipelines_searches_and_frozen(make):
+    X, codes = draw(800)
+    y = TEXTS[codes]
+    pipe = make_pipeline(StandardScaler(), ClassBalancedClassifier(make()))
+    grid = {"classbalancedclassifier__beta": [0, 1]}
+    search = GridSearchCV(pipe, grid, cv=2, error_score="raise").fit(X, y)
+    natural = PriorCorrectedClassifier(search.best_estimator_).fit(X, y)
+    share = np.array([(y == c).mean() for c in natural.classes_])
+    np.testing.assert_allclose(natural.predict_proba(X).mean(axis=0), share, atol=0.03)
+    frozen = FrozenEstimator(search.best_estimator_)
+    p = PriorCorrectedClassifier(frozen).fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(
+        p,
+        PriorCorrectedClassifier(pipe.set_params(**search.best_params_))
+        .fit(X, y)
+        .predict_proba(X),
+        rtol=1e-5,
+    )
+
+
+@ALL
+def test_a_fold_may_lack_a_class(make):
+    X, y = draw(300)
+    rare = y == 2
+    lacking = np.flatnonzero(~rare)[50:], np.r_[np.flatnonzero(rare), np.flatnonzero(~rare)[:50]]
+    for wrapper in (ClassBalancedClassifier, LogitAdjustedClassifier):
+        scores = cross_val_score(wrapper(make()), X, y, cv=[lacking], error_score="raise")
+        assert np.isfinite(scores).all()
+    only_two = np.where(y == 0, 0, 2)
+    assert set(ClassBalancedClassifier(make()).fit(X, only_two).predict(X)) <= {0, 2}
+
+
+def raw(y, score):
+    return 1 / (1 + np.exp(-score)) - y, np.ones_like(score)
+
+
+@pytest.mark.filterwarnings("ignore:Cannot compute class prob")
+def test_an_objective_of_ones_own_gives_no_probabilities():
+    X, y = two(300)
+
+    def weighted(y, score, weight):
+        gradient, hessian = raw(y, score)
+        return gradient * weight, hessian * weight
+
+    with pytest.raises(ValueError, match="must give numbers >= 0 that sum to 1"):
+        PriorCorrectedClassifier(lightgbm(objective=raw)).fit(X, y)
+    fitted = ClassBalancedClassifier(lightgbm(objective=weighted)).fit(X, y)
+    for method in ("predict_proba", "predict_natural_proba"):
+        with pytest.raises(ValueError, match="must give numbers >= 0 that sum to 1"):
+            getattr(fitted, method)(X)
+    with pytest.raises(ValueError, match="predict of LGBMClassifier must give classes"):
+        fitted.predict(X)
+
+
+@pytest.mark.parametrize("make", [lightgbm, xgboost])
+def test_weights_do_not_reach_an_objective_that_takes_none(make):
+    with pytest.raises(TypeError, match="takes no sample_weight in fit"):
+        ClassBalancedClassifier(make(objective=raw)).fit(*two(300))
+
+
+@ALL
+def test_labels_of_yes_and_no_come_back(make):
+    X, y = two(500)
+    predicted = ClassBalancedClassifier(make()).fit(X, y > 0).predict(X)
+    assert predicted.dtype == bool
+    assert (predicted == (y > 0)).mean() > 0.7
+
+
+@pytest.mark.parametrize("make", [lightgbm, xgboost])
+def test_a_single_class_has_a_single_column(make):
+    X, y = np.zeros((30, 1)), np.array(["a"] * 30)
+    model = ClassBalancedClassifier(make()).fit(X, y)
+    assert model.predict_proba(X).tolist() == [[1]] * 30
+    assert model.predict(X).tolist() == ["a"] * 30
+
+
+# ------------------------------------------------------------------------- validation data
+
+
+def stopping(make):
+    return {
+        lightgbm: lambda: lightgbm(n_estimators=400, learning_rate=0.3, early_stopping_round=5),
+        xgboost: lambda: xgboost(n_estimators=400, learning_rate=0.5, early_stopping_rounds=5),
+        catboost: lambda: catboost(iterations=400, learning_rate=0.5, early_stopping_rounds=5),
+    }[make]()
+
+
+def n_rounds(model):
+    for name in ("best_iteration_", "best_iteration"):
+        if getattr(model, name, None) is not None:
+            return getattr(model, name)
+    return None
+
+
+@ALL
+@pytest.mark.parametrize("inside", [False, True])
+def test_early_stopping_sees_weighted_validation_data(make, inside):
+    X, codes = draw(1500)
+    X_val, codes_val = draw(700, seed=1)
+    y, y_val = np.array(["c", "b", "a"])[codes], np.array(["c", "b", "a"])[codes_val]
+    X, X_val = 5 * X + 3, 5 * X_val + 3
+    estimator = stopping(make)
+    model = make_pipeline(StandardScaler(), estimator) if inside else estimator
+    model = ClassBalancedClassifier(model, beta=1).fit(X, y, X_val=X_val, y_val=y_val)
+    fitted = model.estimator_[-1] if inside else model.estimator_
+    assert 0 < n_rounds(fitted) < 390
+    # By hand.
+    by_hand = clone(estimator)
+    if inside:
+        scaler = StandardScaler().fit(X)
+        X, X_val = scaler.transform(X), scaler.transform(X_val)
+    w, w_val = (model.class_weight_[np.searchsorted(model.classes_, t)] for t in (y, y_val))
+    numbers, numbers_val = (np.searchsorted(model.classes_, t) for t in (y, y_val))
+    if make is catboost:
+        from catboost import Pool
+
+        by_hand.fit(X, y, sample_weight=w, eval_set=Pool(X_val, y_val, weight=w_val))
+    elif make is xgboost:
+        by_hand.fit(
+            X,
+            numbers,
+            sample_weight=w,
+            eval_set=[(X_val, numbers_val)],
+            sample_weight_eval_set=[w_val],
+            verbose=False,
+        )
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            by_hand.fit(
+                X, y, sample_weight=w, eval_set=[(X_val, y_val)], eval_sample_weight=[w_val]
+            )
+    assert n_rounds(by_hand) == n_rounds(fitted)
+    np.testing.assert_allclose(
+        fitted.predict_proba(X_val), by_hand.predict_proba(X_val), rtol=1e-6
+    )
