@@ -1,6 +1,5 @@
 """Probabilities out of fold, and the base of classifiers that learn their decision from them."""
 
-import copy
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,6 +11,7 @@ from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 from sklearn.utils.parallel import Parallel, delayed
 
+from sk_cbloss._state import all_or_nothing
 from sk_cbloss.meta._counted import counted
 from sk_cbloss.meta._measured import miss_of, warn_of
 from sk_cbloss.meta._natural import normalized
@@ -45,6 +45,7 @@ class OutOfFoldMixin:
     # Groups are for the splitter alone, which requests them.
     __metadata_request__fit: ClassVar[dict] = {"groups": UNUSED}
 
+    @all_or_nothing
     def fit(self, X, y, sample_weight=None, groups=None):
         """Learn the decision out of fold, and fit the classifier to all data.
 
@@ -79,15 +80,13 @@ class OutOfFoldMixin:
             If natural probabilities out of fold do not average to the classes'
             shares.
         """
-        new = copy.copy(self)
-        y, sample_weight, splits = new._fit(X, y, sample_weight, groups)
-        folds = out_of_fold(new, X, y, sample_weight, splits)
-        natural, left_out = _natural(new, folds, len(y))
+        y, sample_weight, splits = self._fit(X, y, sample_weight, groups)
+        folds = out_of_fold(self, X, y, sample_weight, splits)
+        natural, left_out = _natural(self, folds, len(y))
         weight = None if sample_weight is None else sample_weight[left_out]
-        count = new.class_count_
-        warn_of(miss_of(new.estimator, natural, y[left_out], new.classes_, count, weight))
-        new._decide(folds, y)
-        self.__dict__ = vars(new)  # nothing can fail any more
+        count = self.class_count_
+        warn_of(miss_of(self.estimator, natural, y[left_out], self.classes_, count, weight))
+        self._decide(folds, y)
         return self
 
     def get_metadata_routing(self):
