@@ -24,7 +24,7 @@ RAW = re.compile(
 SCIKIT_LEARNS = re.compile(
     "Found input variables with inconsistent|Expected 2D array|Invalid parameter|Found array with"
     r"|Input \w+ contains|The feature names should match|Unknown label type"
-    "|This solver needs samples of at least 2 classes"
+    "|Number of labels=|This solver needs samples of at least 2 classes"
     "|Classification metrics can't handle a mix|The target 'y' needs to have more than 1 class"
 )
 # What is said on purpose, and what others say of what they are given: that is not ours.
@@ -122,6 +122,8 @@ def made(code):
 def _content(value):
     if hasattr(value, "to_numpy"):  # pandas keeps notes in what it pickles
         return repr(getattr(value, "index", None)), repr(np.asarray(value).tolist())
+    if hasattr(value, "toarray"):  # so does scipy
+        return repr(value.toarray().tolist())
     try:
         return pickle.dumps(value)
     except Exception:  # of what has no pickle, such as a generator
