@@ -127,8 +127,6 @@ def read_labels(y):
     y = _unwrapped(y)
     if not isinstance(y, np.ndarray):
         return _from_categories(y)
-    if y.dtype.kind not in _READERS:
-        raise ValueError(f"y must hold class labels, got values of type {y.dtype}.")
     return _READERS[y.dtype.kind](y) if len(y) else _from_sortable(y)
 
 
@@ -174,6 +172,10 @@ def _unwrapped(y):
         )
     if y.ndim == 0:
         raise ValueError(f"y must be a sequence of labels, got {reprlib.repr(y.tolist())}.")
+    if y.dtype.kind not in _READERS:
+        # What scikit-learn's checks of estimators want to read.
+        start = "Complex data not supported: " if y.dtype.kind == "c" else ""
+        raise ValueError(f"{start}y must hold class labels, got values of type {y.dtype}.")
     return column_or_1d(np.ma.getdata(y), warn=True)
 
 

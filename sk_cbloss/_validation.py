@@ -13,11 +13,20 @@ NORMALIZE = get_args(Normalize)
 NUMBERS = (Real, Decimal, np.bool_)
 
 
+def as_float(value) -> float:
+    """Return a number as a float, infinity if it is too large, and NaN for what is none."""
+    try:
+        return float(value) if isinstance(value, Real) else np.nan
+    except OverflowError:  # of a large integer
+        return np.inf if value > 0 else -np.inf
+
+
 def check_fraction(value, name) -> float:
     """Return value as a float in [0, 1]."""
-    if not isinstance(value, Real) or not 0 <= value <= 1:
+    number = as_float(value)
+    if not 0 <= number <= 1:
         raise ValueError(f"{name} must be a number in [0, 1], got {reprlib.repr(value)}.")
-    return float(value)
+    return number
 
 
 def check_beta(beta) -> float:
@@ -27,18 +36,23 @@ def check_beta(beta) -> float:
 
 def check_non_negative(value, name) -> float:
     """Return value as a finite float >= 0."""
-    if not isinstance(value, Real) or not 0 <= value < np.inf:
+    number = as_float(value)
+    if not 0 <= number < np.inf:
         raise ValueError(f"{name} must be a finite number >= 0, got {reprlib.repr(value)}.")
-    return float(value)
+    return number
+
+
+def check_choice(value, name, choices):
+    """Return value, one of the choices: strings, and perhaps None."""
+    if not (value is None or isinstance(value, str)) or value not in choices:
+        *most, last = map(repr, choices)
+        raise ValueError(f"{name} must be {', '.join(most)} or {last}, got {reprlib.repr(value)}.")
+    return value
 
 
 def check_normalize(normalize):
     """Return normalize, one of 'classes', 'samples' and None."""
-    if not (normalize is None or (isinstance(normalize, str) and normalize in NORMALIZE)):
-        raise ValueError(
-            f"normalize must be 'classes', 'samples' or None, got {reprlib.repr(normalize)}."
-        )
-    return normalize
+    return check_choice(normalize, "normalize", NORMALIZE)
 
 
 def check_integer(value, name, *, minimum) -> int:
@@ -46,6 +60,14 @@ def check_integer(value, name, *, minimum) -> int:
     if not isinstance(value, Integral) or isinstance(value, bool) or value < minimum:
         raise ValueError(f"{name} must be an integer >= {minimum}, got {reprlib.repr(value)}.")
     return int(value)
+
+
+def check_size(value, name, *, minimum=1) -> int:
+    """Return a number of things that are made, as an int that floats count exactly."""
+    size = check_integer(value, name, minimum=minimum)
+    if size > 2**53:
+        raise ValueError(f"{name} must not exceed 2 ** 53, got {reprlib.repr(value)}.")
+    return size
 
 
 def check_each(values, name, check):
@@ -65,6 +87,10 @@ def as_floats(values, name):
         of_objects = array.dtype.kind == "O" and all(isinstance(v, NUMBERS) for v in array.flat)
         if of_objects or array.dtype.kind in "biuf":
             return np.asarray(array, dtype=np.float64)
+    except OverflowError:
+        raise ValueError(
+            f"{name} must hold numbers that floats can hold, got {reprlib.repr(values)}."
+        ) from None
     except (TypeError, ValueError):
         pass
     raise ValueError(f"{name} must hold numbers, got {reprlib.repr(values)}.")

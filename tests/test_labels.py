@@ -190,7 +190,9 @@ def test_dates_stay_dates():
             "y must not have missing labels, got None at position 1",
         ),
         (np.array([1, np.inf], dtype=object), "Input y contains infinity"),
-        (np.array([1j, 2]), "Complex data not supported"),
+        ([1j, 2], r"Complex data not supported: y must hold class labels, .* complex128\.$"),
+        ("ab", "y must be a sequence of labels, got 'ab'"),
+        ({"a": 5, "b": 3}, "y must hold a label for each sample, got counts of labels"),
         (np.zeros(2, dtype="i4,i4"), "y must hold class labels, got values of type "),
     ],
 )

@@ -228,6 +228,22 @@ def test_what_is_no_number_is_refused(no_numbers):
         LOSSES["focal"](no_numbers)
 
 
+@pytest.mark.parametrize(
+    "number", [10**400, -(10**400), Fraction(10**400)], ids=["int", "negative", "Fraction"]
+)
+def test_numbers_that_no_float_can_hold_are_refused(number):
+    for take in (*IN_CLASS_ORDER.values(), beta_grid):
+        with pytest.raises(ValueError, match="^class_count must hold numbers that floats can"):
+            take([number, 1])
+    with pytest.raises(ValueError, match="^sample_weight must hold numbers that floats can hold"):
+        class_balanced_sample_weight([0, 1], beta=0.9, sample_weight=[number, 1])
+    for name, parameter in (("focal", "gamma"), ("ldam", "scale"), ("vs", "tau")):
+        with pytest.raises(ValueError, match=f"^{parameter} must be a finite number >= 0, got "):
+            LOSSES[name].from_class_count([5, 3], **{parameter: number})
+    with pytest.raises(ValueError, match=r"^beta must be a number in \[0, 1\], got "):
+        class_balanced_weight([5, 3], beta=number)
+
+
 @pytest.mark.parametrize("mask", [[False, True], [True, True]])
 def test_what_is_masked_is_refused(mask):
     counts = np.ma.array([5, 3], mask=mask)

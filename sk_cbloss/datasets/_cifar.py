@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.datasets import fetch_openml, get_data_home
 from sklearn.utils import Bunch
 
+from sk_cbloss._validation import check_choice
 from sk_cbloss.datasets._long_tail import check_imbalance_factor, make_long_tailed
 
 PIXELS = 3 * 32 * 32
@@ -266,8 +267,7 @@ def _fetch(
     return_X_y,
     server,
 ):
-    if subset not in ("train", "test"):
-        raise ValueError(f"subset must be 'train' or 'test', got {subset!r}.")
+    check_choice(subset, "subset", ("train", "test"))
     check_imbalance_factor(imbalance_factor)  # before a download
     home = Path(get_data_home(data_home))
     copy = _own_copy(cifar, home) or _openml_copy(cifar, home, download_if_missing, server)

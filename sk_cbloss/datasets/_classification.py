@@ -4,8 +4,8 @@ import numpy as np
 from sklearn.datasets import make_classification
 from sklearn.utils import check_random_state
 
-from sk_cbloss._validation import check_fraction, check_integer
-from sk_cbloss.datasets._long_tail import check_imbalance_factor, check_n_samples, relative_count
+from sk_cbloss._validation import check_fraction, check_integer, check_size
+from sk_cbloss.datasets._long_tail import check_imbalance_factor, relative_count
 
 
 def make_long_tailed_classification(
@@ -69,8 +69,8 @@ def make_long_tailed_classification(
     >>> np.bincount(y)
     array([686, 217,  68,  22,   7])
     """
-    n_samples = check_n_samples(n_samples, "n_samples")
-    n_classes = check_integer(n_classes, "n_classes", minimum=1)
+    n_samples = check_size(n_samples, "n_samples")
+    n_classes = check_size(n_classes, "n_classes")
     check_integer(n_clusters_per_class, "n_clusters_per_class", minimum=1)
     flip_y = check_fraction(flip_y, "flip_y")
     rng = check_random_state(random_state)

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.datasets import load_digits
 
+from sk_cbloss._validation import check_choice
 from sk_cbloss.datasets._long_tail import long_tailed_train_test_split, take_rows
 
 TEST_SAMPLES_PER_CLASS = 50
@@ -64,8 +65,7 @@ def load_digits_lt(
     >>> load_digits_lt("test").data.shape
     (500, 64)
     """
-    if subset not in ("train", "test"):
-        raise ValueError(f"subset must be 'train' or 'test', got {subset!r}.")
+    check_choice(subset, "subset", ("train", "test"))
     digits = load_digits(as_frame=as_frame)
     _, _, train_labels, _, train, test = long_tailed_train_test_split(
         np.arange(len(digits.target)),

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
 
 from sk_cbloss._labels import names_of, read_labels
-from sk_cbloss._validation import check_integer
+from sk_cbloss._validation import as_float, check_choice, check_size
 
 
 def _exponential(n_classes, imbalance_factor):
@@ -29,10 +29,7 @@ def _floor(values):
 
 def check_imbalance_factor(imbalance_factor):
     """Return imbalance_factor, n_max / n_min, as a finite float >= 1."""
-    try:
-        factor = float(imbalance_factor) if isinstance(imbalance_factor, Real) else np.nan
-    except OverflowError:  # of a large integer
-        factor = np.inf
+    factor = as_float(imbalance_factor)
     if not 1 <= factor < np.inf:
         raise ValueError(
             f"imbalance_factor must be a finite number >= 1, got {reprlib.repr(imbalance_factor)}."
@@ -40,19 +37,9 @@ def check_imbalance_factor(imbalance_factor):
     return factor
 
 
-def check_n_samples(n_samples, name):
-    """Return a number of samples >= 1, as an int that floats count exactly."""
-    n_samples = check_integer(n_samples, name, minimum=1)
-    if n_samples > 2**53:
-        raise ValueError(f"{name} must not exceed 2 ** 53, got {reprlib.repr(n_samples)}.")
-    return n_samples
-
-
 def relative_count(n_classes, imbalance_factor, profile):
     """Return the classes' counts, head first, in units of the head's."""
-    if not isinstance(profile, str) or profile not in PROFILES:
-        raise ValueError(f"profile must be 'exponential' or 'step', got {profile!r}.")
-    return PROFILES[profile](n_classes, imbalance_factor)
+    return PROFILES[check_choice(profile, "profile", PROFILES)](n_classes, imbalance_factor)
 
 
 def long_tailed_counts(n_classes, n_max, *, imbalance_factor, profile="exponential"):
@@ -96,8 +83,7 @@ def long_tailed_counts(n_classes, n_max, *, imbalance_factor, profile="exponenti
     >>> long_tailed_counts(10, 5000, imbalance_factor=100)
     array([5000, 2997, 1796, 1077,  645,  387,  232,  139,   83,   50])
     """
-    n_classes = check_integer(n_classes, "n_classes", minimum=1)
-    n_max = check_n_samples(n_max, "n_max")
+    n_classes, n_max = check_size(n_classes, "n_classes"), check_size(n_max, "n_max")
     imbalance_factor = check_imbalance_factor(imbalance_factor)
     if imbalance_factor > n_max:
         raise ValueError(

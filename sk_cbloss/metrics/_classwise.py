@@ -6,9 +6,7 @@ import numpy as np
 from sklearn.utils import check_array, check_consistent_length
 
 from sk_cbloss._labels import as_labels, read_labels
-from sk_cbloss._validation import as_numpy, check_integer, check_sample_weight
-
-AVERAGES = ("macro", None)
+from sk_cbloss._validation import as_floats, check_choice, check_sample_weight, check_size
 
 
 def classwise_calibration_error(
@@ -77,9 +75,8 @@ def classwise_calibration_error(
     >>> round(classwise_calibration_error(y_true, [[0.5, 0.5]] * 10), 3)
     0.4
     """
-    n_bins = check_integer(n_bins, "n_bins", minimum=1)
-    if strategy not in ("uniform", "quantile"):
-        raise ValueError(f"strategy must be 'uniform' or 'quantile', got {strategy!r}.")
+    n_bins = check_size(n_bins, "n_bins")
+    check_choice(strategy, "strategy", ("uniform", "quantile"))
     hit, p, weight = _check(y_true, y_proba, labels, average, sample_weight)
     errors = np.empty(p.shape[1])
     for c in range(p.shape[1]):
@@ -147,10 +144,9 @@ def classwise_brier_score_loss(
 
 def _check(y_true, y_proba, labels, average, sample_weight):
     """Return hits and probabilities of shape (n_samples, n_classes), and weights that sum to 1."""
-    if average not in AVERAGES:
-        raise ValueError(f"average must be 'macro' or None, got {average!r}.")
+    check_choice(average, "average", ("macro", None))
     true = read_labels(y_true)
-    p = check_array(as_numpy(y_proba), ensure_2d=False, dtype=np.float64, input_name="y_proba")
+    p = check_array(as_floats(y_proba, "y_proba"), ensure_2d=False, input_name="y_proba")
     check_consistent_length(true.values, p)
     shape = p.shape
     if p.ndim == 1 or p.shape[1] == 1:

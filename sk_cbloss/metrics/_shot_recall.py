@@ -1,10 +1,12 @@
 """Recall by how many training samples the classes have."""
 
+import reprlib
+
 import numpy as np
 from sklearn.metrics import make_scorer
 
 from sk_cbloss._labels import counts_by_label, in_order, joined, names_of, read_labels
-from sk_cbloss._validation import as_named, check_counts
+from sk_cbloss._validation import as_floats, as_named, check_choice, check_counts
 from sk_cbloss.metrics._recall import recall_by_class
 
 SHOTS = ("many", "medium", "few")
@@ -62,8 +64,7 @@ def shot_recall_score(
     >>> shot_recall_score(y_true, y_pred, class_count=class_count)
     {'many': 1.0, 'medium': 0.5, 'few': 0.0}
     """
-    if shot is not None and shot not in SHOTS:
-        raise ValueError(f"shot must be 'many', 'medium', 'few' or None, got {shot!r}.")
+    check_choice(shot, "shot", (*SHOTS, None))
     _check_thresholds(thresholds)
     classes, recall = recall_by_class(y_true, y_pred, sample_weight)
     shots = shots_of(_counts_of(classes, class_count, y_true, y_pred), thresholds)
@@ -128,8 +129,7 @@ def make_shot_scorer(y, *, shot, thresholds=(20, 100)):
     >>> search.fit(X, y).best_params_
     {'beta': 0.99}
     """
-    if shot not in SHOTS:
-        raise ValueError(f"shot must be 'many', 'medium' or 'few', got {shot!r}.")
+    check_choice(shot, "shot", SHOTS)
     _check_thresholds(thresholds)
     return make_scorer(
         shot_recall_score, class_count=counts_by_label(y), shot=shot, thresholds=thresholds
@@ -145,12 +145,14 @@ def shots_of(class_count, thresholds=(20, 100)):
 
 def _check_thresholds(thresholds):
     try:
-        few_below, many_above = thresholds
+        few_below, many_above = as_floats(thresholds, "thresholds").tolist()
         valid = 0 <= few_below <= many_above
     except (TypeError, ValueError):
         valid = False
     if not valid:
-        raise ValueError(f"thresholds must be two increasing numbers >= 0, got {thresholds!r}.")
+        raise ValueError(
+            f"thresholds must be two increasing numbers >= 0, got {reprlib.repr(thresholds)}."
+        )
     return few_below, many_above
 
 

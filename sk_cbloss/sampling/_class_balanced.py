@@ -1,5 +1,6 @@
 """ClassBalancedSampler, which draws samples by their weights."""
 
+import reprlib
 from numbers import Integral, Real
 
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn.utils.validation import validate_data
 from sk_cbloss._doc_link import DocLink
 from sk_cbloss._labels import as_labels, counts_by_label
 from sk_cbloss._state import all_or_nothing
-from sk_cbloss._validation import check_beta
+from sk_cbloss._validation import as_numpy, check_beta, refuse_masked
 from sk_cbloss.datasets import take_rows
 from sk_cbloss.weights import class_balanced_sample_weight
 
@@ -131,17 +132,6 @@ class ClassBalancedSampler(DocLink, BaseSampler):
                 "sample cannot follow it through a sampler. Use ClassBalancedClassifier, which "
                 "takes sample_weight."
             )
-        check_beta(self.beta)
-        check_consistent_length(X, y)
-        self._n_drawn(0)
-        validate_data(
-            self,
-            X,
-            skip_check_array=hasattr(X, "shape"),
-            dtype=None,
-            ensure_all_finite=False,
-            allow_nd=True,
-        )
         return self._fit_resample(X, y)
 
     def _n_drawn(self, n_samples):
@@ -152,17 +142,31 @@ class ClassBalancedSampler(DocLink, BaseSampler):
         if not is_number or not 0 < strategy < np.inf:
             raise ValueError(
                 "sampling_strategy must be 'auto', a number of samples as an int, or a multiple "
-                f"as a float, above 0, got {strategy!r}. (For a given number of each class use "
-                "imbalanced-learn's RandomOverSampler or RandomUnderSampler.)"
+                f"as a float, above 0, got {reprlib.repr(strategy)}. (For a given number of each "
+                "class use imbalanced-learn's RandomOverSampler or RandomUnderSampler.)"
             )
-        if isinstance(strategy, Integral):
-            return int(strategy)
-        return max(1, round(strategy * n_samples))
+        drawn = strategy if isinstance(strategy, Integral) else max(1, strategy * n_samples)
+        if drawn > 2**53:
+            raise ValueError(
+                "sampling_strategy must not ask for more than 2 ** 53 samples, got "
+                f"{reprlib.repr(strategy)}."
+            )
+        return round(drawn)
 
     def _fit_resample(self, X, y):
+        check_beta(self.beta)
         y = y.ravel() if isinstance(y, np.ndarray) and y.shape[1:] == (1,) else y
-        # Of one column, or one-hot.
-        labels = as_labels(check_target_type(y) if getattr(y, "ndim", 1) == 2 else y)
+        labels = _labels_of(y)
+        check_consistent_length(X, labels)
+        self._n_drawn(0)
+        validate_data(
+            self,
+            X,
+            skip_check_array=hasattr(X, "shape"),
+            dtype=None,
+            ensure_all_finite=False,
+            allow_nd=True,
+        )
         if len(counted := counts_by_label(labels)) < 2:
             raise ValueError(f"y must hold labels of two classes or more, got only {[*counted]}.")
         weight = class_balanced_sample_weight(labels, beta=self.beta)
@@ -179,3 +183,12 @@ class ClassBalancedSampler(DocLink, BaseSampler):
         tags.input_tags.sparse = True
         tags.sampler_tags.sample_indices = True
         return tags
+
+
+def _labels_of(y):
+    """Return the labels of samples; they may be one-hot, too."""
+    if getattr(y, "ndim", 1) == 2:
+        refuse_masked(y, "y")
+        y = y.toarray() if hasattr(y, "toarray") else np.asarray(as_numpy(y))
+        y = y.ravel() if y.shape[1] == 1 else check_target_type(y)
+    return as_labels(y)

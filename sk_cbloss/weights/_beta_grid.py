@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sk_cbloss._validation import check_integer, check_named_count
+from sk_cbloss._validation import check_named_count, check_size
 
 
 def beta_grid(class_count, *, n_betas=8, include_limits=False):
@@ -42,8 +42,9 @@ def beta_grid(class_count, *, n_betas=8, include_limits=False):
     array([0.96   , 0.99683, 0.99975, 0.99998])
     """
     _, class_count = check_named_count(class_count)
-    n_betas = check_integer(n_betas, "n_betas", minimum=2)
-    class_count = class_count[class_count > 0]
+    n_betas = check_size(n_betas, "n_betas", minimum=2)
+    # A float tells beta from 1 up to that volume.
+    class_count = np.minimum(class_count[class_count > 0], 2**53)
     low = max(1, class_count.min() / 2)
     volume = np.geomspace(low, max(low, 10 * class_count.max()), n_betas)
     beta = 1 - 1 / volume

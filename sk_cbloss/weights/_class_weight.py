@@ -32,9 +32,9 @@ def class_balanced_weight(class_count, *, beta, normalize="classes"):
     Raises
     ------
     ValueError
-        If beta, normalize or a count is invalid, no class has samples, or
-        class_count is a mapping or a labelled Series, whose labels are not 0,
-        1, ... in this order.
+        If beta, normalize or a count is invalid, no class has samples, a
+        weight is larger than floats can be, or class_count is a mapping or a
+        labelled Series, whose labels are not 0, 1, ... in this order.
 
     See Also
     --------
@@ -66,15 +66,20 @@ def class_balanced_weight(class_count, *, beta, normalize="classes"):
     effective = effective_number_of(class_count, check_beta(beta))
     seen = effective > 0
     effective = effective[seen]
-    weight = np.zeros(len(class_count))
-    if normalize is None:
-        weight[seen] = 1 / effective
-        return weight
     # Relative to the rarest class, so that tiny fractional counts cannot overflow.
     relative = effective.min() / effective
-    if normalize == "classes":
-        weight[seen] = relative * (seen.sum() / relative.sum())
-    else:
-        share = class_count[seen] / class_count[seen].sum()
-        weight[seen] = relative / (share * relative).sum()
+    weight = np.zeros(len(class_count))
+    with np.errstate(over="ignore"):
+        if normalize is None:
+            weight[seen] = 1 / effective
+        elif normalize == "classes":
+            weight[seen] = relative * (seen.sum() / relative.sum())
+        else:
+            share = class_count[seen] / class_count.max()
+            weight[seen] = relative * (share.sum() / (share * relative).sum())
+    if not np.isfinite(weight).all():
+        raise ValueError(
+            "class_count must hold counts, or sums of sample weights, whose class weights floats "
+            f"can hold, got {class_count[seen].min():g} beside {class_count.max():g}."
+        )
     return weight

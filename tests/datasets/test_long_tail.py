@@ -473,6 +473,8 @@ def test_numbers_beyond_floats():
         long_tailed_counts(2, 10, imbalance_factor=10**400)
     with pytest.raises(ValueError, match=r"^n_max must not exceed 2 \*\* 53, got 1000000000"):
         long_tailed_counts(2, 10**20, imbalance_factor=10)
+    with pytest.raises(ValueError, match=r"^n_classes must not exceed 2 \*\* 53, got 1000000000"):
+        long_tailed_counts(10**400, 1, imbalance_factor=1)
     with pytest.raises(ValueError, match=r"^n_samples must not exceed 2 \*\* 53, got 100000000"):
         make_long_tailed_classification(10**20)
 

@@ -133,6 +133,16 @@ def test_in_scorers():
             {},
             "y_proba must hold probabilities that sum to 1 in every row, got 1.5",
         ),
+        (([0, 1], [0.5, 0.5]), {"average": np.array(["macro"] * 2)}, "average must be 'macro' or"),
+        *[
+            (([0, 1], no_numbers), {}, "y_proba must hold numbers, got ")
+            for no_numbers in ([["a", "b"]] * 2, [[0.9, 0.1], [0.2]], [1j, 2], None, {}, [None, 1])
+        ],
+        (
+            ([0, 1], np.ma.array([0.5, 0.5], mask=[0, 1])),
+            {},
+            "y_proba must not have masked entries, got one at position 1",
+        ),
         (([0, 1], [0.5, 0.5]), {"labels": "abc"}, "labels must list the labels .*, got 'abc'"),
         (([0, 1], [0.5, 0.5]), {"labels": 5}, "labels must list the labels .*, got 5"),
         ((["a", None], [0.5, 0.5]), {}, "y must not have missing labels, got None at position 1"),
@@ -147,6 +157,8 @@ def test_bad_input(metric, arguments, parameters, message):
 
 
 def test_bad_bins():
+    with pytest.raises(ValueError, match=r"^n_bins must not exceed 2 \*\* 53, got 1000000"):
+        classwise_calibration_error([0, 1], [0.5, 0.5], n_bins=10**400)
     with pytest.raises(ValueError, match="^n_bins must be an integer >= 1, got 0"):
         classwise_calibration_error([0, 1], [0.5, 0.5], n_bins=0)
     with pytest.raises(ValueError, match="^strategy must be 'uniform' or 'quantile', got 'x'"):

@@ -1,10 +1,12 @@
 import math
 from collections import Counter, UserDict
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, make_scorer, recall_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -115,6 +117,15 @@ def test_weighted_by_hand():
 
 
 # ------------------------------------------------------------------- what may be missing
+
+
+@pytest.mark.parametrize(
+    "thresholds",
+    [(4, math.inf), [4, 1e9], np.array([4, 600]), (Decimal(4), 600), torch.tensor([4, 600])],
+)
+def test_thresholds_come_in_any_container(thresholds):
+    scores = shot_recall_score(["a", "b"], ["a", "b"], class_count=COUNT, thresholds=thresholds)
+    assert scores["medium"] == 1
 
 
 def test_a_group_without_classes_is_nan_without_a_warning():
@@ -245,6 +256,9 @@ def test_cross_val_score_of_an_empty_group_is_nan():
     [
         ({"shot": "some"}, r"shot must be 'many', 'medium', 'few' or None, got 'some'\."),
         ({"shot": ["few"]}, r"shot must be 'many', 'medium', 'few' or None, got \['few'\]\."),
+        ({"shot": np.array(["few", "many"])}, "shot must be 'many', 'medium', 'few' or None, got"),
+        ({"thresholds": (1, 10**400)}, r"thresholds must be two increasing numbers >= 0, got \(1"),
+        ({"thresholds": ([1], [2])}, r"thresholds must be two increasing numbers >= 0, got \(\["),
         ({"thresholds": (100, 20)}, r"thresholds must be two increasing numbers .*\(100, 20\)\."),
         ({"thresholds": (-1, 20)}, r"thresholds must be two increasing numbers >= 0, got \(-1"),
         ({"thresholds": (20,)}, r"thresholds must be two increasing numbers >= 0, got \(20,\)\."),

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from imblearn.pipeline import make_pipeline
 from imblearn.utils.estimator_checks import estimator_checks_generator
 from scipy import sparse
@@ -10,6 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 
 from sk_cbloss import ClassBalancedSampler, class_balanced_sample_weight, load_digits_lt
+from sk_cbloss.datasets import take_rows
 
 CHECKS = list(estimator_checks_generator(ClassBalancedSampler(random_state=0)))
 
@@ -58,6 +60,42 @@ def test_sizes(data, strategy, n):
 def test_wrong_sizes(data, strategy):
     with pytest.raises(ValueError, match="^sampling_strategy must be 'auto'"):
         ClassBalancedSampler(sampling_strategy=strategy).fit_resample(*data)
+
+
+@pytest.mark.parametrize("strategy", [pytest.param(10**400, id="huge"), 2**53 + 1, 1e308])
+def test_more_samples_than_floats_can_count(data, strategy):
+    with pytest.raises(ValueError, match=r"^sampling_strategy must not ask for more than 2 "):
+        ClassBalancedSampler(sampling_strategy=strategy).fit_resample(*data)
+
+
+ONE_HOT = np.eye(2, dtype=int)[[0, 0, 0, 1] * 10]
+
+
+@pytest.mark.parametrize(
+    "hold", [np.array, pd.DataFrame, torch.tensor, sparse.csr_array, sparse.coo_array]
+)
+def test_labels_may_be_one_hot_in_any_container(hold):
+    X, y = np.arange(40).reshape(-1, 1), hold(ONE_HOT)
+    sampler = ClassBalancedSampler(random_state=0)
+    rows, labels = sampler.fit_resample(X, y)
+    assert type(labels) is type(take_rows(y, [0]))
+    drawn = labels.toarray() if hasattr(labels, "toarray") else np.asarray(labels)
+    np.testing.assert_array_equal(drawn, ONE_HOT[rows.ravel()])
+    assert sampler.sampling_strategy_ == dict(enumerate(drawn.sum(axis=0)))
+
+
+def test_masked_and_continuous_columns_are_refused():
+    X = np.zeros((40, 1))
+    with pytest.raises(ValueError, match="^y must not have masked entries, got one at position 1"):
+        ClassBalancedSampler().fit_resample(X, np.ma.array(ONE_HOT, mask=ONE_HOT == 0))
+    with pytest.raises(ValueError, match="^y should be a 1d array"):
+        ClassBalancedSampler().fit_resample(X, torch.full((40, 2), 0.5))
+
+
+@pytest.mark.parametrize("y", [5, None, {0: 5, 1: 3}, np.array(3), iter([0, 1]), ["a", None]])
+def test_what_is_no_labels_is_refused_before_its_length_is_asked(y):
+    with pytest.raises(ValueError, match="^y must "):
+        ClassBalancedSampler().fit_resample(np.zeros((2, 1)), y)
 
 
 def test_different_lengths(data):

@@ -33,6 +33,20 @@ def test_too_few_betas(n_betas):
         beta_grid([10, 2], n_betas=n_betas)
 
 
+@pytest.mark.parametrize("n_betas", [2**53 + 1, pytest.param(10**400, id="huge")])
+def test_too_many_betas(n_betas):
+    with pytest.raises(ValueError, match=r"^n_betas must not exceed 2 \*\* 53, got .{,50}$"):
+        beta_grid([10, 2], n_betas=n_betas)
+
+
+@pytest.mark.parametrize("largest", [1e16, 1.8e307, 1e308])
+def test_counts_too_large_to_tell_beta_from_1(largest):
+    grid = beta_grid([largest, 50], n_betas=20)
+    assert grid[0] == 0.96
+    assert grid[-1] == 1
+    assert (np.diff(grid) >= 0).all()
+
+
 def test_fractional_counts_stay_in_the_range():
     grid = beta_grid([0.05, 0.02], n_betas=3)
     assert ((grid >= 0) & (grid <= 1)).all()

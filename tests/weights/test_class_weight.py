@@ -6,7 +6,7 @@ import pytest
 from _reference import class_weight as exact
 from _reference import ulps
 
-from sk_cbloss import beta_grid, class_balanced_weight
+from sk_cbloss import beta_grid, class_balanced_sample_weight, class_balanced_weight
 
 CIFAR10_LT = [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
 
@@ -69,6 +69,26 @@ def test_a_single_class_has_weight_1():
 def test_tiny_counts_do_not_overflow(tiny, beta):
     weights = class_balanced_weight([tiny, 1], beta=beta)
     assert weights.sum() == pytest.approx(2 if weights[0] else 1)
+
+
+@pytest.mark.parametrize("normalize", ["classes", "samples", None])
+@pytest.mark.parametrize("count", [[1e-5, 3.6e302], [1e308, 1e308, 1e308], [1e-300, 1e-300]])
+def test_counts_as_large_as_floats_can_be(count, normalize):
+    weights = class_balanced_weight(count, beta=1, normalize=normalize)
+    expected = [float(w) for w in exact(count, 1, normalize)]
+    np.testing.assert_allclose(weights, expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("count", "normalize"), [([1e-6, 3.6e302], "samples"), ([5e-324, 1], None), ([5e-324], None)]
+)
+def test_weights_that_no_float_can_hold_are_refused(count, normalize):
+    with pytest.raises(ValueError, match="^class_count must hold counts, .*, got [0-9.]+e-"):
+        class_balanced_weight(count, beta=1, normalize=normalize)
+    with pytest.raises(ValueError, match="^class_count must hold counts, or sums of sample wei"):
+        class_balanced_sample_weight(
+            range(len(count)), beta=1, normalize=normalize, sample_weight=count
+        )
 
 
 @pytest.mark.parametrize(
