@@ -50,6 +50,13 @@ def check_choice(value, name, choices):
     return value
 
 
+def check_factor(value, name) -> float:
+    """Return value as a float in [0, 1e6], whose product with a large logit is in float32."""
+    if check_non_negative(value, name) > 1e6:
+        raise ValueError(f"{name} must be a number in [0, 1e6], got {reprlib.repr(value)}.")
+    return float(value)
+
+
 def check_normalize(normalize):
     """Return normalize, one of 'classes', 'samples' and None."""
     return check_choice(normalize, "normalize", NORMALIZE)

@@ -1,5 +1,6 @@
 """What every class-balanced loss shares: loss per sample x weight, then reduce."""
 
+import reprlib
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
@@ -15,6 +16,7 @@ from sk_cbloss.weights import class_balanced_weight
 
 Reduction = Literal["mean", "sum", "none"]
 REDUCTIONS = get_args(Reduction)
+INT64 = torch.iinfo(torch.int64)
 
 PROBABILITIES = (
     "target in floating point must hold probabilities: numbers >= 0 that sum to 1 over the "
@@ -71,9 +73,7 @@ class ClassBalancedLoss(nn.Module):
             weight = check_class_vector(weight, "weight")
         self.register_buffer("weight", weight)
         self.reduction = reduction
-        if not isinstance(ignore_index, Integral | None) or isinstance(ignore_index, bool):
-            raise ValueError(f"ignore_index must be an integer or None, got {ignore_index!r}.")
-        self.ignore_index = None if ignore_index is None else int(ignore_index)
+        self.ignore_index = check_ignore_index(ignore_index)
 
     @classmethod
     def from_class_count(
@@ -394,6 +394,18 @@ class ClassBalancedLoss(nn.Module):
         return shown
 
 
+def check_ignore_index(ignore_index):
+    """Return None or an int that a target can hold."""
+    if ignore_index is None:
+        return None
+    is_integer = isinstance(ignore_index, Integral) and not isinstance(ignore_index, bool)
+    if not is_integer or not INT64.min <= ignore_index <= INT64.max:
+        raise ValueError(
+            f"ignore_index must be an integer in int64 or None, got {reprlib.repr(ignore_index)}."
+        )
+    return int(ignore_index)
+
+
 def check_class_vector(vector, name):
     """Return a 1-dimensional floating-point tensor of finite numbers >= 0."""
     vector = in_class_order(vector, name)
@@ -404,6 +416,7 @@ def check_class_vector(vector, name):
             vector = torch.tensor(vector if is_list else np.asarray(vector))
         except (TypeError, ValueError, RuntimeError):
             raise ValueError(f"{name} must be a vector of numbers, got {vector!r}.") from None
+    _check_tensor(vector, name)
     if vector.is_complex():
         raise ValueError(f"{name} must be a vector of numbers, got {vector.dtype}.")
     if vector.ndim != 1 or not len(vector):
@@ -420,10 +433,19 @@ def check_class_vector(vector, name):
     return vector
 
 
+def _check_tensor(given, name):
+    """Raise an error unless it is a dense tensor."""
+    if not isinstance(given, torch.Tensor):
+        raise TypeError(f"{name} must be a tensor, got {type(given).__name__}.")
+    if given.layout != torch.strided:
+        raise ValueError(
+            f"{name} must be a dense tensor, got {given.layout}: pass {name}.to_dense()."
+        )
+
+
 def _check_logits(logits, per_class):
     """Return the logits, in single precision at least."""
-    if not isinstance(logits, torch.Tensor):
-        raise TypeError(f"logits must be a tensor, got {type(logits).__name__}.")
+    _check_tensor(logits, "logits")
     if not logits.is_floating_point() or logits.ndim < 2:
         raise ValueError(
             "logits must be floating-point, of shape (n_samples, n_classes, ...), "
@@ -439,8 +461,7 @@ def _check_logits(logits, per_class):
 
 def _check_target(target, logits):
     """Return the target, class positions as int64 or probabilities in the logits' type."""
-    if not isinstance(target, torch.Tensor):
-        raise TypeError(f"target must be a tensor, got {type(target).__name__}.")
+    _check_tensor(target, "target")
     if target.shape == logits.shape and logits.shape[1] == 1:
         raise ValueError(
             "logits must have a column for each class, two of them for yes and no, got one beside "
@@ -472,8 +493,9 @@ def _check_target(target, logits):
 
 def _check_sample_weight(sample_weight, logits):
     """Return the weights in the logits' type."""
-    if not isinstance(sample_weight, torch.Tensor):
-        raise TypeError(f"sample_weight must be a tensor, got {type(sample_weight).__name__}.")
+    _check_tensor(sample_weight, "sample_weight")
+    if sample_weight.is_complex():
+        raise ValueError(f"sample_weight must hold real numbers, got {sample_weight.dtype}.")
     of_samples = (logits.shape[0], *logits.shape[2:])
     if sample_weight.shape != of_samples:
         raise ValueError(

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from sk_cbloss._validation import check_non_negative
+from sk_cbloss._validation import check_factor
 from sk_cbloss.losses import _functional
 from sk_cbloss.losses._base import Reduction
 from sk_cbloss.losses._prior import PriorSoftmaxLoss, needs_class_prior
@@ -29,7 +29,7 @@ class CDTLoss(PriorSoftmaxLoss):
         With a weight, give count times weight, as ``from_class_count`` does,
         or the two correct twice. Classes at 0 take no part.
     gamma : float, default=0.2
-        How far temperatures differ, at least 0; usually up to 0.4. 0 is the
+        How far temperatures differ, from 0 to 1e6; usually up to 0.4. 0 is the
         cross entropy.
     label_smoothing : float in [0, 1], default=0.0
         Share of each label that is spread evenly over all classes.
@@ -83,7 +83,7 @@ class CDTLoss(PriorSoftmaxLoss):
             reduction=reduction,
             ignore_index=ignore_index,
         )
-        self.gamma = check_non_negative(gamma, "gamma")
+        self.gamma = check_factor(gamma, "gamma")
 
     def training_logits(self, logits: Tensor) -> Tensor:
         return _functional.class_dependent_temperature(logits, self.class_prior, self.gamma)

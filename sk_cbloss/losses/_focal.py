@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from sk_cbloss._validation import check_non_negative
+from sk_cbloss._validation import check_factor
 from sk_cbloss.losses import _functional, _fused
 from sk_cbloss.losses._base import Reduction
 from sk_cbloss.losses._one_vs_rest import OneVsRestLoss
@@ -25,7 +25,7 @@ class ClassBalancedFocalLoss(OneVsRestLoss):
     weight : tensor of shape (n_classes,), default=None
         Weight of each class, kept as a buffer; None weighs all alike.
     gamma : float, default=1.0
-        Focus on hard samples, at least 0.
+        Focus on hard samples, from 0 to 1e6.
     reduction : {"mean", "sum", "none"}, default="mean"
         "mean" divides by the number of samples.
     ignore_index : int or None, default=-100
@@ -63,7 +63,7 @@ class ClassBalancedFocalLoss(OneVsRestLoss):
         ignore_index: int | None = -100,
     ):
         super().__init__(weight, reduction=reduction, ignore_index=ignore_index)
-        self.gamma = check_non_negative(gamma, "gamma")
+        self.gamma = check_factor(gamma, "gamma")
 
     def loss_per_sample(self, logits: Tensor, target: Tensor) -> Tensor:
         return _functional.sigmoid_focal(logits, target, self.gamma)

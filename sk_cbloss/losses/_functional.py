@@ -16,6 +16,9 @@ NO_TARGET = torch.iinfo(torch.int64).min
 MASKED = -1e30
 """The logit of a class that takes no part: finite, since 0 times infinity is no number."""
 
+HELD_DOWN = -1e38
+"""What is added to it instead, where that is cheaper: larger than any logit."""
+
 
 # ---------------------------------------------------------------------- one class out of all
 
@@ -43,10 +46,13 @@ def focused(cross_entropy, gamma):
 
 def ldam(logits, target, class_prior, max_margin, scale):
     """Cross entropy of ``scale * z``, the label's ``z`` first lowered by its class's margin."""
-    needed = ldam_margin(class_prior, max_margin).to(logits.dtype)[target].unsqueeze(1)
+    takes_part = class_prior > 0
+    lowering = ldam_margin(class_prior, -max_margin).to(logits.dtype)[target].unsqueeze(1)
     # Shifted first, scaled then: the difference of large logits is exact, their products are not.
-    shifted = _shifted(_held_down(logits, class_prior))
-    lowered = _in_place("scatter_add", shifted, 1, target.unsqueeze(1), -needed)
+    shifted = _shifted(_held_down(logits, takes_part))
+    lowered = _in_place("scatter_add", shifted, 1, target.unsqueeze(1), lowering)
+    # What is held down stays there: a scale of 0 would lift it, a large one make it infinite.
+    scale = by_class(torch.where(takes_part, scale, 1), logits)
     return softmax(_in_place("mul", lowered, scale), target)
 
 
@@ -62,13 +68,15 @@ def ldam_margin(class_prior, max_margin):
 
 def logit_adjusted(logits, class_prior, tau):
     """Logits ``z + tau log(pi)``, but for a shift that all share."""
-    return _with_prior(_held_down(logits, class_prior), class_prior, tau)
+    return _with_prior(_held_down(logits, class_prior > 0), class_prior, tau)
 
 
 def class_dependent_temperature(logits, class_prior, gamma):
     """Logits ``z / a`` with ``a = (max(pi) / pi)**gamma``."""
-    damping = torch.where(class_prior > 0, class_prior / class_prior.amax(), 1) ** gamma
-    return _in_place("mul", _held_down(logits, class_prior), by_class(damping, logits))
+    takes_part = class_prior > 0
+    damping = torch.where(takes_part, (class_prior / class_prior.amax()) ** gamma, 0)
+    held_down = by_class(torch.where(takes_part, 0.0, HELD_DOWN), logits)
+    return torch.addcmul(held_down, logits, by_class(damping, logits))
 
 
 def vector_scaling(logits, class_prior, tau, gamma):
@@ -81,12 +89,12 @@ def masked(logits, class_prior):
     return torch.where(by_class(class_prior > 0, logits), logits, MASKED)
 
 
-def _held_down(logits, class_prior):
+def _held_down(logits, takes_part):
     """Do so in new memory for finite logits, at no cost for the gradient.
 
     It comes before all else: beside a large logit, those of the others would lose their digits.
     """
-    return logits + by_class(torch.where(class_prior > 0, 0.0, MASKED), logits)
+    return logits + by_class(torch.where(takes_part, 0.0, HELD_DOWN), logits)
 
 
 def _with_prior(new, class_prior, tau):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
-from sk_cbloss._validation import check_integer, check_non_negative
+from sk_cbloss._validation import check_factor, check_integer
 from sk_cbloss.losses import _functional
 from sk_cbloss.losses._base import Reduction
 from sk_cbloss.losses._prior import PriorLoss, needs_class_prior
@@ -96,9 +96,9 @@ class LDAMLoss(PriorLoss):
         and the published recipe uses it along with weights. Classes at 0 take
         no part.
     max_margin : float, default=0.5
-        The margin of the rarest class, at least 0.
+        The margin of the rarest class, from 0 to 1e6.
     scale : float, default=30.0
-        What logits are multiplied with, at least 0.
+        What logits are multiplied with, from 0 to 1e6.
     reduction : {"mean", "sum", "none"}, default="mean"
         "mean" divides by the number of samples.
     ignore_index : int or None, default=-100
@@ -145,8 +145,8 @@ class LDAMLoss(PriorLoss):
             reduction=reduction,
             ignore_index=ignore_index,
         )
-        self.max_margin = check_non_negative(max_margin, "max_margin")
-        self.scale = check_non_negative(scale, "scale")
+        self.max_margin = check_factor(max_margin, "max_margin")
+        self.scale = check_factor(scale, "scale")
 
     @staticmethod
     def prepare_head(head: nn.Linear) -> NormalizedLinear:

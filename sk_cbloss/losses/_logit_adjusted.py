@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from sk_cbloss._validation import check_non_negative
+from sk_cbloss._validation import check_factor
 from sk_cbloss.losses import _functional
 from sk_cbloss.losses._base import Reduction
 from sk_cbloss.losses._prior import PriorSoftmaxLoss, needs_class_prior
@@ -29,7 +29,7 @@ class LogitAdjustedLoss(PriorSoftmaxLoss):
         With a weight, give count times weight, as ``from_class_count`` does,
         or the two correct twice. Classes at 0 take no part.
     tau : float, default=1.0
-        How much of the prior to add, at least 0.
+        How much of the prior to add, from 0 to 1e6.
     label_smoothing : float in [0, 1], default=0.0
         Share of each label that is spread evenly over all classes.
     reduction : {"mean", "sum", "none"}, default="mean"
@@ -85,7 +85,7 @@ class LogitAdjustedLoss(PriorSoftmaxLoss):
             reduction=reduction,
             ignore_index=ignore_index,
         )
-        self.tau = check_non_negative(tau, "tau")
+        self.tau = check_factor(tau, "tau")
 
     def training_logits(self, logits: Tensor) -> Tensor:
         return _functional.logit_adjusted(logits, self.class_prior, self.tau)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from sk_cbloss._validation import check_non_negative
+from sk_cbloss._validation import check_factor
 from sk_cbloss.losses import _functional
 from sk_cbloss.losses._base import Reduction
 from sk_cbloss.losses._softmax_form import SoftmaxLoss
@@ -24,7 +24,7 @@ class ClassBalancedSoftmaxFocalLoss(SoftmaxLoss):
     weight : tensor of shape (n_classes,), default=None
         Weight of each class, kept as a buffer; None weighs all alike.
     gamma : float, default=1.0
-        Focus on hard samples, at least 0.
+        Focus on hard samples, from 0 to 1e6.
     label_smoothing : float in [0, 1], default=0.0
         Share of each label that is spread evenly over all classes.
     reduction : {"mean", "sum", "none"}, default="mean"
@@ -71,7 +71,7 @@ class ClassBalancedSoftmaxFocalLoss(SoftmaxLoss):
             reduction=reduction,
             ignore_index=ignore_index,
         )
-        self.gamma = check_non_negative(gamma, "gamma")
+        self.gamma = check_factor(gamma, "gamma")
 
     def from_cross_entropy(self, cross_entropy: Tensor) -> Tensor:
         return _functional.focused(cross_entropy, self.gamma)

@@ -9,7 +9,7 @@ from skorch import NeuralNet
 from skorch.utils import to_device, to_tensor
 from torch import nn
 
-from sk_cbloss._validation import check_beta, check_non_negative, check_normalize
+from sk_cbloss._validation import check_beta, check_factor, check_normalize
 from sk_cbloss.losses import LOSSES, ClassBalancedLoss
 from sk_cbloss.neural_net._explained import check_arguments, check_takes_positions
 from sk_cbloss.neural_net._inputs import split_sample_weight
@@ -57,7 +57,7 @@ class ChosenLoss(NeuralNet):
         if self.criterion is None:
             self._check_criterion_parameters(loss)
         if gamma is not None:
-            check_non_negative(gamma, "gamma")
+            check_factor(gamma, "gamma")
             if not _has_gamma(loss):
                 raise ValueError(
                     f"gamma must be None for loss={loss!r}, which has none, "

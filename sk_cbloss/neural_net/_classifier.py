@@ -103,7 +103,7 @@ class CBNeuralNetClassifier(
         classes' frequencies ("logit_adjusted", "ldam", "cdt", "vs").
     gamma : float, default=None
         The focal losses' focus on hard samples, or how far the temperatures
-        of "cdt" and "vs" differ; at least 0. None takes the loss's own: 1,
+        of "cdt" and "vs" differ; from 0 to 1e6. None takes the loss's own: 1,
         or 0.2. Only with a loss that has a gamma.
     normalize : {"classes", "samples"} or None, default="classes"
         See :func:`class_balanced_weight`.

@@ -14,6 +14,7 @@ from _reference import loss_per_sample
 from sk_cbloss import (
     ClassBalancedFocalLoss,
     ClassBalancedSigmoidLoss,
+    LDAMLoss,
     LogitAdjustedLoss,
     class_balanced_weight,
 )
@@ -215,7 +216,7 @@ def test_an_empty_class_changes_nothing(name, parameters, dtype, reduction):
             torch.testing.assert_close(way(wide)[:, position[:4]], there, rtol=1e-4, atol=1e-30)
             assert (way(wide)[:, 2] <= 0).all()
         # Elsewhere it competes: whoever weighs a class by 0 need not mean that it is empty.
-        if name not in PRIOR or not (empty.abs() < 1e29).all():
+        if name not in PRIOR or not (empty.abs() < 1e37).all():
             continue
         value = loss(wide, position[target], own)
         torch.testing.assert_close(value, expected, rtol=1e-6, atol=0)
@@ -224,7 +225,39 @@ def test_an_empty_class_changes_nothing(name, parameters, dtype, reduction):
         assert (wide.grad[:, 2] == 0).all()
 
 
-@pytest.mark.parametrize("logit", [0, 1e6, 1e8])
+@pytest.mark.parametrize("name", sorted(PRIOR))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("factor", [0, 1, 1e6])
+def test_an_empty_class_changes_nothing_whatever_the_factors(name, dtype, factor):
+    with_it = LOSSES[name].from_class_count([5, 0, 3], reduction="none")
+    without = LOSSES[name].from_class_count([5, 3], reduction="none")
+    for loss in (with_it, without):
+        vars(loss).update(dict.fromkeys(loss.stacked_numbers, factor))
+    logits = torch.tensor([[1.0, 1e30, 2.0]] * 3, dtype=dtype, requires_grad=True)
+    value = with_it(logits, torch.tensor([0, 1, 2]))
+    expected = without(logits[::2, [0, 2]], torch.tensor([0, 1]))
+    torch.testing.assert_close(value[[0, 2]], expected)
+    assert value[1] == 0
+    value.sum().backward()
+    assert logits.grad.isfinite().all()
+    assert (logits.grad[:, 1] == 0).all()
+
+
+@each_loss
+def test_the_largest_factors_leave_all_finite(name, parameters):
+    loss = LOSSES[name].from_class_count(COUNTS, reduction="none")
+    vars(loss).update(dict.fromkeys(loss.stacked_numbers, 1e6))
+    logits, target = batch(dtype=torch.float32)
+    for size in (1.0, 1e4, 1e29):
+        large = (size * logits.detach()).requires_grad_()
+        value = loss(large, target)
+        value.sum().backward()
+        ways = [loss.predict_proba] + ([loss.natural_proba] if name != "ldam" else [])
+        for made in (value, large.grad, *(way(large) for way in ways)):
+            assert made.isfinite().all()
+
+
+@pytest.mark.parametrize("logit", [0, 1e6, 1e8, 1e30])
 def test_an_empty_class_by_hand(logit):
     logits = torch.tensor([[1.0, 2.0, logit]])
     loss = LogitAdjustedLoss.from_class_count([50, 10, 0])
@@ -272,8 +305,9 @@ def test_the_repr_shows_the_parameters(name, parameters):
     ("given", "message"),
     [
         ({"reduction": "avg"}, "reduction must be .*, got 'avg'"),
-        ({"ignore_index": 1.5}, "ignore_index must be an integer or None, got 1.5"),
-        ({"ignore_index": True}, "ignore_index must be an integer or None, got True"),
+        ({"ignore_index": 1.5}, "ignore_index must be an integer in int64 or None, got 1.5"),
+        ({"ignore_index": True}, "ignore_index must be an integer in int64 or None, got True"),
+        ({"ignore_index": 2**70}, "ignore_index must be an integer in int64 or None, got 118059"),
         ({"beta": 2}, "beta must .*, got 2"),
         ({"counts": [-1, 2]}, "class_count must .*, got -1"),
         ({"normalize": "mean"}, "normalize must .*, got 'mean'"),
@@ -292,6 +326,10 @@ def test_bad_parameters(name, parameters, given, message):
         (lambda: ClassBalancedSigmoidLoss([1.0, -1.0]), "weight must hold .*, got -1.0"),
         (lambda: ClassBalancedSigmoidLoss([1.0, float("nan")]), "weight must hold .*, got nan"),
         (lambda: ClassBalancedFocalLoss(gamma=-1), "gamma must be a finite number >= 0, got -1"),
+        (lambda: ClassBalancedFocalLoss(gamma=10**400), "gamma must be a finite number >= 0, got"),
+        (lambda: LDAMLoss.from_class_count([5, 3], scale=1e308), r"scale must .* \[0, 1e6\], got"),
+        (lambda: ClassBalancedSigmoidLoss(torch.ones(2).to_sparse()), "weight must be a dense"),
+        (lambda: LogitAdjustedLoss(class_prior=[1j, 2]), "class_prior must .* numbers, got"),
         (lambda: LogitAdjustedLoss(class_prior=[1.0, -1.0]), "class_prior must hold .*, got -1.0"),
         (lambda: LogitAdjustedLoss(class_prior=[0]), "class_prior must be above 0 .* only zeros"),
         (
@@ -354,6 +392,27 @@ def test_sample_weights_of_another_shape_do_not_broadcast(name, parameters):
 def test_what_is_no_tensor(arguments, name):
     with pytest.raises(TypeError, match=f"^{name} must be a tensor, got "):
         ClassBalancedFocalLoss()(*arguments)
+
+
+@each_loss
+@pytest.mark.parametrize("name_of_it", ["logits", "target", "sample_weight"])
+def test_what_is_no_dense_tensor(name, parameters, name_of_it):
+    logits, target = batch()
+    given = {"logits": logits, "target": target, "sample_weight": torch.ones(len(target))}
+    given[name_of_it] = given[name_of_it].detach().to_sparse()
+    message = rf"{name_of_it} must be a dense tensor, .*: pass {name_of_it}\.to_dense\(\)"
+    loss = build(name, parameters)
+    with pytest.raises(ValueError, match=f"^{message}"):
+        loss(**given)
+    for way in (loss.predict_proba, loss.decision_function):
+        with pytest.raises(ValueError, match="^logits must be a dense tensor"):
+            way(logits.detach().to_sparse())
+
+
+def test_sample_weights_that_are_complex():
+    logits, target = batch(n=2)
+    with pytest.raises(ValueError, match=r"^sample_weight must hold real numbers, got torch\.c"):
+        ClassBalancedFocalLoss()(logits, target, torch.tensor([1j, 2]))
 
 
 @each_loss
