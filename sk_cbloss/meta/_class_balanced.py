@@ -4,7 +4,6 @@ from functools import partial
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -20,6 +19,7 @@ from sk_cbloss.meta._fit_weighted import (
     check_weighs_not_yet,
     fit_weighted,
     labels_for,
+    tags_of,
 )
 from sk_cbloss.meta._measured import miss_of, some_rows, warn_of
 from sk_cbloss.meta._natural import handed_on, normalized, proba_with_weights
@@ -308,7 +308,7 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        inner = get_tags(self.estimator)
+        inner = tags_of(self.estimator)
         tags.input_tags = inner.input_tags
         tags.classifier_tags = inner.classifier_tags
         tags.array_api_support = False

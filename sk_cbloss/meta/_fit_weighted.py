@@ -4,12 +4,13 @@ from collections.abc import Mapping
 
 import numpy as np
 from sklearn import config_context
-from sklearn.base import ClassifierMixin, is_classifier
+from sklearn.base import BaseEstimator, ClassifierMixin, is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 
 from sk_cbloss.meta._ways_of_weighing import (
@@ -33,10 +34,25 @@ NUMBER_LABELS = (BaggingClassifier, FrozenEstimator, StackingClassifier, VotingC
 LEARN_ANEW = (CalibratedClassifierCV, StackingClassifier)
 
 
-def check_takes_sample_weight(estimator, name="estimator"):
-    """Raise a TypeError if it is no classifier, or sample weights would not reach its loss."""
+def check_is_instance(estimator, name="estimator"):
+    """Raise a TypeError if it is a class."""
     if isinstance(estimator, type):
         raise TypeError(f"{name} must be an instance, got the class {estimator.__name__}.")
+
+
+def tags_of(estimator):
+    """Return the tags of what is inside; those of any classifier for what is no estimator."""
+    is_one = hasattr(estimator, "__sklearn_tags__") and not isinstance(estimator, type)
+    return get_tags(estimator if is_one else _AnyClassifier())
+
+
+class _AnyClassifier(ClassifierMixin, BaseEstimator):
+    pass
+
+
+def check_takes_sample_weight(estimator, name="estimator"):
+    """Raise a TypeError if it is no classifier, or sample weights would not reach its loss."""
+    check_is_instance(estimator, name)
     if not hasattr(final_estimator(estimator), "fit") or not is_classifier(estimator):
         raise TypeError(
             f"{name} must be a classifier, or a Pipeline that ends in one, got {estimator!r}."

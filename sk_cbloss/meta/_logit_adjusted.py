@@ -84,6 +84,7 @@ class LogitAdjustedClassifier(ScaledProbaClassifier):
         check_fraction(self.prior_beta, "prior_beta")
 
     def _factor(self, seen):
+        self._check_parameters()  # they may have been set since the fit
         return _adjustment(self, seen, self.tau, self.prior_beta)
 
 

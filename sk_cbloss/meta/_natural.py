@@ -14,7 +14,7 @@ from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClas
 from sklearn.pipeline import Pipeline
 
 from sk_cbloss.meta._aligned import proba_of
-from sk_cbloss.meta._fit_weighted import final_estimator
+from sk_cbloss.meta._fit_weighted import check_is_instance, final_estimator
 from sk_cbloss.meta._ways_of_weighing import (
     Given,
     weighing_parameters,
@@ -103,6 +103,7 @@ def check_can_be_undone(estimator, classes, sample_weight):
             estimator = estimator.estimator
         else:
             break
+    check_is_instance(estimator)
     # What a search will choose, and what is in a fitted classifier, is not for parameters to tell.
     parameters = estimator.get_params(deep=False) if hasattr(estimator, "get_params") else {}
     is_search = {"estimator", "scoring"} <= parameters.keys()

@@ -107,6 +107,8 @@ class OutOfFoldMixin:
         )
 
     def _look_ahead(self, X, y, classes, sample_weight, groups):
+        if X is None:
+            raise ValueError("X must hold a row for each sample, got None.")
         splits = list(check_cv(self.cv, y, classifier=True).split(*indexable(X), y, groups))
         if not splits:
             raise ValueError("cv must yield at least one split, got none.")

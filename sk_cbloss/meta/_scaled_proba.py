@@ -6,14 +6,13 @@ import reprlib
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from sk_cbloss._doc_link import DocLink
 from sk_cbloss._state import all_or_nothing
 from sk_cbloss.meta._aligned import same_classes
 from sk_cbloss.meta._counted import counted
-from sk_cbloss.meta._fit_weighted import fit_weighted, labels_for, not_reached
+from sk_cbloss.meta._fit_weighted import fit_weighted, labels_for, not_reached, tags_of
 from sk_cbloss.meta._measured import miss_of, some_rows, warn_of
 from sk_cbloss.meta._natural import (
     check_can_be_undone,
@@ -161,7 +160,7 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        inner = get_tags(self.estimator)
+        inner = tags_of(self.estimator)
         tags.input_tags = inner.input_tags
         tags.classifier_tags = inner.classifier_tags
         tags.array_api_support = False

@@ -10,6 +10,8 @@ import torch
 from skorch.dataset import Dataset
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, Subset
 
+from sk_cbloss._validation import check_integer
+
 
 class ArrayDataset(Dataset):
     """Hold arrays, and give one row or, at once, the rows of a list of positions.
@@ -163,6 +165,7 @@ class BatchLoader(DataLoader):
                 kwargs["shuffle"] = shuffle
             super().__init__(dataset, **kwargs)
             return
+        check_integer(batch_size, "batch_size", minimum=1)
         if shuffle:
             rows = RandomSampler(dataset, generator=kwargs.get("generator"))
         else:

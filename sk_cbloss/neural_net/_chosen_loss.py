@@ -73,6 +73,10 @@ class ChosenLoss(NeuralNet):
                         f"got {settings[name]!r}."
                     )
 
+    def _check_own_loss(self):
+        if self.criterion is None:
+            self._check_loss()
+
     def _check_criterion_parameters(self, loss):
         known = (
             inspect.signature(LOSSES[loss]).parameters
@@ -96,6 +100,7 @@ class ChosenLoss(NeuralNet):
             The net.
         """
         self._loss_changes = {}
+        self._check_own_loss()
         if self.criterion is None:
             self.criterion_ = self._build_loss()
             return self

@@ -35,7 +35,7 @@ from sk_cbloss.neural_net._memory import memory_explained
 from sk_cbloss.neural_net._modules import MLP
 from sk_cbloss.neural_net._net_state import NetState, net_put_back_on_error
 from sk_cbloss.neural_net._own_files import OwnFiles
-from sk_cbloss.neural_net._parameters import check_device, check_rules, parameter_names
+from sk_cbloss.neural_net._parameters import check_names, check_rules, parameter_names
 from sk_cbloss.neural_net._pickling import Portable
 from sk_cbloss.neural_net._randomness import seeded
 from sk_cbloss.neural_net._report import report
@@ -46,6 +46,7 @@ from sk_cbloss.neural_net._training_checkpoint import TrainingCheckpoint
 from sk_cbloss.neural_net._validation_data import validation_dataset
 
 DATA_PREFIXES = ("dataset__", "iterator_train__", "iterator_valid__")
+PLAIN = {"callbacks", "dataset", "iterator_train", "iterator_valid", "optimizer"}
 
 
 class _Stored:
@@ -360,8 +361,10 @@ class CBNeuralNetClassifier(
         """Set parameters.
 
         Those of the loss (``loss``, ``beta``, ``gamma``, ``normalize``) act at
-        the next fit; ``module__*`` and ``criterion__*`` on a fitted net make
-        these anew at once, as in skorch. If one is invalid, none is set.
+        the next fit. On a fitted net, ``module``, ``criterion``, ``optimizer``
+        and ``callbacks`` are made anew at once, with ``random_state``, as they
+        are for ``module__*`` and ``criterion__*``. If one parameter is
+        invalid, none is set.
 
         Parameters
         ----------
@@ -374,23 +377,41 @@ class CBNeuralNetClassifier(
             The net.
         """
         with net_put_back_on_error(self):
-            if not self.initialized_ and "callbacks" in kwargs:
+            if self.initialized_:
+                self._change(kwargs)
+                return self
+            if "callbacks" in kwargs:
                 # skorch would initialise them at once; until fit, they are plain parameters.
                 self.callbacks = kwargs.pop("callbacks")
-            if self.initialized_:
-                # skorch looks for a part of the net to build anew for them, and there is none.
-                for name in [name for name in kwargs if name.startswith(DATA_PREFIXES)]:
-                    setattr(self, name, kwargs.pop(name))
             return super().set_params(**kwargs)
+
+    def _change(self, params):
+        """Set parameters of a net that is built, and build anew what they change."""
+        check_rules(params)
+        plain = {name for name in params if name in PLAIN or name.startswith(DATA_PREFIXES)}
+        rest = {name: params[name] for name in params if name not in plain}
+        kept = {name for name in rest if name.startswith("optimizer__") and name.count("__") == 1}
+        for name in plain | kept:
+            setattr(self, name, params[name])  # skorch does not know what to build, or forgets it
+        if "callbacks" in params:
+            self._initialize_callbacks()
+        changed = {name.partition("__")[0] for name in rest}
+        is_built = not changed.isdisjoint(["compile", *self._modules, *self._criteria])
+        with seeded(self._next_seed(build=True) if is_built else None, self.device):
+            super().set_params(**rest)
+        if "optimizer" in params and not is_built:
+            self._initialize_optimizer()
+
+    def _validate_params(self):
+        check_names(self._params_to_validate, self.prefixes_)
+        super()._validate_params()
 
     def _check_parameters(self):
         self._check_loss()
         self._check_training()
 
     def _check_training(self):
-        check_rules(self)
-        if not _is_auto(vars(self)["device"]):
-            check_device(self.device)
+        check_rules(vars(self))
         if "optimizer__lr" not in vars(self) and not isinstance(self.lr, torch.Tensor):
             check_non_negative(self.lr, "lr")
         if self.autocast is not None and self.dtype != "float32":
@@ -413,6 +434,7 @@ class CBNeuralNetClassifier(
             The net.
         """
         with net_put_back_on_error(self):
+            check_rules(vars(self))
             return super().initialize()
 
     def initialize_history(self):
@@ -481,6 +503,7 @@ class CBNeuralNetClassifier(
         self : CBNeuralNetClassifier
             The net.
         """
+        self._check_own_loss()
         module = MLP if self.module is None else self.module
         kwargs = self.get_params_for("module")
         if isinstance(module, nn.Module):

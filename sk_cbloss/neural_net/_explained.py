@@ -2,9 +2,12 @@
 
 import inspect
 import re
+import traceback
 from collections.abc import Mapping
 
 from torch import nn
+
+from sk_cbloss.neural_net._proof import first_line
 
 
 def meaning_of(error, net, X, fit_params):
@@ -83,4 +86,16 @@ def check_takes_positions(criterion, error):
         raise ValueError(
             "criterion must take positions of classes, as torch.nn.CrossEntropyLoss does, got "
             f"{type(criterion).__name__}: loss='sigmoid' is it over one-hot rows."
+        ) from error
+
+
+def check_takes_parameters(net, error):
+    """Raise a ValueError for parameters that one of torch's optimizers has refused."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    if frame.f_globals["__name__"].startswith("torch.optim"):
+        given = {"lr": net.lr} | net.get_params_for("optimizer")
+        shown = ", ".join(f"{name}={value!r}" for name, value in given.items())
+        said = first_line(error).rstrip(".")
+        raise ValueError(
+            f"optimizer__* must be what {net.optimizer.__name__} takes, got {shown} ({said})."
         ) from error

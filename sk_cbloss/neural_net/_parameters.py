@@ -13,6 +13,10 @@ from sk_cbloss.neural_net._proof import first_line
 from sk_cbloss.neural_net._steps import HALF
 
 
+def _is_auto(value):
+    return isinstance(value, str) and value == "auto"
+
+
 def _is_bool(value):
     return isinstance(value, bool | np.bool_)
 
@@ -68,7 +72,7 @@ RULES = {
     ),
     "predict_nonlinearity": (
         "callable, None or 'auto'",
-        _or_none(lambda value: callable(value) or (isinstance(value, str) and value == "auto")),
+        _or_none(lambda value: callable(value) or _is_auto(value)),
     ),
     "callbacks": (
         "a list of callbacks, which have initialize, get_params and set_params as skorch's do, "
@@ -81,6 +85,7 @@ RULES = {
         "'auto', the name of a device or a torch.device",
         lambda value: isinstance(value, str | int | torch.device),
     ),
+    "use_caching": ("'auto', True or False", lambda value: _is_bool(value) or _is_auto(value)),
     "early_stopping": ("True or False", _is_bool),
     "channels_last": ("True or False", _is_bool),
     "validation_fraction": (
@@ -97,13 +102,29 @@ def parameter_names(kind):
     return frozenset(name for init in inits for name in inspect.signature(init).parameters)
 
 
-def check_rules(net):
-    """Raise a ValueError unless each parameter keeps its rule."""
+def check_rules(params):
+    """Raise a ValueError unless each parameter that has a rule keeps it."""
     for name, (rule, is_valid) in RULES.items():
-        value = getattr(net, name)
-        if not is_valid(value):
+        value = params.get(name)
+        if name in params and not is_valid(value):
             shown = textwrap.shorten(repr(value), 70, placeholder="...")
             raise ValueError(f"{name} must be {rule}, got {shown}.")
+    if not _is_auto(params.get("device", "auto")):
+        check_device(params["device"])
+
+
+def check_names(names, prefixes):
+    """Raise a ValueError unless each name, none of a plain parameter, has one of the prefixes."""
+    for name in sorted(names):
+        if name.endswith("_") or name.partition("__")[0] in prefixes:
+            continue
+        near = [prefix for prefix in prefixes if name.startswith(prefix)]
+        prefix = max(near, key=len, default=None)
+        meant = f" ({prefix}__{name[len(prefix) :].lstrip('_')} may be meant)" if prefix else ""
+        listed = ", ".join(f"{prefix}__" for prefix in sorted(prefixes))
+        raise ValueError(
+            f"Parameters must be the net's own or begin with one of {listed}, got {name}{meant}."
+        )
 
 
 def check_device(device):

@@ -10,7 +10,7 @@ from skorch.utils import TeeGenerator, to_tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from sk_cbloss.neural_net._divergence import DivergenceGuard
-from sk_cbloss.neural_net._explained import meaning_of
+from sk_cbloss.neural_net._explained import check_takes_parameters, meaning_of
 from sk_cbloss.neural_net._inputs import split_sample_weight
 
 HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -271,9 +271,14 @@ class FastSteps(NeuralNet):
         Raises
         ------
         ValueError
-            If the optimizer cannot be used in float16.
+            If the optimizer refuses its parameters, or cannot be used in
+            float16.
         """
-        super().initialize_optimizer(*args, **kwargs)
+        try:
+            super().initialize_optimizer(*args, **kwargs)
+        except (TypeError, ValueError) as error:
+            check_takes_parameters(self, error)
+            raise
         self._grad_scaler = None
         if self.autocast == "float16":
             self._grad_scaler = torch.amp.GradScaler(torch.device(self.device).type)

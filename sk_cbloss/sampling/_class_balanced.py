@@ -97,7 +97,8 @@ class ClassBalancedSampler(DocLink, BaseSampler):
         self : ClassBalancedSampler
             The sampler.
         """
-        return super().fit(X, y, **params)
+        self._check(X, y)
+        return self
 
     @all_or_nothing
     def fit_resample(self, X, y, **params):
@@ -132,7 +133,26 @@ class ClassBalancedSampler(DocLink, BaseSampler):
                 "sample cannot follow it through a sampler. Use ClassBalancedClassifier, which "
                 "takes sample_weight."
             )
-        return self._fit_resample(X, y)
+        return self._fit_resample(X, *self._check(X, y))
+
+    def _check(self, X, y):
+        """Check parameters and data, and return y without a second dimension, and its labels."""
+        check_beta(self.beta)
+        y = y.ravel() if isinstance(y, np.ndarray) and y.shape[1:] == (1,) else y
+        labels = _labels_of(y)
+        check_consistent_length(X, labels)
+        self._n_drawn(0)
+        validate_data(
+            self,
+            X,
+            skip_check_array=hasattr(X, "shape"),
+            dtype=None,
+            ensure_all_finite=False,
+            allow_nd=True,
+        )
+        if len(counted := counts_by_label(labels)) < 2:
+            raise ValueError(f"y must hold labels of two classes or more, got only {[*counted]}.")
+        return y, labels
 
     def _n_drawn(self, n_samples):
         strategy = self.sampling_strategy
@@ -153,22 +173,7 @@ class ClassBalancedSampler(DocLink, BaseSampler):
             )
         return round(drawn)
 
-    def _fit_resample(self, X, y):
-        check_beta(self.beta)
-        y = y.ravel() if isinstance(y, np.ndarray) and y.shape[1:] == (1,) else y
-        labels = _labels_of(y)
-        check_consistent_length(X, labels)
-        self._n_drawn(0)
-        validate_data(
-            self,
-            X,
-            skip_check_array=hasattr(X, "shape"),
-            dtype=None,
-            ensure_all_finite=False,
-            allow_nd=True,
-        )
-        if len(counted := counts_by_label(labels)) < 2:
-            raise ValueError(f"y must hold labels of two classes or more, got only {[*counted]}.")
+    def _fit_resample(self, X, y, labels):
         weight = class_balanced_sample_weight(labels, beta=self.beta)
         rng = check_random_state(self.random_state)
         drawn = rng.choice(len(labels), size=self._n_drawn(len(labels)), p=weight / weight.sum())

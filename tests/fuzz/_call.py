@@ -28,7 +28,10 @@ SCIKIT_LEARNS = re.compile(
     "|Classification metrics can't handle a mix|The target 'y' needs to have more than 1 class"
 )
 # What is said on purpose, and what others say of what they are given: that is not ours.
-SAID = re.compile(r"(sk_cbloss|sklearn|skorch)\..*|builtins\.UserWarning: X (has|does not have) ")
+SAID = re.compile(
+    r"(sk_cbloss|sklearn|skorch)\..*"
+    "|builtins.UserWarning: (X (has|does not have) |Scoring failed, and this fold is left out: )"
+)
 OTHERS = re.compile(r"/(sklearn|imblearn|skorch)/")
 
 
