@@ -196,7 +196,9 @@ class LogitAdjustedClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
 
     def _decide(self, folds, y):
         pairs = [(tau, beta) for beta in self.prior_betas for tau in self.taus]
-        scores = np.array([self._scores(fold, y[fold.rows], pairs) for fold in folds])
+        scores = np.full((len(folds), len(pairs)), np.nan)
+        for row, fold in zip(scores, folds, strict=True):
+            row[:] = self._scores(fold, y[fold.rows], pairs)
         scored = ~np.isnan(scores).any(axis=1)  # not a fold without a class that is asked for
         if not scored.any():
             raise ValueError(
@@ -229,7 +231,7 @@ class LogitAdjustedClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
                 warnings.warn(
                     f"Scoring failed, and this fold is left out: {error}",
                     UserWarning,
-                    stacklevel=4,
+                    stacklevel=5,  # past what puts back on errors
                 )
                 break
         return scores

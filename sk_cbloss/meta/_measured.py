@@ -88,7 +88,7 @@ def miss_of(estimator, natural, y, classes, class_count, sample_weight=None):
     )
 
 
-def warn_of(miss):
+def warn_of(miss, *, stacklevel=3):
     """Warn of a miss, if there is one, where a public method was called by the user."""
     if miss is not None:
-        warnings.warn(miss, MiscalibratedPriorWarning, stacklevel=3)
+        warnings.warn(miss, MiscalibratedPriorWarning, stacklevel=stacklevel)

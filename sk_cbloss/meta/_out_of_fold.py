@@ -85,7 +85,8 @@ class OutOfFoldMixin:
         natural, left_out = _natural(self, folds, len(y))
         weight = None if sample_weight is None else sample_weight[left_out]
         count = self.class_count_
-        warn_of(miss_of(self.estimator, natural, y[left_out], self.classes_, count, weight))
+        miss = miss_of(self.estimator, natural, y[left_out], self.classes_, count, weight)
+        warn_of(miss, stacklevel=4)  # past what puts back on errors
         self._decide(folds, y)
         return self
 

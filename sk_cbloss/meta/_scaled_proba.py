@@ -74,7 +74,8 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         if some is not None:
             X, y, sample_weight = some
             p, count = new.predict_natural_proba(X), new.class_count_
-            warn_of(miss_of(new.estimator, p, y, new.classes_, count, sample_weight))
+            miss = miss_of(new.estimator, p, y, new.classes_, count, sample_weight)
+            warn_of(miss, stacklevel=4)  # past what puts back on errors
         self.__dict__ = vars(new)  # nothing can fail any more
         return self
 

@@ -397,7 +397,8 @@ class CBNeuralNetClassifier(
             self._initialize_callbacks()
         changed = {name.partition("__")[0] for name in rest}
         is_built = not changed.isdisjoint(["compile", *self._modules, *self._criteria])
-        with seeded(self._next_seed(build=True) if is_built else None, self.device):
+        draws = is_built and "_fit_call" not in vars(self)  # in a fit, a callback may ask for it
+        with seeded(self._next_seed(build=True) if draws else None, self.device):
             super().set_params(**rest)
         if "optimizer" in params and not is_built:
             self._initialize_optimizer()

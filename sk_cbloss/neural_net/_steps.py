@@ -204,7 +204,7 @@ class FastSteps(NeuralNet):
                 given = to_tensor(features, device=self.device)
                 features = self.batch_transform(given)
             if isinstance(given, torch.Tensor):
-                n_rows = None if features is None else get_len(features)
+                n_rows = _n_rows(features)
                 if n_rows != len(given):
                     raise ValueError(
                         f"batch_transform must return the batch's {len(given)} rows, got {n_rows}."
@@ -314,6 +314,13 @@ def _reads_batches(callback):
     if isinstance(callback, LRScheduler):
         return callback.step_every == "batch" and callback.policy_ is ReduceLROnPlateau
     return getattr(callback, "reads_batches", True)
+
+
+def _n_rows(features):
+    try:
+        return get_len(features)
+    except TypeError:
+        return type(features).__name__
 
 
 def _size(batch):

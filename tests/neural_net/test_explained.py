@@ -190,7 +190,7 @@ def test_callbacks_that_watch_what_nobody_records():
         net = make_net(**split | {"callbacks": [watching]})
         with pytest.raises(ValueError, match="'valid_balanced_accuracy', .* got 'valid_acc"):
             net.fit(X, Y)
-        assert not len(net.history)
+        assert not net.history
     stop = EarlyStopping("valid_acc", lower_is_better=False)
     score = EpochScoring("accuracy", name="valid_acc", lower_is_better=False)
     for before in (Recorder(), score):

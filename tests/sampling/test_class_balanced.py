@@ -109,6 +109,19 @@ def test_wrong_beta(data, beta):
         ClassBalancedSampler(beta).fit_resample(*data)
 
 
+@pytest.mark.parametrize("y", [None, {"a": 5, "b": 3}, ["a"] * 1000, np.linspace(0, 1, 1000)])
+def test_fit_checks_what_fit_resample_does(data, y):
+    said = []
+    for method in ("fit", "fit_resample"):
+        sampler = ClassBalancedSampler()
+        with pytest.raises(ValueError, match="^(y|Found|Labels|Unknown)") as caught:
+            getattr(sampler, method)(data[0], y)
+        said.append(str(caught.value))
+        assert not hasattr(sampler, "n_features_in_")
+    assert said[0] == said[1]
+    assert ClassBalancedSampler().fit(*data).n_features_in_ == 1
+
+
 def test_what_belongs_to_samples_is_refused(data):
     with pytest.raises(TypeError, match="takes X and y alone, got sample_weight"):
         ClassBalancedSampler().fit_resample(*data, sample_weight=np.ones(1000))

@@ -1,0 +1,69 @@
+"""What wrappers say of what is inside, and of what is set or given otherwise than expected."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.naive_bayes import GaussianNB
+
+from sk_cbloss import (
+    ClassBalancedClassifier,
+    LogitAdjustedClassifier,
+    LogitAdjustedClassifierCV,
+    MacroF1Classifier,
+    PriorCorrectedClassifier,
+)
+
+Y = np.repeat([0, 1, 2], [12, 8, 4])
+X = np.random.default_rng(0).normal(size=(24, 2)) + Y[:, None]
+WRAPPERS = [
+    ClassBalancedClassifier,
+    PriorCorrectedClassifier,
+    LogitAdjustedClassifier,
+    lambda estimator: LogitAdjustedClassifierCV(estimator, cv=2),
+    lambda estimator: MacroF1Classifier(estimator, cv=2),
+]
+every_wrapper = pytest.mark.parametrize("wrap", WRAPPERS)
+
+
+@every_wrapper
+def test_a_class_is_no_instance(wrap):
+    for estimator in (GaussianNB, ClassBalancedClassifier(GaussianNB, beta=0)):
+        with pytest.raises(TypeError, match="^estimator must be an instance, got the class Gauss"):
+            wrap(estimator).fit(X, Y)
+
+
+@every_wrapper
+def test_what_is_fitted_answers_whatever_is_set_inside(wrap):
+    model = wrap(GaussianNB()).fit(X, Y)
+    expected = model.predict(X)
+    for inside in (None, 5, GaussianNB):
+        model.set_params(estimator=inside)
+        np.testing.assert_array_equal(model.predict(X), expected)
+        with pytest.raises(TypeError, match=r"^estimator must .*\.$"):
+            model.fit(X, Y)
+        np.testing.assert_array_equal(model.predict(X), expected)
+
+
+@every_wrapper
+def test_no_features(wrap):
+    with pytest.raises(ValueError, match="^(X must hold a row|Expected 2D array)"):
+        wrap(GaussianNB()).fit(None, Y)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"), [({"tau": -1}, "tau must be"), ({"prior_beta": 2}, "prior_beta must be")]
+)
+def test_what_is_read_in_predict_is_checked_there(bad, message):
+    model = LogitAdjustedClassifier(GaussianNB()).fit(X, Y).set_params(**bad)
+    with pytest.raises(ValueError, match=f"^{message} a"):
+        model.predict(X)
+
+
+def test_a_score_that_fails_is_told_where_it_was_asked_for():
+    model = LogitAdjustedClassifierCV(GaussianNB(), cv=2, scoring="roc_auc")
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        with pytest.raises(ValueError, match="^scoring must give a number"):
+            model.fit(X, Y)
+    assert {warning.filename for warning in seen} == {__file__}
