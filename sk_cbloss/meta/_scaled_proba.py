@@ -1,6 +1,5 @@
 """The base of classifiers that change another one's probabilities, by a factor for each class."""
 
-import copy
 import reprlib
 
 import numpy as np
@@ -68,15 +67,13 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             If natural probabilities of the training data do not average to the
             classes' shares.
         """
-        new = copy.copy(self)
-        y, sample_weight, _ = new._fit(X, y, sample_weight)
+        y, sample_weight, _ = self._fit(X, y, sample_weight)
         some = some_rows(X, y, sample_weight)
         if some is not None:
             X, y, sample_weight = some
-            p, count = new.predict_natural_proba(X), new.class_count_
-            miss = miss_of(new.estimator, p, y, new.classes_, count, sample_weight)
+            p, count = self.predict_natural_proba(X), self.class_count_
+            miss = miss_of(self.estimator, p, y, self.classes_, count, sample_weight)
             warn_of(miss, stacklevel=4)  # past what puts back on errors
-        self.__dict__ = vars(new)  # nothing can fail any more
         return self
 
     def _fit(self, X, y, sample_weight, groups=None):

@@ -130,6 +130,7 @@ def test_a_branch_is_what_training_from_the_start_gives(of, tmp_path):
     assert ours.criterion_.weight.max() > 1
 
 
+@pytest.mark.filterwarnings("ignore::sk_cbloss.MiscalibratedPriorWarning")  # of 3 epochs
 def test_adjustment_is_that_of_the_package(tmp_path):
     run = a_run("softmax")
     X, y, X_test, y_test, _ = digits = data.load("digits", 20, None)

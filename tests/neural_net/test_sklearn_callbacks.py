@@ -58,7 +58,7 @@ def test_a_callback_can_stop_training_between_epochs():
 def test_an_error_in_fit_tears_the_callbacks_down():
     recorder = Recorder()
     net = CBNeuralNetClassifier(max_epochs=2, optimizer__no_such=1).set_callbacks(recorder)
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="no_such"):
         net.fit(X, Y)
     assert recorder.told[-1] == "teardown"
     assert not [name for name in vars(net) if name.endswith("_context")]
