@@ -52,7 +52,7 @@ def ldam(logits, target, class_prior, max_margin, scale):
     shifted = _shifted(_held_down(logits, takes_part))
     lowered = _in_place("scatter_add", shifted, 1, target.unsqueeze(1), lowering)
     # What is held down stays there: a scale of 0 would lift it, a large one make it infinite.
-    scale = by_class(torch.where(takes_part, scale, 1), logits)
+    scale = by_class(torch.where(takes_part, scale, logits.new_ones(1)), logits)
     return softmax(_in_place("mul", lowered, scale), target)
 
 

@@ -29,11 +29,12 @@ def test_margins_of_the_published_kind():
     assert margin[3] == 0
 
 
-def test_no_margin_gives_the_cross_entropy_of_scaled_logits():
+@pytest.mark.parametrize("scale", [0, 3, 1.1])  # of which the last has many digits
+def test_no_margin_gives_the_cross_entropy_of_scaled_logits(scale):
     logits, target = batch()
-    loss = LDAMLoss.from_class_count(COUNTS, max_margin=0, scale=3)
-    plain = ClassBalancedCrossEntropyLoss()(3 * logits, target)
-    torch.testing.assert_close(loss(logits, target), plain)
+    loss = LDAMLoss.from_class_count(COUNTS, max_margin=0, scale=scale)
+    plain = ClassBalancedCrossEntropyLoss()(scale * logits, target)
+    torch.testing.assert_close(loss(logits, target), plain, rtol=1e-13, atol=0)
 
 
 def test_weights_leave_the_margins_alone():
