@@ -113,6 +113,7 @@ def check_weighs_not_yet(estimator, n_classes=2, *, answers=True):
     answers : bool, default=True
         Whether the answers are its own, rather than learned from them by another.
     """
+    check_is_instance(estimator)
     if not hasattr(estimator, "get_params"):
         return
     for name, value in weighing_parameters(estimator, n_classes).items():
