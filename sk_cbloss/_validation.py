@@ -7,6 +7,7 @@ from numbers import Integral, Real
 from typing import Literal, get_args
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 Normalize = Literal["classes", "samples", None]
 NORMALIZE = get_args(Normalize)
@@ -75,6 +76,17 @@ def check_size(value, name, *, minimum=1) -> int:
     if size > 2**53:
         raise ValueError(f"{name} must not exceed 2 ** 53, got {reprlib.repr(value)}.")
     return size
+
+
+def check_seed(random_state):
+    """Return a RandomState instance."""
+    try:
+        return check_random_state(random_state)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "random_state must be an integer in [0, 2**32 - 1], a RandomState instance or None, "
+            f"got {reprlib.repr(random_state)}."
+        ) from error
 
 
 def check_each(values, name, check):

@@ -6,7 +6,6 @@ import inspect
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetClassifier
 from skorch.callbacks import (
@@ -23,7 +22,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from sk_cbloss._doc_link import DocLink
-from sk_cbloss._validation import check_integer, check_non_negative
+from sk_cbloss._state import put_back
+from sk_cbloss._validation import check_integer, check_non_negative, check_seed
 from sk_cbloss.losses import LOSSES
 from sk_cbloss.neural_net._batches import ArrayDataset, BatchLoader
 from sk_cbloss.neural_net._checked_data import CheckedData
@@ -390,18 +390,24 @@ class CBNeuralNetClassifier(
         check_rules(params)
         plain = {name for name in params if name in PLAIN or name.startswith(DATA_PREFIXES)}
         rest = {name: params[name] for name in params if name not in plain}
+        in_fit = "_fit_call" in vars(self)  # where a callback may ask for it
         kept = {name for name in rest if name.startswith("optimizer__") and name.count("__") == 1}
+        kept = set() if in_fit else kept
         for name in plain | kept:
             setattr(self, name, params[name])  # skorch does not know what to build, or forgets it
         if "callbacks" in params:
             self._initialize_callbacks()
         changed = {name.partition("__")[0] for name in rest}
         is_built = not changed.isdisjoint(["compile", *self._modules, *self._criteria])
-        draws = is_built and "_fit_call" not in vars(self)  # in a fit, a callback may ask for it
-        with seeded(self._next_seed(build=True) if draws else None, self.device):
+        seed = self._next_seed(build=True) if is_built and not in_fit else None
+        with seeded(seed, self.device):
             super().set_params(**rest)
         if "optimizer" in params and not is_built:
             self._initialize_optimizer()
+        elif kept and not is_built:  # would the next one be taken?
+            before = dict(vars(self))
+            self.initialize_optimizer()
+            put_back(vars(self), before)
 
     def _validate_params(self):
         check_names(self._params_to_validate, self.prefixes_)
@@ -728,7 +734,7 @@ class CBNeuralNetClassifier(
         if self.random_state is None:
             return None
         if build or not hasattr(self, "_random_state"):
-            self._random_state = check_random_state(self.random_state)
+            self._random_state = check_seed(self.random_state)
         return self._random_state.randint(np.iinfo(np.int32).max)
 
     # ------------------------------------------------------------------ prediction

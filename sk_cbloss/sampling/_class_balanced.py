@@ -6,13 +6,13 @@ from numbers import Integral, Real
 import numpy as np
 from imblearn.base import BaseSampler
 from imblearn.utils import check_target_type
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import validate_data
 
 from sk_cbloss._doc_link import DocLink
 from sk_cbloss._labels import as_labels, counts_by_label
 from sk_cbloss._state import all_or_nothing
-from sk_cbloss._validation import as_numpy, check_beta, refuse_masked
+from sk_cbloss._validation import as_numpy, check_beta, check_seed, refuse_masked
 from sk_cbloss.datasets import take_rows
 from sk_cbloss.weights import class_balanced_sample_weight
 
@@ -175,7 +175,7 @@ class ClassBalancedSampler(DocLink, BaseSampler):
 
     def _fit_resample(self, X, y, labels):
         weight = class_balanced_sample_weight(labels, beta=self.beta)
-        rng = check_random_state(self.random_state)
+        rng = check_seed(self.random_state)
         drawn = rng.choice(len(labels), size=self._n_drawn(len(labels)), p=weight / weight.sum())
         self.sample_indices_ = drawn
         self.sampling_strategy_ = counts_by_label(labels[drawn])

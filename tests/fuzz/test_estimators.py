@@ -55,8 +55,10 @@ def failing_split(dataset, y=None, groups=None):
     raise ValueError("failing_split splits nothing, got called.")
 
 
+LINEAR = torch.nn.Linear(2, 3)  # made once: to make one moves torch's generator
 NAMES |= {name: getattr(sk_cbloss, name) for name in sk_cbloss.__all__}
-NAMES |= DATA | {
+NAMES |= DATA | {"LINEAR": LINEAR}
+NAMES |= {
     each.__name__: each
     for each in (
         DecisionTreeClassifier,
@@ -187,7 +189,7 @@ ANY_VALUE = {
     "max_epochs": "1 0 2 -1 1.5 '1' None",
     "batch_size": "1 7 -1 1000 0 -2 1.5 '8' None",
     "optimizer": "torch.optim.SGD torch.optim.Adam 5 None 'Adam'",
-    "module": "None FailsInTraining torch.nn.Linear(2,3) 5 'MLP'",
+    "module": "None FailsInTraining LINEAR 5 'MLP'",
     "criterion": "None torch.nn.CrossEntropyLoss torch.nn.BCEWithLogitsLoss 5",
     "callbacks": "None [] 'disable' 5 [5] [TrainingCheckpoint(5)] "
     "[TrainingCheckpoint('/dev/null')]",

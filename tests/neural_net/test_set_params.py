@@ -60,6 +60,8 @@ def test_what_an_optimizer_refuses(bad):
     for net in (make_net(), make_net().fit(X, Y)):
         with pytest.raises(ValueError, match=r"^optimizer__\* must be what Adam takes, got .*\.$"):
             net.set_params(**bad).fit(X, Y)
+    assert "optimizer__weight_decay" not in net.get_params()
+    assert net.optimizer_.param_groups[0]["weight_decay"] == 0
 
 
 def test_arrays_need_a_batch_size():
@@ -125,3 +127,9 @@ def test_callbacks_are_told_of_the_next_call():
 def test_a_batch_transform_that_returns_no_rows():
     with pytest.raises(ValueError, match="^batch_transform must return the batch's 8 rows, got i"):
         make_net(batch_transform=len).fit(X, Y)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "a"])
+def test_a_seed_that_is_none(seed):
+    with pytest.raises(ValueError, match=r"^random_state must be an integer in \[0, .* got "):
+        make_net(random_state=seed).fit(X, Y)
