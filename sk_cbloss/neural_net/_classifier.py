@@ -46,7 +46,8 @@ from sk_cbloss.neural_net._training_checkpoint import TrainingCheckpoint
 from sk_cbloss.neural_net._validation_data import validation_dataset
 
 DATA_PREFIXES = ("dataset__", "iterator_train__", "iterator_valid__")
-PLAIN = {"callbacks", "dataset", "iterator_train", "iterator_valid", "optimizer"}
+PLAIN = {"callbacks", "dataset", "device", "iterator_train", "iterator_valid", "optimizer"}
+PLAIN |= {"random_state"}
 
 
 class _Stored:
@@ -394,7 +395,8 @@ class CBNeuralNetClassifier(
         kept = {name for name in rest if name.startswith("optimizer__") and name.count("__") == 1}
         kept = set() if in_fit else kept
         for name in plain | kept:
-            setattr(self, name, params[name])  # skorch does not know what to build, or forgets it
+            # skorch does not know what to build, forgets it, or sets it too late to build by.
+            setattr(self, name, params[name])
         if "callbacks" in params:
             self._initialize_callbacks()
         changed = {name.partition("__")[0] for name in rest}

@@ -133,3 +133,15 @@ def test_a_batch_transform_that_returns_no_rows():
 def test_a_seed_that_is_none(seed):
     with pytest.raises(ValueError, match=r"^random_state must be an integer in \[0, .* got "):
         make_net(random_state=seed).fit(X, Y)
+
+
+def test_a_seed_counts_for_what_is_set_with_it():
+    first, second, other = (
+        make_net().fit(X, Y).set_params(module__hidden_units=(3,), random_state=seed)
+        for seed in (1, 1, 2)
+    )
+    expected = first.decision_function(X)
+    np.testing.assert_array_equal(second.decision_function(X), expected)
+    assert not np.array_equal(other.decision_function(X), expected)
+    first.set_params(random_state=-1)
+    first.set_params(module=None, random_state=0)
