@@ -308,6 +308,7 @@ def test_the_triangle():
 # ---------------------------------------------------------------------- precision, order
 
 
+@pytest.mark.slow
 def test_half_precision_ends_with_training(tmp_path):
     train.execute(a_run("softmax", autocast="bfloat16"), options(tmp_path))
     (path,) = (tmp_path / "logits").iterdir()

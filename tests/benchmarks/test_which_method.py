@@ -36,6 +36,7 @@ def quick(tmp_path):
 # ---------------------------------------------------------------------- runs
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_runs_end_to_end_and_runs_nothing_twice(quick):
     path = quick("--splits", "1")
@@ -250,6 +251,7 @@ def test_documentation_shows_the_committed_results():
             assert abs(gap) < width
 
 
+@pytest.mark.slow
 def test_tables_of_a_quick_run_and_of_none(quick, tmp_path, monkeypatch):
     path, out = quick("--splits", "1"), tmp_path / "out"
     monkeypatch.setattr(sys, "argv", ["tables.py", "--results", str(path), "--out", str(out)])

@@ -119,6 +119,7 @@ FORESTS_AND_BOOSTING = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_classes", [2, 6])
 @pytest.mark.parametrize("estimator", FORESTS_AND_BOOSTING, ids=lambda e: type(e).__name__)
 def test_overfitting_alone_is_no_way_of_weighing(estimator, n_classes):

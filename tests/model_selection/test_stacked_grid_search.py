@@ -571,6 +571,7 @@ class TestInterface:
         search = both(make_net(**params), {"lr": [0.01, 0.02]}, *digits(), tol=1e-3)
         assert search.n_fallback_fits_ == 6
 
+    @pytest.mark.slow
     def test_convolutions_are_left_alone_unless_asked(self):
         X, y = digits()
         X = X.reshape(-1, 1, 8, 8)

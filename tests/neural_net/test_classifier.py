@@ -913,6 +913,7 @@ print(net.predict(X)[0])
     assert done.stdout.strip() == net.predict(X)[0], done.stderr
 
 
+@pytest.mark.slow
 def test_nets_of_a_script_go_to_processes_and_back():
     script = Path(__file__).parents[1] / "_script_of_processes.py"
     ran = subprocess.run([sys.executable, script], capture_output=True, text=True)

@@ -593,6 +593,7 @@ def assert_in_batches_and_writes(moments, folder):
     assert any(str(folder) in part and not part.endswith(" at 0") for part in parts)
 
 
+@pytest.mark.slow
 @POSIX
 def test_killed_twice(tmp_path):
     moments = [kill(tmp_path, random.Random(0), kind) for kind in ("write", "batch")]
@@ -745,6 +746,7 @@ for folder in folders:
 """
 
 
+@pytest.mark.slow
 def test_the_folder_is_found_again_unless_the_module_was_edited(tmp_path):
     texts = {"first": MODULE, "edited": MODULE.replace("linear(x)", "linear(x).relu()")}
     for name, text in texts.items():
