@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from _label_cases import CODES, FOR_ESTIMATORS, LABELS, NOT_SCIKIT_LEARNS, codes_of
+from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
 from sk_cbloss import (
@@ -113,9 +114,9 @@ def test_metrics(kind):
 @pytest.mark.parametrize(
     "model",
     [
-        ClassBalancedClassifier(GaussianNB()),
-        LogitAdjustedClassifier(GaussianNB()),
-        make_pipeline(ClassBalancedWeigher(), GaussianNB()),
+        ClassBalancedClassifier(LogisticRegression()),
+        LogitAdjustedClassifier(LogisticRegression()),
+        make_pipeline(ClassBalancedWeigher(), LogisticRegression()),
     ],
     ids=["ClassBalancedClassifier", "LogitAdjustedClassifier", "Pipeline"],
 )
@@ -149,7 +150,8 @@ def test_nets_say_which_labels_they_take(kind):
 
 def test_dates_stay_dates():
     y = np.array(["2020-01-01"] * 9 + ["2021-01-01"] * 3, dtype="M8[ns]")
-    assert long_tailed_strategy(y, imbalance_factor=3) == {
+    strategy = long_tailed_strategy(y, imbalance_factor=3)
+    assert {pd.Timestamp(label): n for label, n in strategy.items()} == {
         pd.Timestamp("2020-01-01"): 9,
         pd.Timestamp("2021-01-01"): 3,
     }
