@@ -170,7 +170,7 @@ REFUSED = {
     "numbers as labels": (OTHER_X, np.linspace(0, 1, 96)),
     "a single number": (OTHER_X, 3),
     "no rows": (OTHER_X[:0], OTHER_Y[:0]),
-    "text": (OTHER_X.astype(object).replace(OTHER_X.iloc[0, 0], "text"), OTHER_Y),
+    "text": (pd.concat([OTHER_X.iloc[:-1], OTHER_X.iloc[-1:].map("{} m".format)]), OTHER_Y),
     "NaN": (OTHER_X * np.nan, OTHER_Y),
     "a dict": ({"a": OTHER_X.to_numpy(), "b": OTHER_X.to_numpy()[:5]}, OTHER_Y),
     "weights that overflow": (OTHER_X, OTHER_Y, HUGE),
