@@ -71,7 +71,7 @@ class SafeSaving(NeuralNet):
             try:
                 save_file(tensors, path)
             except SafetensorError as error:  # which hides the system's own
-                number = re.search(r"os error (\d+)", str(error))
+                number = re.search(r"(?:os error|code:) (\d+)", str(error))
                 if number is None:
                     raise
                 raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
