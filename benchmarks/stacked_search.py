@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import skorch
 import torch
-from _timing import medians_of
+from _timing import WithoutGraphs, medians_of
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.preprocessing import StandardScaler
@@ -156,13 +156,6 @@ def time_searches(n_rounds):
         }
         report(f"convolutions, {side} x {side}", medians_of(sides, n_rounds), {})
     return missed
-
-
-class WithoutGraphs(CBNeuralNetClassifier):
-    """Our net, of which nothing is captured, since its steps may do anything."""
-
-    def infer(self, *args, **kwargs):
-        return super().infer(*args, **kwargs)
 
 
 def time_on_a_gpu():

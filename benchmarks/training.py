@@ -28,7 +28,7 @@ import numpy as np
 import skorch
 import torch
 import torch.nn.functional as F
-from _timing import medians_of
+from _timing import WithoutGraphs, medians_of
 from torch.utils.data import DataLoader, TensorDataset
 
 from sk_cbloss import CBNeuralNetClassifier, class_balanced_weight
@@ -143,13 +143,6 @@ class HandWritten(Loop):
             total = 0.0
             for batch in loader:
                 total += float(self.step(*batch)) * len(batch[0])
-
-
-class WithoutGraphs(CBNeuralNetClassifier):
-    """Our net, of which nothing is captured, since its steps may do anything."""
-
-    def infer(self, *args, **kwargs):
-        return super().infer(*args, **kwargs)
 
 
 class Net:
