@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 
 from sk_cbloss._doc_link import DocLink
 from sk_cbloss._state import put_back
-from sk_cbloss._validation import check_integer, check_non_negative, check_seed
+from sk_cbloss._validation import check_integer, check_seed
 from sk_cbloss.losses import LOSSES
 from sk_cbloss.neural_net._batches import ArrayDataset, BatchLoader
 from sk_cbloss.neural_net._checked_data import CheckedData
@@ -35,7 +35,12 @@ from sk_cbloss.neural_net._memory import memory_explained
 from sk_cbloss.neural_net._modules import MLP
 from sk_cbloss.neural_net._net_state import NetState, net_put_back_on_error
 from sk_cbloss.neural_net._own_files import OwnFiles
-from sk_cbloss.neural_net._parameters import check_names, check_rules, parameter_names
+from sk_cbloss.neural_net._parameters import (
+    check_learning_rate,
+    check_names,
+    check_rules,
+    parameter_names,
+)
 from sk_cbloss.neural_net._pickling import Portable
 from sk_cbloss.neural_net._randomness import seeded
 from sk_cbloss.neural_net._report import report
@@ -389,6 +394,8 @@ class CBNeuralNetClassifier(
     def _change(self, params):
         """Set parameters of a net that is built, and build anew what they change."""
         check_rules(params)
+        if "lr" in params:
+            check_learning_rate(params["lr"])
         plain = {name for name in params if name in PLAIN or name.startswith(DATA_PREFIXES)}
         rest = {name: params[name] for name in params if name not in plain}
         in_fit = "_fit_call" in vars(self)  # where a callback may ask for it
@@ -421,8 +428,8 @@ class CBNeuralNetClassifier(
 
     def _check_training(self):
         check_rules(vars(self))
-        if "optimizer__lr" not in vars(self) and not isinstance(self.lr, torch.Tensor):
-            check_non_negative(self.lr, "lr")
+        if "optimizer__lr" not in vars(self):
+            check_learning_rate(self.lr)
         if self.autocast is not None and self.dtype != "float32":
             raise ValueError(
                 f"autocast must be None for dtype={self.dtype!r}, got {self.autocast!r}."

@@ -8,6 +8,7 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 
+from sk_cbloss._validation import check_non_negative
 from sk_cbloss.neural_net._chosen_loss import DTYPES
 from sk_cbloss.neural_net._proof import first_line
 from sk_cbloss.neural_net._steps import HALF
@@ -111,6 +112,12 @@ def check_rules(params):
             raise ValueError(f"{name} must be {rule}, got {shown}.")
     if not _is_auto(params.get("device", "auto")):
         check_device(params["device"])
+
+
+def check_learning_rate(lr):
+    """Raise a ValueError unless it is a number >= 0, or a tensor, which holds one."""
+    if not isinstance(lr, torch.Tensor):
+        check_non_negative(lr, "lr")
 
 
 def check_names(names, prefixes):

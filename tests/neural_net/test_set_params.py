@@ -29,6 +29,7 @@ REFUSED = [
     ({"iterator_valid": 5}, "iterator_valid must be a class .* got 5"),
     ({"callbacks": [5]}, r"callbacks must be a list .* got \[5\]"),
     ({"autocast": "half"}, "autocast must be .* got 'half'"),
+    ({"lr": "1"}, "lr must be .* got '1'"),
     ({"batch_size": 0}, "batch_size must be an integer >= 1, .* got 0"),
     ({"device": "nowhere"}, "device must be .* got 'nowhere'"),
     ({"use_caching": "always"}, "use_caching must be 'auto', True or False, got 'always'"),
