@@ -14,7 +14,8 @@ from skorch.dataset import ValidSplit
 from torch import nn
 
 from sk_cbloss import CBNeuralNetClassifier
-from sk_cbloss.neural_net import TrainingCheckpoint, _state_file
+from sk_cbloss.neural_net import TrainingCheckpoint
+from sk_cbloss.neural_net.state import _state_file
 
 MAX_EPOCHS = 80
 

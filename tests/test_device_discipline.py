@@ -14,8 +14,8 @@ from torch.utils._pytree import tree_leaves
 from sk_cbloss import CBNeuralNetClassifier
 from sk_cbloss.losses import LOSSES, NormalizedLinear
 from sk_cbloss.neural_net import MLP, CifarResNet, PadCropFlip
-from sk_cbloss.neural_net._inputs import with_sample_weight
-from sk_cbloss.neural_net._stacked_step import StackedLoss, StackedStep
+from sk_cbloss.neural_net.data._features import with_sample_weight
+from sk_cbloss.neural_net.stack._stacked_step import StackedLoss, StackedStep
 
 # For a value that Python wants, a shape that values decide, or numbers that come from Python.
 WAITING = {

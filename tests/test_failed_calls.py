@@ -39,7 +39,8 @@ from sk_cbloss import (
     PriorCorrectedClassifier,
     StackedGridSearchCV,
 )
-from sk_cbloss.neural_net import TrainingCheckpoint, _saving, _state_file
+from sk_cbloss.neural_net import TrainingCheckpoint
+from sk_cbloss.neural_net.state import _saving, _state_file
 from sk_cbloss.pipeline import Pipeline, make_pipeline
 
 RNG = np.random.default_rng(0)

@@ -11,9 +11,10 @@ from torch import nn
 
 from sk_cbloss._validation import check_beta, check_factor, check_normalize
 from sk_cbloss.losses import LOSSES, ClassBalancedLoss
-from sk_cbloss.neural_net._explained import check_arguments, check_takes_positions
-from sk_cbloss.neural_net._inputs import split_sample_weight
-from sk_cbloss.neural_net._saving import plain
+from sk_cbloss.neural_net.data._features import split_sample_weight
+from sk_cbloss.neural_net.errors._explained import check_arguments, check_takes_positions
+from sk_cbloss.neural_net.state._saving import plain
+from sk_cbloss.neural_net.training._optimizer_step import can_be_fused
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 DEFAULTS = {"loss": "softmax", "beta": None, "gamma": None, "normalize": "classes"}
@@ -145,7 +146,11 @@ class ChosenLoss(NeuralNet):
             Keyword arguments.
         """
         args, kwargs = super().get_params_for_optimizer(prefix, list(named_parameters))
-        check_arguments(getattr(self, prefix, None), kwargs, prefix)
+        kind = getattr(self, prefix, None)
+        check_arguments(kind, kwargs, prefix)
+        modules = [getattr(self, f"{name}_") for name in self._modules]
+        if can_be_fused(kind, kwargs, modules, self.device):
+            kwargs["fused"] = True
         if self._frees_bias_from_decay(prefix, kwargs):
             (group,) = args[0]
             bias = self.module_.head.bias

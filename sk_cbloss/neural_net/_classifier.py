@@ -6,7 +6,6 @@ import inspect
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetClassifier
 from skorch.callbacks import (
     BatchScoring,
@@ -17,38 +16,38 @@ from skorch.callbacks import (
     PrintLog,
 )
 from skorch.history import History
-from skorch.utils import to_device, to_numpy
+from skorch.utils import to_numpy
 from torch import nn
-from torch.utils.data import DataLoader
 
 from sk_cbloss._doc_link import DocLink
 from sk_cbloss._state import put_back
 from sk_cbloss._validation import check_integer, check_seed
 from sk_cbloss.losses import LOSSES
-from sk_cbloss.neural_net._batches import ArrayDataset, BatchLoader
-from sk_cbloss.neural_net._checked_data import CheckedData
 from sk_cbloss.neural_net._chosen_loss import DTYPES, ChosenLoss
-from sk_cbloss.neural_net._epochs import n_epochs_done
-from sk_cbloss.neural_net._explained import check_arguments
-from sk_cbloss.neural_net._fit_call import FitCall
-from sk_cbloss.neural_net._memory import memory_explained
-from sk_cbloss.neural_net._modules import MLP
-from sk_cbloss.neural_net._net_state import NetState, net_put_back_on_error
-from sk_cbloss.neural_net._own_files import OwnFiles
 from sk_cbloss.neural_net._parameters import (
     check_learning_rate,
     check_names,
     check_rules,
     parameter_names,
 )
-from sk_cbloss.neural_net._pickling import Portable
-from sk_cbloss.neural_net._randomness import seeded
+from sk_cbloss.neural_net._prediction import Prediction
 from sk_cbloss.neural_net._report import report
-from sk_cbloss.neural_net._scoring import DecodeLabels, balanced_accuracy
-from sk_cbloss.neural_net._sklearn_callbacks import EpochReporter, with_callbacks
-from sk_cbloss.neural_net._steps import FastSteps
-from sk_cbloss.neural_net._training_checkpoint import TrainingCheckpoint
-from sk_cbloss.neural_net._validation_data import validation_dataset
+from sk_cbloss.neural_net.callbacks._scoring import DecodeLabels, balanced_accuracy
+from sk_cbloss.neural_net.callbacks._sklearn_callbacks import EpochReporter, with_callbacks
+from sk_cbloss.neural_net.callbacks._training_checkpoint import TrainingCheckpoint
+from sk_cbloss.neural_net.data._batches import ArrayDataset, BatchLoader
+from sk_cbloss.neural_net.data._checked_data import CheckedData
+from sk_cbloss.neural_net.data._validation_data import validation_dataset
+from sk_cbloss.neural_net.errors._explained import check_arguments
+from sk_cbloss.neural_net.errors._memory import memory_explained
+from sk_cbloss.neural_net.modules._mlp import MLP
+from sk_cbloss.neural_net.state._net_state import NetState, net_put_back_on_error
+from sk_cbloss.neural_net.state._own_files import OwnFiles
+from sk_cbloss.neural_net.state._pickling import Portable
+from sk_cbloss.neural_net.state._randomness import seeded
+from sk_cbloss.neural_net.training._epochs import n_epochs_done
+from sk_cbloss.neural_net.training._fit_call import FitCall
+from sk_cbloss.neural_net.training._steps import FastSteps
 
 DATA_PREFIXES = ("dataset__", "iterator_train__", "iterator_valid__")
 PLAIN = {"callbacks", "dataset", "device", "iterator_train", "iterator_valid", "optimizer"}
@@ -80,6 +79,7 @@ class CBNeuralNetClassifier(
     DocLink,
     EpochReporter,
     ChosenLoss,
+    Prediction,
     CheckedData,
     FastSteps,
     OwnFiles,
@@ -745,148 +745,6 @@ class CBNeuralNetClassifier(
         if build or not hasattr(self, "_random_state"):
             self._random_state = check_seed(self.random_state)
         return self._random_state.randint(np.iinfo(np.int32).max)
-
-    # ------------------------------------------------------------------ prediction
-
-    def forward_iter(self, X, training=False, device="cpu"):
-        """Yield the module's output batch by batch.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
-            Features.
-        training : bool, default=False
-            Whether the module is in training mode.
-        device : str, default="cpu"
-            Where the outputs go.
-
-        Yields
-        ------
-        tensor or tuple of tensors
-            Output of one batch.
-        """
-        # Also in training mode, rows come in their order.
-        iterator = self.get_iterator(self.get_dataset(X), training=False)
-        if isinstance(iterator, DataLoader):
-            # A DataLoader draws a seed even to read in order; not from the global generator.
-            iterator.generator = torch.Generator()
-        for batch in iterator:
-            with memory_explained(self, "iterator_valid"):
-                output = to_device(self.evaluation_step(batch, training=training), device=device)
-            yield output
-
-    def _logits(self, X):
-        check_is_fitted(self)
-        logits = self.forward(X)
-        return logits[0] if isinstance(logits, tuple) else logits
-
-    def _decision_logits(self, X):
-        logits = self._logits(X)
-        return self.criterion_.decision_function(logits) if self._loss_is_ours else logits
-
-    def decision_function(self, X):
-        """Return the logits.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
-            Features.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes) or (n_samples,)
-            Logits; with two classes, the second class's minus the first's.
-        """
-        logits = to_numpy(self._decision_logits(X))
-        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
-
-    def predict(self, X):
-        """Predict the class of the largest logit.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
-            Features.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Class labels.
-        """
-        positions = to_numpy(self._decision_logits(X).argmax(dim=1))
-        return self.classes_[positions]
-
-    def predict_proba(self, X):
-        """Predict the probabilities that the loss decides by.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
-            Features.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Probabilities for classes as frequent as their weighted counts, or
-            all alike where the loss knows their frequencies. For those of the
-            training data, see ``predict_natural_proba``.
-        """
-        check_is_fitted(self)
-        if self._loss_owns_probabilities:
-            return to_numpy(self.criterion_.predict_proba(self._logits(X)))
-        return super().predict_proba(X)
-
-    def predict_natural_proba(self, X):
-        """Predict probabilities for classes as frequent as in the training data.
-
-        Weights, prior and focus are undone, as the loss knows best.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
-            Features.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Probabilities, for risks and expected counts.
-
-        Raises
-        ------
-        ValueError
-            If the loss has no way back, or is none of ours; or if the net has
-            counted no classes, as after ``load_params``.
-        """
-        check_is_fitted(self)
-        if not hasattr(self, "class_count_"):
-            raise ValueError(
-                "predict_natural_proba must be asked of a net that has counted classes, got one "
-                "without class_count_: parameters alone do not tell. Fit, or unpickle the net."
-            )
-        if not self._loss_is_ours:
-            raise ValueError(
-                "predict_natural_proba must be asked of a net with a loss of sk_cbloss, got "
-                f"criterion={self.criterion!r}. CalibratedClassifierCV calibrates any other."
-            )
-        return to_numpy(self.criterion_.natural_proba(self._logits(X)))
-
-    def predict_log_proba(self, X):
-        """Predict the logarithm of the probabilities.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
-            Features.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Logarithms of what ``predict_proba`` gives.
-        """
-        check_is_fitted(self)
-        if self._loss_owns_probabilities:
-            return to_numpy(self.criterion_.predict_log_proba(self._logits(X)))
-        return np.log(super().predict_proba(X))
 
     # ------------------------------------------------------------------ persistence
 

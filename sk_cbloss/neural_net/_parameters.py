@@ -10,8 +10,8 @@ import torch
 
 from sk_cbloss._validation import check_non_negative
 from sk_cbloss.neural_net._chosen_loss import DTYPES
-from sk_cbloss.neural_net._proof import first_line
-from sk_cbloss.neural_net._steps import HALF
+from sk_cbloss.neural_net.errors._explained import first_line
+from sk_cbloss.neural_net.training._steps import HALF
 
 
 def _is_auto(value):

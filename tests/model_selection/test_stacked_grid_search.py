@@ -34,8 +34,8 @@ from sk_cbloss import (
 )
 from sk_cbloss.losses import LOSSES
 from sk_cbloss.neural_net import DeferredReweighting, LearningRateSchedule, LossChange
-from sk_cbloss.neural_net._obstacles import ELEMENTWISE
-from sk_cbloss.neural_net._stack import Stack
+from sk_cbloss.neural_net.stack._obstacles import ELEMENTWISE
+from sk_cbloss.neural_net.stack._stack import Stack
 from sk_cbloss.pipeline import make_pipeline as make_weighing_pipeline
 
 LETTERS = np.array(list("abcdefghij"))

@@ -9,7 +9,7 @@ import torch
 from sklearn.base import clone
 
 from sk_cbloss import CBNeuralNetClassifier
-from sk_cbloss.neural_net._augmentation import PadCropFlip
+from sk_cbloss.neural_net.modules._augmentation import PadCropFlip
 
 CPU_AND_CUDA = [
     "cpu",

@@ -1,8 +1,9 @@
-"""Steps that a GPU repeats as a whole, with a stand-in for the GPU; on one, in test_cuda.py."""
+"""Captured steps: lists of operations, and graphs by a stand-in (on a GPU: in test_cuda.py)."""
 
 import copy
 import pickle
 import random
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -18,11 +19,10 @@ from sk_cbloss.neural_net import (
     DeferredReweighting,
     LearningRateSchedule,
     PadCropFlip,
-    _captured_step,
-    _graph,
 )
-from sk_cbloss.neural_net._captured_step import CapturedSteps
-from sk_cbloss.neural_net._proof import kept_random_numbers
+from sk_cbloss.neural_net.training import _captured_step
+from sk_cbloss.neural_net.training._captured_step import CapturedSteps
+from sk_cbloss.neural_net.training._proof import Proof, kept_random_numbers
 
 RNG = np.random.default_rng(0)
 Y = np.repeat(["ant", "bee", "cat"], [140, 45, 15])
@@ -36,17 +36,13 @@ PARAMETERS = {"batch_size": 32, "max_epochs": 8, "random_state": 0, "device": "c
 class Replay:
     """What Graph is, but for the graph: what it returns is written over by the next call."""
 
-    n_made = n_calls = 0
-
     def __init__(self, function, inputs):
         self.function, self.inputs = function, [tensor.clone() for tensor in inputs]
-        type(self).n_made += 1
         with kept_random_numbers(inputs[0].device):
             function(*self.inputs)
         self.outputs = None
 
     def __call__(self, *inputs):
-        type(self).n_calls += 1
         for own, given in zip(self.inputs, inputs, strict=True):
             own.copy_(given)
         outputs = self.function(*self.inputs)
@@ -57,27 +53,36 @@ class Replay:
         return self.outputs
 
 
-@pytest.fixture
-def graphs(monkeypatch):
-    """Capture on the CPU, too; count graphs and calls."""
+@pytest.fixture(params=["list", "graph"])
+def steps(request, monkeypatch):
+    """Capture early, as a list of operations or with a stand-in for graphs; count steps."""
 
-    class Counted(Replay):
-        pass
+    class Counted(_captured_step._Step):
+        n_made = n_calls = 0
+
+        def __init__(self, *args):
+            type(self).n_made += 1
+            super().__init__(*args)
+
+        def __call__(self, tensors):
+            type(self).n_calls += 1
+            return super().__call__(tensors)
 
     def captured(function, inputs, state):
-        device = inputs[0].device
         before = [tensor.clone() for tensor in state]
-        graph = Counted(function, inputs)
+        graph = Replay(function, inputs)
         for tensor, value in zip(state, before, strict=True):
             tensor.copy_(value)
-        theirs = _graph._tried(function, inputs, state, device)
-        ours = _graph._tried(graph, inputs, state, device)
-        assert all(map(torch.equal, ours[0], theirs[0]))
+        Proof(function, inputs, state).check(graph, torch.equal)
         return graph
 
-    monkeypatch.setattr(_captured_step, "DEVICES", {"cpu"})
-    monkeypatch.setattr(_captured_step, "PLAIN_STEPS", 2)
-    monkeypatch.setattr(_captured_step, "captured", captured)
+    monkeypatch.setattr(_captured_step, "PLAIN_STEPS", {"cpu": 2})
+    monkeypatch.setattr(_captured_step, "RECORDED", OrderedDict())
+    monkeypatch.setattr(_captured_step, "CONVOLUTIONS", ())
+    monkeypatch.setattr(_captured_step, "_Step", Counted)
+    if request.param == "graph":
+        monkeypatch.setattr(_captured_step, "GRAPHS", {"cpu"})
+        monkeypatch.setattr(_captured_step, "captured", captured)
     return Counted
 
 
@@ -106,14 +111,14 @@ def assert_same(net, plain, features=X):
 
 @pytest.mark.parametrize("own", [None, OWN], ids=["", "weighted"])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_the_net_is_that_of_plain_steps(graphs, loss, own):
+def test_the_net_is_that_of_plain_steps(steps, loss, own):
     parameters = {"loss": loss, "module__dropout": 0.3, "own": own}
     net = fitted(**parameters)
-    assert graphs.n_made == 2  # the last batch of an epoch is smaller
-    assert graphs.n_calls > 30
-    n_calls = graphs.n_calls
+    assert steps.n_made == 2  # the last batch of an epoch is smaller
+    assert steps.n_calls > 30
+    n_calls = steps.n_calls
     assert_same(net, fitted(plain=True, **parameters))
-    assert graphs.n_calls == n_calls
+    assert steps.n_calls == n_calls
 
 
 @pytest.mark.parametrize(
@@ -132,20 +137,20 @@ def test_the_net_is_that_of_plain_steps(graphs, loss, own):
         {"iterator_train__drop_last": True},
     ],
 )
-def test_whatever_acts_on_a_training_acts_on_captured_steps(graphs, parameters):
+def test_whatever_acts_on_a_training_acts_on_captured_steps(steps, parameters):
     def given():
         return copy.deepcopy(parameters)
 
     net = fitted(**given())
-    assert graphs.n_calls > 10
+    assert steps.n_calls > 10
     assert_same(net, fitted(plain=True, **given()))
 
 
-def test_images_that_are_augmented_and_normalised(graphs):
+def test_images_that_are_augmented_and_normalised(steps):
     parameters = {"module": CifarResNet, "module__depth": 8, "batch_transform": PadCropFlip(2)}
     parameters |= {"data": (IMAGES[::4], Y[::4]), "max_epochs": 5, "batch_size": 20}
     net = fitted(**parameters)
-    assert graphs.n_calls > 10
+    assert steps.n_calls > 10
     assert_same(net, fitted(plain=True, **parameters), IMAGES)
 
 
@@ -161,25 +166,25 @@ class Two(nn.Module):
         return self.head(hidden), hidden
 
 
-def test_dicts_of_features_and_tuples_of_outputs(graphs):
+def test_dicts_of_features_and_tuples_of_outputs(steps):
     data = {"left": X[:, :2].astype(np.float32), "right": X[:, 2:].astype(np.float32)}
     nets = [fitted(plain=plain, module=Two, data=(data, Y)) for plain in (False, True)]
-    assert graphs.n_calls > 30
+    assert steps.n_calls > 30
     assert_same(*nets, data)
 
 
-def test_a_new_loss_and_frozen_layers_are_captured_anew(graphs):
+def test_a_new_loss_and_frozen_layers_are_captured_anew(steps):
     class Freeze(Callback):
         def on_epoch_begin(self, net, **kwargs):
             if len(net.history) == 5:
                 net.module_.body[0].requires_grad_(False)
 
     net = fitted(callbacks=[Freeze()])
-    assert graphs.n_made == 4
+    assert steps.n_made == 4
     assert_same(net, fitted(plain=True, callbacks=[Freeze()]))
-    graphs.n_made = 0
+    steps.n_made = 0
     fitted(callbacks=[DeferredReweighting(start=4)])
-    assert graphs.n_made == 4
+    assert steps.n_made == 4
 
 
 # ---------------------------------------------------------------------- what is not captured
@@ -240,10 +245,10 @@ class Jitter(nn.Module):
         return x + self.size * torch.randn_like(x)
 
 
-def test_a_transform_that_is_a_module(graphs):
+def test_a_transform_that_is_a_module(steps):
     transforms = [Jitter(0.5) for _ in range(2)]
     net = fitted(batch_transform=transforms[0])
-    assert graphs.n_calls > 10
+    assert steps.n_calls > 10
     assert_same(net, fitted(plain=True, batch_transform=transforms[1]))
     assert transforms[0].n_seen == transforms[1].n_seen == 8 * 200
     hooked = nn.Identity()
@@ -263,53 +268,49 @@ def test_a_transform_that_is_a_module(graphs):
     ],
     ids=lambda value: "",
 )
-def test_what_is_more_than_arithmetic_is_done_plainly(graphs, caplog, parameters, reason):
+def test_what_is_more_than_arithmetic_is_done_plainly(steps, caplog, parameters, reason):
     def given():
         return copy.deepcopy(parameters)
 
     with caplog.at_level("INFO", logger="sk_cbloss"):
         net = fitted(**given())
-    assert graphs.n_calls == 0
+    assert steps.n_calls == 0
     assert len(caplog.records) == 1
     assert reason in caplog.text
     assert_same(net, fitted(plain=True, **given()))
 
 
-def test_random_numbers_that_are_not_the_devices(graphs, caplog):
+def test_random_numbers_that_are_not_the_devices(steps, caplog):
     with caplog.at_level("INFO", logger="sk_cbloss"):
         fitted(module=DrawsElsewhere, max_epochs=3)
-    assert graphs.n_calls == 0
+    assert steps.n_calls == 0
     assert "draws random numbers that are not the device's" in caplog.text
 
 
-def test_on_a_cpu_nothing_is_captured_and_nothing_said(caplog):
-    class Looks(Callback):
-        def on_epoch_end(self, net, **kwargs):
-            assert net._call.captured.obstacle == "no epoch has begun on a GPU"
-
+def test_beside_convolutions_on_a_cpu_it_would_make_no_difference(caplog):
     with caplog.at_level("INFO", logger="sk_cbloss"):
-        fitted(callbacks=[Looks()])
-    assert not caplog.records
+        fitted(module=CifarResNet, module__depth=8, data=(IMAGES[::4], Y[::4]), max_epochs=1)
+    assert "beside convolutions on a CPU" in caplog.text
 
 
-def test_a_net_in_training_can_be_pickled(graphs):
+def test_a_net_in_training_can_be_pickled(steps):
     class Pickles(Callback):
         def on_epoch_end(self, net, **kwargs):
-            steps = net._call.captured
-            self.n = max(getattr(self, "n", 0), len(steps.graphs))
-            assert not pickle.loads(pickle.dumps(steps)).graphs
-            assert not copy.deepcopy(steps).graphs
+            captured = net._call.captured
+            self.n = max(getattr(self, "n", 0), len(captured.steps))
+            assert not pickle.loads(pickle.dumps(captured)).steps
+            assert not copy.deepcopy(captured).steps
 
     net = fitted(callbacks=[("pickles", Pickles())])
     assert dict(net.callbacks_)["pickles"].n == 2
     assert "_fit_call" not in vars(net)
 
 
-def test_a_step_outside_of_fit_is_taken_plainly(graphs):
+def test_a_step_outside_of_fit_is_taken_plainly(steps):
     net = fitted(max_epochs=1)
     batch = [torch.tensor(X[:4], dtype=torch.float32), torch.zeros(4, dtype=torch.int64)]
-    n_calls = graphs.n_calls
+    n_calls = steps.n_calls
     for _ in range(5):
         net.train_step(batch)
-    assert graphs.n_calls == n_calls
-    assert CapturedSteps().take(net, batch) is None
+    assert steps.n_calls == n_calls
+    assert CapturedSteps().take(net, batch, whole=True) is None

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.functional import batch_norm, conv2d, linear, relu
 
-from sk_cbloss.neural_net._cifar_resnet import CifarResNet, _ResidualBlock
+from sk_cbloss.neural_net.modules._cifar_resnet import CifarResNet, _ResidualBlock
 
 
 def images(n_samples=4, n_channels=3, size=8, dtype=torch.float32):

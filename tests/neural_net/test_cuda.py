@@ -31,7 +31,7 @@ from sk_cbloss.neural_net import (
     cifar_recipe,
     fit_together,
 )
-from sk_cbloss.neural_net._graph import Graph
+from sk_cbloss.neural_net.training._graph import Graph
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -129,7 +129,7 @@ class Strict(Callback):
 
     def on_grad_computed(self, net, **kwargs):
         self.n_batches += 1
-        is_strict = len(net.history) == net.max_epochs and self.n_batches < net._n_batches
+        is_strict = len(net.history) == net.max_epochs and self.n_batches < net._call.n_batches
         torch.cuda.set_sync_debug_mode("error" if is_strict else "default")
 
 
@@ -184,8 +184,8 @@ def graphs(monkeypatch, caplog):
             Counted.n_calls += 1
             return super().__call__(*inputs)
 
-    monkeypatch.setattr("sk_cbloss.neural_net._graph.Graph", Counted)
-    monkeypatch.setattr("sk_cbloss.neural_net._captured_step.PLAIN_STEPS", 2)
+    monkeypatch.setattr("sk_cbloss.neural_net.training._graph.Graph", Counted)
+    monkeypatch.setattr("sk_cbloss.neural_net.training._captured_step.PLAIN_STEPS", 2)
     with caplog.at_level("INFO", logger="sk_cbloss"):
         yield Counted
 

@@ -12,15 +12,15 @@ from skorch.callbacks import LRScheduler
 from skorch.helper import predefined_split
 from torch import nn
 from torch.func import vmap
-from torch.fx.experimental.proxy_tensor import get_proxy_mode
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from sk_cbloss import CBNeuralNetClassifier, load_digits_lt
 from sk_cbloss.losses import LOSSES
 from sk_cbloss.neural_net import ArrayDataset, BatchLoader, Fit, fit_together
-from sk_cbloss.neural_net._batches import Rows
-from sk_cbloss.neural_net._stack import Stack
-from sk_cbloss.neural_net._stack_size import stack_size
-from sk_cbloss.neural_net._stacked_step import (
+from sk_cbloss.neural_net.data._batches import Rows
+from sk_cbloss.neural_net.stack._stack import Stack
+from sk_cbloss.neural_net.stack._stack_size import stack_size
+from sk_cbloss.neural_net.stack._stacked_step import (
     NotStackableError,
     StackedLoss,
     StackedStep,
@@ -249,13 +249,13 @@ def test_a_module_that_is_another_one_when_it_is_traced():
             self.head = nn.Linear(n_features, n_classes)
 
         def forward(self, x):
-            return self.head(x) * (1 if get_proxy_mode() is None else 2)
+            return self.head(x) * (1 if _get_current_dispatch_mode() is None else 2)
 
     params = {"module": Wary, "batch_size": 16, "max_epochs": 2}
     fits = [Fit(make_net(beta=beta, **params), X, Y, ALL) for beta in (0, 0.9)]
     fit_together(fits)
     for fit in fits:
-        assert fit.obstacle == "its module computes something else when it is traced"
+        assert fit.obstacle == "it computes something else when it is replayed"
         assert fit.n_nets == 0
 
 
@@ -404,7 +404,7 @@ def test_stacked_losses(name):
 
 
 def test_traced_steps_are_the_same(monkeypatch):
-    monkeypatch.setattr("sk_cbloss.neural_net._stacked_step.TRACE_AFTER", 3)
+    monkeypatch.setattr("sk_cbloss.neural_net.stack._stacked_step.RECORD_AFTER", 3)
     torch.manual_seed(0)
     sizes = {"module__n_features": 5, "module__n_classes": 2, "module__dropout": 0.5}
     nets = [make_net(beta=beta, **sizes).initialize() for beta in (0, 0.9)]
@@ -417,7 +417,7 @@ def test_traced_steps_are_the_same(monkeypatch):
         torch.manual_seed(1)
         losses, gradients = step(stack.parameters, stack.buffers, batch)
         results.append([losses, *gradients])
-    assert step.traced
+    assert step.recorded
     for result in results[1:]:
         for ours, first in zip(result, results[0], strict=True):
             torch.testing.assert_close(ours, first)

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from tqdm.notebook import tqdm_notebook
 
 from sk_cbloss import CBNeuralNetClassifier, load_digits_lt
-from sk_cbloss.neural_net import _progress
+from sk_cbloss.neural_net.callbacks import _progress
 
 X, Y = load_digits_lt(return_X_y=True)
 

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 import torch
 
-from sk_cbloss.neural_net import _state_file
-from sk_cbloss.neural_net._state_file import (
+from sk_cbloss.neural_net.state import _state_file
+from sk_cbloss.neural_net.state._state_file import (
     DamagedStateError,
     read_state,
     remove_leftovers,

@@ -45,11 +45,11 @@ from sk_cbloss.neural_net import (
     LossChange,
     PadCropFlip,
     TrainingCheckpoint,
-    _fingerprint,
 )
-from sk_cbloss.neural_net._fingerprint import fingerprint
-from sk_cbloss.neural_net._state_file import read_state, write_state
-from sk_cbloss.neural_net._training_checkpoint import KIND
+from sk_cbloss.neural_net.callbacks._training_checkpoint import KIND
+from sk_cbloss.neural_net.state import _fingerprint
+from sk_cbloss.neural_net.state._fingerprint import fingerprint
+from sk_cbloss.neural_net.state._state_file import read_state, write_state
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL and no limits")
 MAX_EPOCHS = 8
@@ -1156,7 +1156,7 @@ class Spoils(Callback):
     active = False
 
     def on_grad_computed(self, net, **kwargs):
-        is_last = len(net.history[-1]["batches"]) == net._n_batches
+        is_last = len(net.history[-1]["batches"]) == net._call.n_batches
         if self.active and len(net.history) == 3 and is_last:
             net.module_.head.weight.grad.fill_(torch.nan)
 

@@ -11,7 +11,7 @@ from skorch.helper import predefined_split
 
 from sk_cbloss import CBNeuralNetClassifier, load_digits_lt
 from sk_cbloss.neural_net import Fit, fit_together
-from sk_cbloss.neural_net._validation_data import hold_out
+from sk_cbloss.neural_net.data._validation_data import hold_out
 
 X, Y = load_digits_lt(return_X_y=True)
 X = X / 16

@@ -3,8 +3,8 @@
 import math
 
 from sk_cbloss._validation import check_non_negative
-from sk_cbloss.neural_net._epochs import as_n_epochs, check_epoch, n_epochs_done
-from sk_cbloss.neural_net._plain_callback import PlainCallback
+from sk_cbloss.neural_net.callbacks._plain_callback import PlainCallback
+from sk_cbloss.neural_net.training._epochs import as_n_epochs, check_epoch, n_epochs_done
 
 POLICIES = ("step", "cosine")
 
@@ -78,13 +78,13 @@ class LearningRateSchedule(PlainCallback):
 
     def on_batch_begin(self, net, training=False, **kwargs):
         if training:
-            if net._n_batches is None:
+            if net._call.n_batches is None:
                 raise ValueError(
                     "iterator_train must have a length for a LearningRateSchedule, got "
                     f"{net.iterator_train!r}."
                 )
-            epoch = n_epochs_done(net) - 1 + self.batch_ / net._n_batches
-            self._set(net, self.scale(net, epoch, 1 / net._n_batches))
+            epoch = n_epochs_done(net) - 1 + self.batch_ / net._call.n_batches
+            self._set(net, self.scale(net, epoch, 1 / net._call.n_batches))
             self.batch_ += 1
 
     def scale(self, net, epoch, step):

@@ -6,19 +6,19 @@ from numbers import Integral
 
 import torch
 from sklearn.base import clone
-from skorch import callbacks
 from skorch.utils import is_dataset
 
-from sk_cbloss.neural_net._batches import Rows, as_tensor, cut
-from sk_cbloss.neural_net._divergence import DivergenceGuard
-from sk_cbloss.neural_net._fingerprint import fingerprint, structure
-from sk_cbloss.neural_net._fit_call import FitCall
-from sk_cbloss.neural_net._inputs import check_features, is_multi_input, split_sample_weight
-from sk_cbloss.neural_net._obstacles import obstacle, obstacle_once_built
-from sk_cbloss.neural_net._proof import first_line
-from sk_cbloss.neural_net._randomness import RandomStream
-from sk_cbloss.neural_net._stacked_step import kind_of_loss
-from sk_cbloss.neural_net._streamed import is_streamed
+from sk_cbloss.neural_net.data._batches import Rows, as_tensor, cut
+from sk_cbloss.neural_net.data._features import check_features, is_multi_input, split_sample_weight
+from sk_cbloss.neural_net.data._streamed import is_streamed
+from sk_cbloss.neural_net.errors._explained import first_line
+from sk_cbloss.neural_net.stack._obstacles import obstacle, obstacle_once_built
+from sk_cbloss.neural_net.stack._stacked_step import kind_of_loss
+from sk_cbloss.neural_net.state._fingerprint import fingerprint, structure
+from sk_cbloss.neural_net.state._randomness import RandomStream
+from sk_cbloss.neural_net.training._divergence import DivergenceGuard
+from sk_cbloss.neural_net.training._fit_call import FitCall
+from sk_cbloss.neural_net.training._steps import record_batches
 
 # Parameters that nets of a stack need not share: each has its own loss, optimizer's settings,
 # callbacks and random numbers.
@@ -139,7 +139,7 @@ class Walk:
         """Draw the order of the rows."""
         net = self.net
         net._set_training(True)
-        net._n_batches = len(self.batches)
+        net._call.n_batches = len(self.batches)
         with self.stream:
             return self.batches._draw_order()
 
@@ -148,13 +148,15 @@ class Walk:
         return [
             partial(getattr(callback, hook), self.net, batch=None, training=True)
             for callback in self.net._listeners(hook)
-            if _acts_at_batches(callback)
         ]
 
     def end_epoch(self, losses, is_finite):
         """Record the losses of the batches, and go on to where the next epoch begins."""
         sizes = [stop - start for start, stop in self.batches._bounds()]
-        self.net._record_epoch(losses.tolist(), sizes)
+        rows = self.net.history[-1]["batches"]
+        rows.extend({} for _ in sizes[len(rows) :])  # there are some if a callback was told
+        record_batches(rows, "train", losses.tolist(), sizes)
+        self.net.history.record("train_batch_count", len(sizes))
         self._tell_of(self.n_told + 1)
         self._go_on(None if is_finite else self._divergence(losses.unbind()))
 
@@ -189,13 +191,6 @@ class Walk:
             self._tell_of(self.net.max_epochs)
 
 
-def _acts_at_batches(callback):
-    """Whether a callback that is told of each batch makes something of it in training."""
-    if isinstance(callback, callbacks.LRScheduler):
-        return callback.step_every == "batch"
-    return not isinstance(callback, callbacks.EpochScoring)
-
-
 def _walk_through(net, X, y, sample_weight):
     """Fit a net as its ``fit`` does, but yield the batches of each epoch to train on."""
     data, positions = net._learn_data(
@@ -203,8 +198,6 @@ def _walk_through(net, X, y, sample_weight):
     )
     call = FitCall()
     net.initialize()
-    if not net.verbose:  # it would lay out a table that nobody sees, at each epoch of each net
-        net.callbacks_ = [cb for cb in net.callbacks_ if type(cb[1]) is not callbacks.PrintLog]
     net._check_head()
     call.split = net._split_to_stop_early(positions, call)
     net._fit_call = call

@@ -5,11 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from sk_cbloss.neural_net._proof import copied, kept_random_numbers, same
-
-
-class NotCapturableError(Exception):
-    """Why a function cannot be recorded, or must not be replayed."""
+from sk_cbloss.neural_net.training._proof import Proof, copied, same
 
 
 class Graph:
@@ -47,8 +43,7 @@ def captured(function, inputs, state):
     inputs : list of tensors
         What to try it with, on the GPU.
     state : list of tensors
-        What the function changes in place. Afterwards it is as before, and so are torch's
-        random numbers.
+        What the function changes in place.
 
     Returns
     -------
@@ -60,28 +55,12 @@ def captured(function, inputs, state):
     NotCapturableError
         If the two differ.
     """
-    device = inputs[0].device
-    with torch.cuda.device(device):
+    with torch.cuda.device(inputs[0].device):
         # What libraries make at the first call must not end up in the graph.
-        plain = _tried(_on_a_stream_of_its_own(function), inputs, state, device)
+        proof = Proof(_on_a_stream_of_its_own(function), inputs, state)
         graph = Graph(function, inputs)
-        replayed = _tried(graph, inputs, state, device)
-    (theirs, their_numbers), (ours, our_numbers) = plain, replayed
-    if our_numbers != their_numbers:
-        raise NotCapturableError("it draws other random numbers when it is replayed")
-    if len(ours) != len(theirs) or not all(map(same, ours, theirs)):
-        raise NotCapturableError("it computes something else when it is replayed")
+        proof.check(graph, same)
     return graph
-
-
-def _tried(step, inputs, state, device):
-    """Return what a step makes of its arguments and the state, and where random numbers are."""
-    before = copied(state)
-    with kept_random_numbers(device) as reached:
-        made = copied(step(*copied(inputs))) + copied(state)
-    for tensor, value in zip(state, before, strict=True):
-        tensor.copy_(value)
-    return made, reached
 
 
 def _on_a_stream_of_its_own(function):

@@ -4,8 +4,8 @@ import warnings
 
 from skorch.callbacks import EarlyStopping
 
-from sk_cbloss.neural_net._epochs import as_n_epochs, check_epoch, n_epochs_done
-from sk_cbloss.neural_net._plain_callback import PlainCallback
+from sk_cbloss.neural_net.callbacks._plain_callback import PlainCallback
+from sk_cbloss.neural_net.training._epochs import as_n_epochs, check_epoch, n_epochs_done
 
 SAME = "same"
 

@@ -4,11 +4,11 @@ from skorch import callbacks
 from torch import optim
 from torch.nn.parameter import is_lazy
 
-from sk_cbloss.neural_net._batches import ArrayDataset, BatchLoader
 from sk_cbloss.neural_net._classifier import CBNeuralNetClassifier
-from sk_cbloss.neural_net._learning_rate import LearningRateSchedule
-from sk_cbloss.neural_net._loss_change import DeferredReweighting, LossChange
-from sk_cbloss.neural_net._training_checkpoint import TrainingCheckpoint
+from sk_cbloss.neural_net.callbacks._learning_rate import LearningRateSchedule
+from sk_cbloss.neural_net.callbacks._loss_change import DeferredReweighting, LossChange
+from sk_cbloss.neural_net.callbacks._training_checkpoint import TrainingCheckpoint
+from sk_cbloss.neural_net.data._batches import ArrayDataset, BatchLoader
 
 # Parameters that a net must leave as they are to be stacked.
 FIXED = {

@@ -9,16 +9,16 @@ from skorch.helper import SliceDataset
 from torch.utils.data import Dataset
 
 from sk_cbloss._validation import as_numpy
-from sk_cbloss.neural_net._batches import each_array
-from sk_cbloss.neural_net._inputs import with_sample_weight
-from sk_cbloss.neural_net._labels import (
+from sk_cbloss.neural_net.data._batches import each_array
+from sk_cbloss.neural_net.data._features import with_sample_weight
+from sk_cbloss.neural_net.data._labels import (
     check_has_length,
     class_names,
     dataset_labels,
     label_array,
     positions_of,
 )
-from sk_cbloss.neural_net._randomness import seeded
+from sk_cbloss.neural_net.state._randomness import seeded
 
 
 def is_streamed(X):

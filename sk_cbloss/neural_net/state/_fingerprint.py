@@ -16,14 +16,14 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.utils.data import Dataset
 
-from sk_cbloss.neural_net._randomness import seeded
+from sk_cbloss.neural_net.state._randomness import seeded
 
 # What tells itself from others by its text.
 PLAIN = (type(None), EllipsisType, bool, int, float, complex, str, bytes, range, slice, PurePath)
 PLAIN += (np.dtype, torch.dtype, torch.device)
 N_ITEMS = 16  # of a Dataset that hides what it is made of: to read all may take long
 LIBRARIES = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
-LIBRARIES.append(Path(__file__).parents[1])
+LIBRARIES.append(Path(__file__).parents[2])
 SITES = {"site-packages", "dist-packages"}  # also the user's own, the system's, another's
 OF_EVERY_MODULE = vars(nn.Module()).keys()
 OF_EVERY_CLASS = {"__module__", "__doc__", "__dict__", "__weakref__", "__annotations__"}

@@ -1,17 +1,16 @@
 """Training and validation steps: skorch's, without what costs time when a net is small."""
 
-import inspect
-
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EpochScoring, LRScheduler
+from skorch.callbacks import Callback, EpochScoring, LRScheduler, PrintLog
 from skorch.dataset import get_len, unpack_data
 from skorch.utils import TeeGenerator, to_tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from sk_cbloss.neural_net._divergence import DivergenceGuard
-from sk_cbloss.neural_net._explained import check_takes_parameters, meaning_of
-from sk_cbloss.neural_net._inputs import split_sample_weight
+from sk_cbloss.neural_net.data._features import split_sample_weight
+from sk_cbloss.neural_net.errors._explained import check_takes_parameters, meaning_of
+from sk_cbloss.neural_net.training._divergence import DivergenceGuard
+from sk_cbloss.neural_net.training._optimizer_step import evaluates_again
 
 HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 CHECK_EVERY = 100  # batches; to ask whether a loss is finite, a GPU must be waited for
@@ -25,47 +24,16 @@ class FastSteps(NeuralNet):
     """
 
     _grad_scaler = None
-    _n_batches = None
 
     # ------------------------------------------------------------------ epochs
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """Take a step with each batch, and record the losses.
-
-        Parameters
-        ----------
-        iterator : iterable or None
-            The batches; None does nothing.
-        training : bool
-            Whether this is training or validation.
-        prefix : {"train", "valid"}
-            Begins the names in the history.
-        step_fn : callable
-            Takes a batch; returns a dict with the loss.
-        **fit_params : dict
-            Handed to ``step_fn``.
-
-        Raises
-        ------
-        FloatingPointError
-            If a training loss or a parameter is not finite; the net then has
-            the parameters again that the epoch began with.
-        """
         if iterator is None:
             return
-        super()._set_training(training)
-        if training:
-            self._n_batches = len(iterator) if hasattr(iterator, "__len__") else None
-            self._call.captured.begin_epoch(self)
-        guard = DivergenceGuard(self, iterator) if training else None
-        begin, end = self._listeners("on_batch_begin"), self._listeners("on_batch_end")
-        at_once = begin is None or end is None
-        if training and self._n_batches == 0:
-            raise ValueError(
-                "Training must have at least one batch an epoch, got none of size "
-                f"{self.batch_size}: too few samples for drop_last."
-            )
-        losses = []
+        self._set_training(training)
+        guard = self._guard_of_epoch(iterator) if training else None
+        begin, end = (self._listeners(f"on_batch_{when}", training) for when in ("begin", "end"))
+        at_once, losses, sizes = begin is None or end is None, [], []
 
         def take_step(batch, **fit_params):
             step = step_fn(batch, **fit_params)
@@ -81,11 +49,10 @@ class FastSteps(NeuralNet):
             if guard:
                 guard.finish(losses)
             return
-        rows, sizes = [], []
+        rows, n_before = self.history[-1]["batches"], len(self.history[-1]["batches"])
         try:
             for batch in iterator:
-                self.history.new_batch()
-                rows.append(self.history[-1]["batches"][-1])
+                rows.append({})
                 for callback in begin:
                     callback.on_batch_begin(self, batch=batch, training=training)
                 step = take_step(batch, **fit_params)
@@ -96,17 +63,22 @@ class FastSteps(NeuralNet):
                 guard.finish(losses)
         finally:  # an epoch that breaks off has losses, too
             losses = torch.stack(losses).tolist() if losses else []
-            _record_batches(rows, prefix, losses, sizes)
+            record_batches(rows[n_before:], prefix, losses, sizes)
         self.history.record(f"{prefix}_batch_count", len(sizes))
 
-    def _record_epoch(self, losses, sizes):
-        """Record an epoch of training whose batches were trained on elsewhere."""
-        rows = self.history[-1]["batches"]
-        rows.extend({} for _ in losses[len(rows) :])  # there are some if a callback was told
-        _record_batches(rows, "train", losses, sizes)
-        self.history.record("train_batch_count", len(sizes))
+    def _guard_of_epoch(self, iterator):
+        """Prepare an epoch of training, and return what watches its losses."""
+        call = self._call
+        call.n_batches = len(iterator) if hasattr(iterator, "__len__") else None
+        if call.n_batches == 0:
+            raise ValueError(
+                "Training must have at least one batch an epoch, got none of size "
+                f"{self.batch_size}: too few samples for drop_last."
+            )
+        call.captured.begin_epoch(self, iterator)
+        return DivergenceGuard(self, iterator)
 
-    def _listeners(self, hook):
+    def _listeners(self, hook, training=True):
         """Return the callbacks that are told of each batch; None if any may look at its loss."""
         if getattr(type(self), hook) is not getattr(NeuralNet, hook):
             return None
@@ -114,28 +86,20 @@ class FastSteps(NeuralNet):
         for _, callback in self.callbacks_:
             if not _has_own(callback, hook):
                 continue
-            if getattr(type(callback), hook, None) is not blind and _reads_batches(callback):
+            if getattr(type(callback), hook, None) is blind:
+                if callback.on_train == training:  # else it does nothing
+                    listeners.append(callback)
+            elif _reads_batches(callback):
                 return None
-            listeners.append(callback)
+            elif _acts_at_batches(callback):
+                listeners.append(callback)
         return listeners
 
     # ------------------------------------------------------------------ steps
 
     def train_step(self, batch, **fit_params):
-        """Take one step of the optimizer.
-
-        Parameters
-        ----------
-        batch : tuple
-            Features and targets.
-        **fit_params : dict
-            Handed to the module's ``forward``.
-
-        Returns
-        -------
-        dict
-            The batch's ``loss`` and ``y_pred``.
-        """
+        if not fit_params and (done := self._call.captured.take(self, batch, whole=True)):
+            return done
         scaler = self._grad_scaler
         if scaler is None:
             return super().train_step(batch, **fit_params)
@@ -150,19 +114,12 @@ class FastSteps(NeuralNet):
         return step
 
     def notify(self, method_name, **kwargs):
-        """Tell the callbacks that have such a method, unless nobody listens.
-
-        Parameters
-        ----------
-        method_name : str
-            Name of the callbacks' method.
-        **kwargs : dict
-            What to tell.
-        """
         if method_name == "on_grad_computed" and not self._is_told_of_gradients:
             return
         getattr(self, method_name)(self, **kwargs)
         for _, callback in self.callbacks_:
+            if _is_silent(callback, self.verbose):
+                continue
             if (tell := getattr(callback, method_name, None)) is not None:
                 tell(self, **kwargs)
 
@@ -173,24 +130,9 @@ class FastSteps(NeuralNet):
         )
 
     def train_step_single(self, batch, **fit_params):
-        """Compute the loss of a batch, and its gradients.
-
-        Parameters
-        ----------
-        batch : tuple
-            Features and targets.
-        **fit_params : dict
-            Handed to the module's ``forward``.
-
-        Returns
-        -------
-        dict
-            The batch's ``loss`` and ``y_pred``.
-        """
         self._set_training(True)
-        if not fit_params and (done := self._call.captured.take(self, batch)):
-            loss, y_pred = done
-            return {"loss": loss, "y_pred": y_pred}
+        if not fit_params and (done := self._call.captured.take(self, batch, whole=False)):
+            return done
         loss, y_pred = self._loss_and_output(batch, **fit_params)
         (loss if self._grad_scaler is None else self._grad_scaler.scale(loss)).backward()
         return {"loss": loss, "y_pred": y_pred}
@@ -214,25 +156,12 @@ class FastSteps(NeuralNet):
 
     def _set_training(self, training=True):
         # To set each part of a module anew at each step takes longer than some of the parts.
-        modules = [getattr(self, f"{name}_") for name in self._modules]
-        if not training or not all(module.training for module in modules):
+        modules = [getattr(self, f"{name}_") for name in [*self._modules, *self._criteria]]
+        modules = [module for module in modules if isinstance(module, torch.nn.Module)]
+        if any(part.training != training for module in modules for part in module.modules()):
             super()._set_training(training)
 
     def infer(self, x, **fit_params):
-        """Apply the module to a batch.
-
-        Parameters
-        ----------
-        x : tensor, dict or list of tensors
-            The batch's features.
-        **fit_params : dict
-            Handed to the module's ``forward``.
-
-        Returns
-        -------
-        tensor or tuple of tensors
-            What the module returns, in single precision at least.
-        """
         x, _ = split_sample_weight(x)
         if isinstance(x, torch.Tensor):
             x = x.to(self.device)
@@ -254,26 +183,6 @@ class FastSteps(NeuralNet):
         return _in_single(y_pred)
 
     def initialize_optimizer(self, *args, **kwargs):
-        """Build the optimizer, and what scales gradients for it in float16.
-
-        Parameters
-        ----------
-        *args : tuple
-            See ``skorch.NeuralNet.initialize_optimizer``.
-        **kwargs : dict
-            See ``skorch.NeuralNet.initialize_optimizer``.
-
-        Returns
-        -------
-        self : CBNeuralNetClassifier
-            The net.
-
-        Raises
-        ------
-        ValueError
-            If the optimizer refuses its parameters, or cannot be used in
-            float16.
-        """
         try:
             super().initialize_optimizer(*args, **kwargs)
         except (TypeError, ValueError) as error:
@@ -282,7 +191,7 @@ class FastSteps(NeuralNet):
         self._grad_scaler = None
         if self.autocast == "float16":
             self._grad_scaler = torch.amp.GradScaler(torch.device(self.device).type)
-            if len(self._optimizers) > 1 or _evaluates_again(self.optimizer_):
+            if len(self._optimizers) > 1 or evaluates_again(type(self.optimizer_)):
                 raise ValueError(
                     "optimizer must be a single one that computes no losses by itself for "
                     f"autocast='float16', got {type(self.optimizer_).__name__}. "
@@ -304,7 +213,13 @@ def _has_own(callback, hook):
     )
 
 
-def _record_batches(rows, prefix, losses, sizes):
+def _is_silent(callback, verbose):
+    """Whether a callback would lay out a table, which takes time, that nobody sees."""
+    return not verbose and type(callback) is PrintLog and callback.sink is print
+
+
+def record_batches(rows, prefix, losses, sizes):
+    """Write losses and sizes of batches into rows of a history."""
     for row, loss, size in zip(rows, losses, sizes, strict=False):
         row[f"{prefix}_loss"], row[f"{prefix}_batch_size"] = loss, size
 
@@ -314,6 +229,10 @@ def _reads_batches(callback):
     if isinstance(callback, LRScheduler):
         return callback.step_every == "batch" and callback.policy_ is ReduceLROnPlateau
     return getattr(callback, "reads_batches", True)
+
+
+def _acts_at_batches(callback):
+    return not isinstance(callback, LRScheduler) or callback.step_every == "batch"
 
 
 def _n_rows(features):
@@ -337,9 +256,3 @@ def _in_single(y_pred):
         return tuple(map(_in_single, y_pred))
     is_half = isinstance(y_pred, torch.Tensor) and y_pred.dtype in HALF.values()
     return y_pred.float() if is_half else y_pred
-
-
-def _evaluates_again(optimizer):
-    """Whether an optimizer computes losses by itself, as LBFGS does."""
-    closure = inspect.signature(optimizer.step).parameters["closure"]
-    return closure.default is inspect.Parameter.empty

@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 from skorch import NeuralNet
 from torch import nn
 
-from sk_cbloss.neural_net._net_state import net_put_back_on_error
-from sk_cbloss.neural_net._state_file import read_state, state_writer, write_whole
+from sk_cbloss.neural_net.state._net_state import net_put_back_on_error
+from sk_cbloss.neural_net.state._state_file import read_state, state_writer, write_whole
 
 KIND = "sk_cbloss optimizer, version 1"
 

@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 from types import SimpleNamespace
 
-from sk_cbloss.neural_net._progress import EpochBar
+from sk_cbloss.neural_net.callbacks._progress import EpochBar
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks

@@ -1,15 +1,16 @@
 """Nets of one architecture that train as one: their parameters are the rows of a matrix."""
 
-from itertools import chain, groupby
+from itertools import groupby
 
 import numpy as np
 import torch
 from torch import nn
 
-from sk_cbloss.neural_net._batches import cut
-from sk_cbloss.neural_net._fingerprint import fingerprint, structure
-from sk_cbloss.neural_net._inputs import split_sample_weight
-from sk_cbloss.neural_net._proof import (
+from sk_cbloss.neural_net.data._batches import cut
+from sk_cbloss.neural_net.data._features import split_sample_weight
+from sk_cbloss.neural_net.stack._stacked_step import StackedLoss, StackedStep, kind_of_loss
+from sk_cbloss.neural_net.state._fingerprint import fingerprint, structure
+from sk_cbloss.neural_net.training._proof import (
     NotStackableError,
     copied,
     kept_buffers,
@@ -18,7 +19,6 @@ from sk_cbloss.neural_net._proof import (
     loss_alone,
     same,
 )
-from sk_cbloss.neural_net._stacked_step import StackedLoss, StackedStep, kind_of_loss
 
 AT_ONCE = 100  # batches for which rows are put together
 
@@ -48,18 +48,19 @@ class Stack:
 
     def _stack_parameters(self):
         names = {id(p): name for name, p in self.nets[0].module_.named_parameters()}
-        # The columns of each of the optimizer's groups, and of each parameter in it.
-        self.columns, self.layout, end = [], [], 0
+        like = next(filter(_learns, self.nets[0].module_.parameters()))
+        self.device = like.device
+        # A matrix for each of the optimizer's groups, with columns for each parameter in it.
+        self.layout, self.values = [], []
         for group in self.nets[0].optimizer_.param_groups:
-            begin, places = end, []
+            places, end = [], 0
             for parameter in filter(_learns, group["params"]):
                 place = slice(end, end + parameter.numel())
                 places.append((names[id(parameter)], parameter.shape, place))
                 end = place.stop
-            self.columns.append(slice(begin, end))
             self.layout.append(places)
-        self.values = self._matrix_like(self.nets[0])
-        self.gradient = torch.zeros_like(self.values)
+            self.values.append(like.new_empty(len(self.nets), end, requires_grad=False))
+        self.gradient = [torch.zeros_like(values) for values in self.values]
         self.parameters, self.gradients = self._by_name(self.values), self._by_name(self.gradient)
         # What does not learn: buffers, and parameters without a gradient.
         self.buffers = {
@@ -70,14 +71,11 @@ class Stack:
         self.rows = [[tensor[row] for tensor in stacked.values()] for row in self.live]
         self.own = [[_tensors_of(net.module_)[name] for name in stacked] for net in self.nets]
 
-    def _matrix_like(self, net):
-        like = next(filter(_learns, net.module_.parameters()))
-        return like.new_empty(len(self.nets), self.columns[-1].stop, requires_grad=False)
-
-    def _by_name(self, matrix):
+    def _by_name(self, matrices):
         return {
             name: matrix[:, place].view(len(matrix), *shape)
-            for name, shape, place in chain(*self.layout)
+            for matrix, places in zip(matrices, self.layout, strict=True)
+            for name, shape, place in places
         }
 
     @torch.no_grad()
@@ -104,9 +102,11 @@ class Stack:
         for _, run in groupby(range(len(self.nets)), key=lambda net: keys[net]):
             run = list(run)
             self.runs.append(slice(run[0], run[-1] + 1))
-            for number, columns in enumerate(self.columns):
-                leaf = nn.Parameter(self.values[self.runs[-1], columns])
-                leaf.grad = self.gradient[self.runs[-1], columns]
+            for number, (values, gradient) in enumerate(
+                zip(self.values, self.gradient, strict=True)
+            ):
+                leaf = nn.Parameter(values[self.runs[-1]])
+                leaf.grad = gradient[self.runs[-1]]
                 groups.append({"params": [leaf]} | _settings(self.nets[run[0]], number))
         self.optimizer = type(self.nets[0].optimizer_)(groups)
         self.has_shared_state = False
@@ -125,7 +125,7 @@ class Stack:
                 _settings(net, number),
                 {k: float(v) if v.ndim == 0 else None for k, v in state.items()},
             )
-            for number in range(len(self.columns))
+            for number in range(len(self.layout))
             for state in [self._state_of(net, number)]
         ]
 
@@ -145,7 +145,7 @@ class Stack:
 
     def _blocks(self):
         """Yield each group of the optimizer with its nets and its number in theirs."""
-        pairs = [(nets, number) for nets in self.runs for number in range(len(self.columns))]
+        pairs = [(nets, number) for nets in self.runs for number in range(len(self.layout))]
         for block, (nets, number) in zip(self.optimizer.param_groups, pairs, strict=True):
             yield block, nets, number
 
@@ -166,18 +166,16 @@ class Stack:
             return
         for block, nets, number in self._blocks():
             learned = self.optimizer.state.get(block["params"][0])
-            start = self.columns[number].start
             for row in range(nets.start, nets.stop):
                 if not learned or row not in self.live:
                     continue
                 net = self.nets[row]
                 own = dict(net.module_.named_parameters())
                 for name, shape, place in self.layout[number]:
-                    columns = slice(place.start - start, place.stop - start)
                     net.optimizer_.state[own[name]] = {
                         key: value
                         if value.ndim == 0
-                        else value[row - nets.start, columns].view(shape)
+                        else value[row - nets.start, place].view(shape)
                         for key, value in learned.items()
                     }
         self.has_shared_state = True
@@ -211,7 +209,7 @@ class Stack:
         self._take_losses()
         self._take_settings()
         bounds, losses = loaders[0]._bounds(), []
-        epoch = _Epoch(loaders, orders, self.values.device)
+        epoch = _Epoch(loaders, orders, self.device)
         for first in range(0, len(bounds), AT_ONCE):
             part = bounds[first : first + AT_ONCE]
             for batch in epoch.batches(part):
@@ -224,7 +222,9 @@ class Stack:
                     tell()
         self._share_state()
         losses = torch.stack(losses)
-        is_finite = losses.isfinite().all(dim=0) & self.values.isfinite().all(dim=1)
+        is_finite = losses.isfinite().all(dim=0)
+        for values in self.values:
+            is_finite = is_finite & values.isfinite().all(dim=1)
         is_finite = is_finite.tolist()
         self._copy_out(is_finite)
         return losses, is_finite
@@ -247,10 +247,10 @@ class Stack:
         whose masks are drawn in another order.
         """
         net, shared = self.nets[row], {k: v.clone() for k, v in self.buffers.items()}
-        with kept_random_numbers(self.values.device) as states_of_stack, loops_are_errors():
+        with kept_random_numbers(self.device) as states_of_stack, loops_are_errors():
             losses, gradients = self.step(self.parameters, shared, copied(batch))
         net._set_training(True)
-        with kept_random_numbers(self.values.device) as states_alone, kept_buffers(net.module_):
+        with kept_random_numbers(self.device) as states_alone, kept_buffers(net.module_):
             loss, alone = loss_alone(net, copied(part[row] for part in batch), self.parameters)
             buffers = dict(net.module_.named_buffers())
             pairs = {"loss": (losses[row], loss)}

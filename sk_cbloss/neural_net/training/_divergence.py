@@ -7,9 +7,9 @@ import torch
 from skorch.dataset import unpack_data
 from torch.nn.parameter import is_lazy
 
-from sk_cbloss.neural_net._batches import each_array
-from sk_cbloss.neural_net._inputs import split_sample_weight
-from sk_cbloss.neural_net._net_state import copied
+from sk_cbloss.neural_net.data._batches import each_array
+from sk_cbloss.neural_net.data._features import split_sample_weight
+from sk_cbloss.neural_net.state._net_state import copied
 
 
 class DivergenceGuard:
@@ -92,4 +92,10 @@ def _are_finite(parts):
     parameters = [p for part in parts.values() for p in part.parameters()]
     if any(map(is_lazy, parameters)):
         return False  # there is nothing yet
-    return all(bool(parameter.isfinite().all()) for parameter in parameters)
+    # A sum is infinite or NaN if a number is; seldom else, which a closer look tells.
+    finite = [p.detach().sum().isfinite().to(parameters[0].device) for p in parameters]
+    return not finite or bool(torch.stack(finite).all()) or all(_is_finite(p) for p in parameters)
+
+
+def _is_finite(parameter):
+    return bool(parameter.isfinite().all())

@@ -8,7 +8,8 @@ import torch
 from skorch.history import History
 
 from sk_cbloss._validation import check_integer
-from sk_cbloss.neural_net._callback_state import (
+from sk_cbloss.neural_net.callbacks._plain_callback import PlainCallback
+from sk_cbloss.neural_net.state._callback_state import (
     SCORING,
     TELLING,
     check_has_state,
@@ -16,15 +17,14 @@ from sk_cbloss.neural_net._callback_state import (
     put_state,
     state_of,
 )
-from sk_cbloss.neural_net._epochs import n_epochs_done
-from sk_cbloss.neural_net._fingerprint import fingerprint, methods, structure
-from sk_cbloss.neural_net._plain_callback import PlainCallback
-from sk_cbloss.neural_net._state_file import (
+from sk_cbloss.neural_net.state._fingerprint import fingerprint, methods, structure
+from sk_cbloss.neural_net.state._state_file import (
     DamagedStateError,
     read_state,
     remove_leftovers,
     write_state,
 )
+from sk_cbloss.neural_net.training._epochs import n_epochs_done
 
 KIND = "sk_cbloss training checkpoint, version 1"
 

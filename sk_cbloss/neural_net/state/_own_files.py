@@ -6,7 +6,7 @@ from functools import wraps
 
 from skorch.callbacks import Checkpoint
 
-from sk_cbloss.neural_net._saving import SafeSaving
+from sk_cbloss.neural_net.state._saving import SafeSaving
 
 
 class OwnFiles(SafeSaving):

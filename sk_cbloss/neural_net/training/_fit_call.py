@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from sk_cbloss.neural_net._captured_step import CapturedSteps
+from sk_cbloss.neural_net.training._captured_step import CapturedSteps
 
 
 @dataclass
@@ -19,6 +19,8 @@ class FitCall:
         What was given to validate on.
     split : pair of ndarray or None
         The rows to train and to validate on.
+    n_batches : int or None
+        Number of batches of the epoch of training, if it is known.
     n_epochs_before : int
         Length of the history when it began.
     n_epochs_resumed : int
@@ -34,13 +36,14 @@ class FitCall:
     saved : dict
         What was written to files for the best of it to be loaded again.
     captured : CapturedSteps
-        The steps that a GPU repeats as a whole.
+        The steps that are repeated as they were recorded.
     """
 
     is_new: bool = True
     fit_params: dict = field(default_factory=dict)
     validation_data: object = None
     split: tuple | None = None
+    n_batches: int | None = None
     n_epochs_before: int = 0
     n_epochs_resumed: int = 0
     n_epochs_learned: int = 0

@@ -4,6 +4,7 @@ import copy
 import logging
 import random
 from collections import Counter
+from itertools import chain
 
 import numpy as np
 import torch
@@ -11,22 +12,24 @@ import torch.nn.functional as F
 from torch import nn
 from torch.autograd import Function
 from torch.func import functional_call, vmap
-from torch.fx.experimental.proxy_tensor import make_fx
 
-from sk_cbloss.neural_net._fingerprint import fingerprint, structure
-from sk_cbloss.neural_net._graph import NotCapturableError, captured
-from sk_cbloss.neural_net._proof import (
+from sk_cbloss.neural_net.errors._explained import first_line
+from sk_cbloss.neural_net.state._fingerprint import fingerprint, structure
+from sk_cbloss.neural_net.training._graph import captured
+from sk_cbloss.neural_net.training._operations import record
+from sk_cbloss.neural_net.training._proof import (
+    NotCapturableError,
     NotStackableError,
-    copied,
-    first_line,
+    Proof,
     generator_states,
+    has_hooks,
     kept_random_numbers,
     same,
 )
 
 LOG = logging.getLogger(__name__)
 
-TRACE_AFTER = 30  # calls: about as many steps as tracing takes the time of
+RECORD_AFTER = 10  # calls: about as many steps as that takes the time of
 
 
 class _StackedLinear(Function):
@@ -84,11 +87,6 @@ def _as_template(module):
     return template
 
 
-def has_hooks(module):
-    """Whether anything but the module's own code runs when it is called."""
-    return any(hooks for name, hooks in vars(module).items() if name.endswith("_hooks"))
-
-
 class StackedLoss:
     """The losses of consecutive nets of a stack, alike but for numbers.
 
@@ -112,6 +110,11 @@ class StackedLoss:
             name: like.new_tensor([getattr(loss, name) for loss in losses])
             for name in losses[0].stacked_numbers
         }
+
+    @property
+    def tensors(self):
+        """What the losses read."""
+        return [*self.buffers.values(), *self.numbers.values()]
 
     def __call__(self, *batch):
         """Return the loss of each net, from logits, targets and perhaps sample weights of all."""
@@ -139,7 +142,7 @@ def kind_of_loss(loss):
 class StackedStep:
     """Computes losses and gradients of all nets of a stack from a batch.
 
-    What is often called with batches of one shape is traced: what Python does
+    What is often called with batches of one shape is recorded: what Python does
     between the operations is then done once and for all. On a GPU, the
     operations are then launched as one.
 
@@ -153,7 +156,9 @@ class StackedStep:
 
     def __init__(self, module, losses):
         self.template, self.losses = _as_template(module), losses
-        self.n_calls, self.traced = Counter(), {}
+        self.n_calls, self.recorded = Counter(), {}
+        some = next(module.parameters())
+        self.ones = torch.ones(losses[-1].nets.stop, dtype=some.dtype, device=some.device)
 
     def __call__(self, parameters, buffers, batch):
         """Return losses and gradients.
@@ -183,12 +188,10 @@ class StackedStep:
         kind = id(parameters), id(buffers), *(part.shape for part in batch)
         self.n_calls[kind] += 1
         try:
-            if self.n_calls[kind] == TRACE_AFTER:
-                traced = self._trace(parameters, buffers, batch)
-                self._prove(traced, parameters, buffers, batch)
-                self.traced[kind] = self._capture(traced, parameters, buffers, batch)
-            if kind in self.traced:
-                losses, *gradients = self.traced[kind](*_tensors_in(parameters, buffers, batch))
+            if self.n_calls[kind] == RECORD_AFTER:
+                self.recorded[kind] = self._recorded(parameters, buffers, batch)
+            if kind in self.recorded:
+                losses, *gradients = self.recorded[kind](*batch)
             else:
                 losses, *gradients = self._compute(parameters, buffers, batch)
             return losses, gradients
@@ -204,60 +207,42 @@ class StackedStep:
             parameters = {name: p.detach().requires_grad_() for name, p in parameters.items()}
             logits = vmap(self._logits_of_one, randomness="same")(parameters, buffers, x)
             losses = torch.cat([loss(logits, *others) for loss in self.losses])
-            gradients = torch.autograd.grad(losses.sum(), list(parameters.values()))
+            gradients = torch.autograd.grad(losses, list(parameters.values()), self.ones)
         return losses.detach(), *gradients
 
     def _logits_of_one(self, parameters, buffers, x):
         logits = functional_call(self.template, (parameters, buffers), (x,))
         return logits[0] if isinstance(logits, tuple) else logits
 
-    def _trace(self, parameters, buffers, batch):
-        """Return the same as a list of operations; random numbers are as before."""
-        buffers = {name: buffer.clone() for name, buffer in buffers.items()}
-        batch = copied(batch)
+    def _recorded(self, parameters, buffers, batch):
+        """Return a function of a batch that does the same without Python in between."""
+        state = list(buffers.values())
+        kept = [*parameters.values(), *state, *chain(*(loss.tensors for loss in self.losses))]
 
-        def compute(*tensors):
-            tensors = iter(tensors)
-            own = [dict(zip(part, tensors, strict=False)) for part in (parameters, buffers)]
-            return self._compute(*own, list(tensors))
+        def compute(*batch):
+            return self._compute(parameters, buffers, batch)
 
-        with kept_random_numbers(batch[0].device):
-            return make_fx(compute)(*_tensors_in(parameters, buffers, batch)).forward
-
-    def _capture(self, traced, parameters, buffers, batch):
-        """Return the list of operations as a graph, if a GPU is to go through it."""
-        if batch[0].device.type != "cuda":
-            return traced
-        own = *parameters.values(), *buffers.values()
         try:
-            graph = captured(
-                lambda *batch: list(traced(*own, *batch)), batch, list(buffers.values())
-            )
+            proof = Proof(compute, batch, state)
+            step = record(compute, kept, batch, state, [self.ones]).bind(kept)
+            proof.check(step, same)
+        except NotCapturableError as error:
+            raise NotStackableError(str(error)) from error
+        return self._in_a_graph(step, batch, state) if self.ones.is_cuda else step
+
+    def _in_a_graph(self, step, batch, state):
+        """Return the step as a graph, if a GPU can go through it."""
+        try:
+            graph = captured(step, batch, state)
         except (NotCapturableError, RuntimeError) as error:
             LOG.info("Stacked steps are not captured: %s.", first_line(error))
-            return traced
+            return step
 
-        def replayed(*tensors):
-            losses, *gradients = graph(*tensors[len(own) :])
+        def replayed(*batch):
+            losses, *gradients = graph(*batch)
             return losses.clone(), *gradients  # the next step writes over them
 
         return replayed
-
-    def _prove(self, traced, parameters, buffers, batch):
-        """Raise a NotStackableError unless the list of operations does the same."""
-        results = []
-        for step in (lambda *given: traced(*_tensors_in(*given)), self._compute):
-            own = {name: buffer.clone() for name, buffer in buffers.items()}
-            with kept_random_numbers(batch[0].device) as states:
-                computed = step(parameters, own, copied(batch))
-            results.append(([*computed, *own.values()], states))
-        (ours, our_states), (theirs, their_states) = results
-        if our_states != their_states or not all(map(same, ours, theirs)):
-            raise NotStackableError("its module computes something else when it is traced")
-
-
-def _tensors_in(parameters, buffers, batch):
-    return *parameters.values(), *buffers.values(), *batch
 
 
 def probe(module, x):

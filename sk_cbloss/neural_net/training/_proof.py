@@ -1,13 +1,62 @@
-"""Whether nets that are trained as one do what a net alone does: tried, on a batch."""
+"""Whether a fast way to take a step does what the plain one does: tried, on a batch."""
 
 import warnings
 from contextlib import contextmanager
 
 import torch
 
+from sk_cbloss.neural_net.errors._explained import first_line
+
 
 class NotStackableError(Exception):
     """Why nets cannot be trained as one."""
+
+
+class NotCapturableError(Exception):
+    """Why a step cannot be recorded, or must not be replayed."""
+
+
+class Proof:
+    """What a function does with some inputs, for others to be compared with.
+
+    Parameters
+    ----------
+    function : callable
+        Takes tensors and returns a list of tensors.
+    inputs : list of tensors
+        What to try it with.
+    state : list of tensors
+        What it changes in place. After each trial it is as before, and so are torch's random
+        numbers.
+    """
+
+    def __init__(self, function, inputs, state):
+        self.inputs, self.state, self.device = inputs, state, inputs[0].device
+        self.made, self.numbers = self._tried(function)
+
+    def check(self, function, same):
+        """Raise a NotCapturableError unless another function does the same.
+
+        Parameters
+        ----------
+        function : callable
+            Takes and returns the same.
+        same : callable
+            Tells whether two tensors are.
+        """
+        made, numbers = self._tried(function)
+        if numbers != self.numbers:
+            raise NotCapturableError("it draws other random numbers when it is replayed")
+        if len(made) != len(self.made) or not all(map(same, made, self.made)):
+            raise NotCapturableError("it computes something else when it is replayed")
+
+    def _tried(self, function):
+        before = copied(self.state)
+        with kept_random_numbers(self.device) as reached:
+            made = copied(function(*copied(self.inputs))) + copied(self.state)
+        for tensor, value in zip(self.state, before, strict=True):
+            tensor.copy_(value)
+        return made, reached
 
 
 @contextmanager
@@ -19,11 +68,6 @@ def loops_are_errors():
             yield
         except UserWarning as warning:
             raise NotStackableError(f"it would be slow: {first_line(warning)}") from warning
-
-
-def first_line(error):
-    """Return the first line of an error's text."""
-    return str(error).strip().partition("\n")[0]
 
 
 @contextmanager
@@ -88,3 +132,17 @@ def same(ours, theirs):
     return torch.allclose(
         ours, theirs, rtol=relative, atol=relative * max(scale, 1e-3), equal_nan=True
     )
+
+
+def equal(ours, theirs):
+    """Whether tensors are equal bit by bit, but for what NaN holds."""
+    return (
+        ours.shape == theirs.shape
+        and torch.equal(ours.isnan(), theirs.isnan())
+        and (torch.equal(ours.nan_to_num(), theirs.nan_to_num()))
+    )
+
+
+def has_hooks(part):
+    """Whether anything but the own code of a module or an optimizer runs when it is called."""
+    return any(hooks and name.endswith("_hooks") for name, hooks in vars(part).items())

@@ -7,15 +7,14 @@ from skorch.utils import is_dataset
 from torch.utils.data import DataLoader, Subset
 
 from sk_cbloss._validation import check_same_length, check_sample_weight
-from sk_cbloss.neural_net._batches import BatchLoader, check_sampler
-from sk_cbloss.neural_net._explained import check_arguments
-from sk_cbloss.neural_net._inputs import (
+from sk_cbloss.neural_net.data._batches import BatchLoader, check_sampler
+from sk_cbloss.neural_net.data._features import (
     check_features,
     is_multi_input,
     n_samples_of,
     with_sample_weight,
 )
-from sk_cbloss.neural_net._labels import (
+from sk_cbloss.neural_net.data._labels import (
     check_has_length,
     check_known,
     check_same_names,
@@ -25,13 +24,14 @@ from sk_cbloss.neural_net._labels import (
     label_array,
     positions_of,
 )
-from sk_cbloss.neural_net._streamed import StreamedDataset, check_row, is_streamed
-from sk_cbloss.neural_net._validation_data import (
+from sk_cbloss.neural_net.data._streamed import StreamedDataset, check_row, is_streamed
+from sk_cbloss.neural_net.data._validation_data import (
     check_not_awaited,
     check_recorded,
     hold_out,
     with_positions,
 )
+from sk_cbloss.neural_net.errors._explained import check_arguments
 
 
 class CheckedData(NeuralNetClassifier):

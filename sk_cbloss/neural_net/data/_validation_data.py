@@ -8,10 +8,10 @@ from skorch.callbacks import Checkpoint, EarlyStopping
 from skorch.utils import is_dataset
 
 from sk_cbloss._validation import check_same_length
-from sk_cbloss.neural_net._batches import ArrayDataset
-from sk_cbloss.neural_net._inputs import check_features, n_samples_of
-from sk_cbloss.neural_net._labels import check_same_names, label_array, positions_of
-from sk_cbloss.neural_net._streamed import StreamedDataset, check_row, is_streamed
+from sk_cbloss.neural_net.data._batches import ArrayDataset
+from sk_cbloss.neural_net.data._features import check_features, n_samples_of
+from sk_cbloss.neural_net.data._labels import check_same_names, label_array, positions_of
+from sk_cbloss.neural_net.data._streamed import StreamedDataset, check_row, is_streamed
 
 # What the net scores on validation data.
 VALID_SCORES = ("valid_loss", "valid_balanced_accuracy")

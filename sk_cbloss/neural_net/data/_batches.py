@@ -1,5 +1,6 @@
 """Batches: cut whole from tensors made once, in place of row by row."""
 
+import math
 import mmap
 from collections.abc import Mapping
 from numbers import Integral
@@ -11,6 +12,8 @@ from skorch.dataset import Dataset
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, Subset
 
 from sk_cbloss._validation import check_integer
+
+AT_ONCE = 2**20  # bytes of rows that are put together at once, and then cut into batches
 
 
 class ArrayDataset(Dataset):
@@ -79,7 +82,7 @@ def _is_collection(data):
 
 def each_array(function, data):
     """Apply a function to each array of a dict or list of arrays, or to the array."""
-    if not _is_collection(data):
+    if isinstance(data, torch.Tensor) or not _is_collection(data):
         return function(data)
     if isinstance(data, Mapping):
         return {name: each_array(function, value) for name, value in data.items()}
@@ -180,6 +183,11 @@ class BatchLoader(DataLoader):
             self._data, self._rows = each_array(as_tensor, [source.X, y]), _rows(dataset)
             self._device = torch.device("cpu")
 
+    @property
+    def is_in_memory(self):
+        """Whether batches are cut from arrays, and not put together row by row."""
+        return self._data is not None
+
     def keep_on(self, device):
         """Keep the arrays of an ArrayDataset on a GPU, if they fit there.
 
@@ -207,10 +215,21 @@ class BatchLoader(DataLoader):
         return super().__iter__() if self._data is None else self._batches()
 
     def _batches(self):
-        order = self._draw_order()
-        for start, stop in self._bounds():
-            rows = slice(start, stop)
-            yield cut(self._data, rows if order is None else order[rows])
+        order, size, bounds = self._draw_order(), self.sampler.batch_size, self._bounds()
+        n_at_once = max(1, AT_ONCE // (size * self._bytes_of_a_row()))
+        for first in range(0, len(bounds), n_at_once):
+            rows = slice(bounds[first][0], bounds[first : first + n_at_once][-1][1])
+            taken = cut(self._data, rows if order is None else order[rows])
+            arrays = []
+            each_array(arrays.append, taken)
+            for parts in zip(*(array.split(size) for array in arrays), strict=True):
+                parts = iter(parts)
+                yield each_array(lambda _: next(parts), taken)  # noqa: B023
+
+    def _bytes_of_a_row(self):
+        sizes = []
+        each_array(lambda array: sizes.append(8 * math.prod(array.shape[1:])), self._data)
+        return sum(sizes)
 
     def _draw_order(self):
         """Return the rows of the arrays in the order of an epoch; None if as they lie."""

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from sk_cbloss.neural_net._proof import first_line
+
+def first_line(error):
+    """Return the first line of an error's text."""
+    return str(error).strip().partition("\n")[0]
 
 
 def meaning_of(error, net, X, fit_params):

@@ -1,0 +1,124 @@
+"""Optimizers whose step is one operation for all parameters, and that step by itself."""
+
+import inspect
+from functools import cache
+
+import torch
+from torch import optim
+from torch.nn.parameter import is_lazy
+
+from sk_cbloss.neural_net.training._proof import has_hooks
+
+OPERATIONS = {
+    optim.Adam: torch._fused_adam_,
+    optim.AdamW: torch._fused_adamw_,
+    optim.SGD: torch._fused_sgd_,
+}
+SETTINGS = {
+    optim.Adam: ("amsgrad", "lr", "weight_decay", "eps", "maximize"),
+    optim.AdamW: ("amsgrad", "lr", "weight_decay", "eps", "maximize"),
+    optim.SGD: ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize"),
+}
+OTHER_WAYS = {"foreach", "fused", "capturable", "differentiable"}
+
+
+def can_be_fused(kind, kwargs, modules, device):
+    """Whether an optimizer that is to be built may do its step as one operation on a CPU.
+
+    Parameters
+    ----------
+    kind : type
+        The optimizer's class.
+    kwargs : dict
+        What it is to be built with.
+    modules : list of torch.nn.Module
+        What learns.
+    device : str or torch.device
+        Where.
+
+    Returns
+    -------
+    bool
+        False, too, if the user has chosen another way.
+    """
+    if kind not in OPERATIONS or torch.device(device).type != "cpu" or OTHER_WAYS & kwargs.keys():
+        return False
+    if isinstance(kwargs.get("lr"), torch.Tensor):
+        return False
+    if any(getattr(part, "sparse", False) for module in modules for part in module.modules()):
+        return False
+    # The operation takes numbers as they lie, in parameters, gradients and what is learned.
+    return all(
+        not is_lazy(p) and p.is_floating_point() and p.is_contiguous()
+        for module in modules
+        for p in module.parameters()
+    )
+
+
+class OptimizerStep:
+    """Does what an optimizer's ``step`` does, for as long as the same tensors learn.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+        The optimizer, whose settings may change from step to step. If its step is one operation,
+        that is called, else its own method.
+    """
+
+    def __init__(self, optimizer):
+        self.optimizer, self.runs = optimizer, None
+        kind, groups = type(optimizer), optimizer.param_groups
+        self.is_one_operation = (
+            kind in OPERATIONS and not has_hooks(optimizer) and all(g["fused"] for g in groups)
+        )
+
+    def is_of(self, optimizer):
+        """Whether it is still the optimizer's, with what that has learned."""
+        return optimizer is self.optimizer and all(
+            optimizer.state.get(parameter, {}) is state
+            for *_, parameters, states in self.runs or ()
+            for parameter, state in zip(parameters, states, strict=True)
+        )
+
+    def __call__(self):
+        """Take a step along the gradients that the parameters have."""
+        if self.runs is None:  # it may learn for the first time
+            self.optimizer.step()
+            if self.is_one_operation:
+                groups = self.optimizer.param_groups
+                self.runs = [run for run in map(self._run, groups) if run[2]]
+            return
+        kind = type(self.optimizer)
+        operation, names = OPERATIONS[kind], SETTINGS[kind]
+        with torch.no_grad():
+            for group, learned, parameters, _ in self.runs:
+                settings = {name: group[name] for name in names}
+                if kind is optim.SGD:
+                    settings["is_first_step"] = False
+                else:
+                    settings["beta1"], settings["beta2"] = group["betas"]
+                    torch._foreach_add_(learned[-1], 1)
+                operation(parameters, [p.grad for p in parameters], *learned, **settings)
+
+    def _run(self, group):
+        parameters = [p for p in group["params"] if p.grad is not None]
+        states = [self.optimizer.state.get(p, {}) for p in parameters]
+        names = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "step")
+        if type(self.optimizer) is optim.SGD:
+            names = ("momentum_buffer",)
+        learned = [
+            [state[name] for state in states if state.get(name) is not None] for name in names
+        ]
+        return group, learned, parameters, states
+
+
+def has_own_way(kind):
+    """Whether optimizers of a class may do more than step along the gradients."""
+    return not kind.__module__.startswith("torch.optim.") or evaluates_again(kind)
+
+
+@cache
+def evaluates_again(kind):
+    """Whether optimizers of a class compute losses by themselves, as LBFGS does."""
+    closure = inspect.signature(kind.step).parameters["closure"]
+    return closure.default is inspect.Parameter.empty
