@@ -52,7 +52,8 @@ def predicted(estimator, X, classes):
             f"predict of {type(estimator).__name__} must give classes, got {labels[0].item()!r}: "
             "with an objective of one's own, some classifiers give raw scores."
         )
-    return labels.astype(bool) if classes.dtype.kind == "b" else labels
+    are_numbers = labels.dtype.kind in "biuf" and classes.dtype.kind in "biuf"
+    return labels.astype(classes.dtype, copy=False) if are_numbers else labels
 
 
 def proba_of(estimator, X, classes, *, method="predict_proba"):

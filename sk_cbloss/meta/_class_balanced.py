@@ -8,11 +8,10 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sk_cbloss._doc_link import DocLink
-from sk_cbloss._labels import as_labels
 from sk_cbloss._state import all_or_nothing
 from sk_cbloss._validation import check_beta, check_normalize
 from sk_cbloss.meta._aligned import in_order, predicted, proba_of
-from sk_cbloss.meta._counted import counted
+from sk_cbloss.meta._counted import counted, validation_labels
 from sk_cbloss.meta._fit_weighted import (
     check_takes_sample_weight,
     check_takes_validation,
@@ -161,8 +160,8 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
         validation, validated = None, X_val is not None
         number = partial(labels_for, classes=weigher.classes_, validated=validated)
         if validated:
-            weight_val = weigher.sample_weight(y_val)
-            validation = X_val, number(self.estimator, as_labels(y_val)), weight_val
+            y_val, weight_val = validation_labels(weigher, X_val, y_val)
+            validation = X_val, number(self.estimator, y_val), weight_val
         inner_y = number(self.estimator, y)
         self.estimator_ = fit_weighted(clone(self.estimator), X, inner_y, weight, validation)
         self.classes_ = weigher.classes_

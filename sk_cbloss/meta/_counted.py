@@ -1,9 +1,13 @@
 """What comes before every fit: labels are read and counted, and weights of one's own checked."""
 
+import reprlib
+from contextlib import contextmanager
+
 import numpy as np
+from sklearn.utils.validation import _num_samples
 
 from sk_cbloss._labels import as_labels
-from sk_cbloss._validation import check_sample_weight
+from sk_cbloss._validation import check_same_length, check_sample_weight
 
 
 def counted(estimator, weigher, y, sample_weight):
@@ -38,3 +42,56 @@ def counted(estimator, weigher, y, sample_weight):
         sample_weight = check_sample_weight(sample_weight, len(y))
     weigher.fit(np.empty((len(y), 1)), y, sample_weight)  # of X it wants the length alone
     return y, sample_weight
+
+
+def validation_labels(weigher, X, y):
+    """Return the labels of validation data, and their weights; libraries do not check them all.
+
+    Parameters
+    ----------
+    weigher : ClassBalancedWeigher
+        Fitted to the training data.
+    X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
+        Features to validate on.
+    y : array-like of shape (n_samples,)
+        Their labels.
+
+    Returns
+    -------
+    y : ndarray of shape (n_samples,)
+        The labels.
+    sample_weight : ndarray of shape (n_samples,)
+        The weights of their classes.
+    """
+    with in_validation_data():
+        y = as_labels(y)
+        if hasattr(X, "shape") or isinstance(X, list):  # else its length may be that of a dict
+            check_same_length(_num_samples(X), len(y))
+        if not len(y):
+            raise ValueError("y must hold at least one label, got none.")
+        return y, weigher.sample_weight(y)
+
+
+def check_same_columns(X, X_val):
+    """Raise a ValueError unless validation data have the columns of the training data."""
+    with in_validation_data():
+        if hasattr(X, "columns") and hasattr(X_val, "columns"):
+            learned, given = list(X.columns), list(X_val.columns)
+            if learned != given:
+                raise ValueError(
+                    f"X must have the columns {reprlib.repr(learned)}, as in training, got "
+                    f"{reprlib.repr(given)}."
+                )
+        if hasattr(X, "shape") and hasattr(X_val, "shape") and X.shape[1:] != X_val.shape[1:]:
+            raise ValueError(
+                f"X must have rows of shape {X.shape[1:]}, as in training, got {X_val.shape[1:]}."
+            )
+
+
+@contextmanager
+def in_validation_data():
+    """Say of a ValueError that it is about validation data."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"In the validation data: {error}") from error

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 
+from sk_cbloss.meta._counted import check_same_columns
 from sk_cbloss.meta._ways_of_weighing import (
     has_unweighted_objective,
     is_one_of,
@@ -23,9 +24,10 @@ from sk_cbloss.meta._ways_of_weighing import (
     weighing_parameters,
 )
 
-# Their fit takes sample_weight among **fit_params and hands it on to what is inside. (The first
-# is the base of all searches.)
-HAND_ON = (GridSearchCV.__base__, StackingClassifier, VotingClassifier)
+SEARCH = GridSearchCV.__base__  # of all searches
+
+# Their fit takes sample_weight among **fit_params and hands it on to what is inside.
+HAND_ON = (SEARCH, StackingClassifier, VotingClassifier)
 
 # They number the labels themselves, for what is inside.
 NUMBER_LABELS = (BaggingClassifier, FrozenEstimator, StackingClassifier, VotingClassifier)
@@ -195,6 +197,7 @@ def fit_weighted(estimator, X, y, sample_weight, validation=None):
         if validation is None:
             return estimator.fit(X, y, **{sample_weight_name(estimator): sample_weight})
         if not isinstance(estimator, Pipeline):
+            check_same_columns(X, validation[0])
             more = validation_arguments(estimator, *validation)
             return estimator.fit(X, y, sample_weight=sample_weight, **more)
         X_val, *others = validation

@@ -9,12 +9,13 @@ from dataclasses import replace
 import numpy as np
 from sklearn.base import MetaEstimatorMixin
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import StackingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.pipeline import Pipeline
 
 from sk_cbloss.meta._aligned import proba_of
-from sk_cbloss.meta._fit_weighted import check_is_instance, final_estimator
+from sk_cbloss.meta._fit_weighted import SEARCH, check_is_instance, final_estimator
 from sk_cbloss.meta._ways_of_weighing import (
     Given,
     weighing_parameters,
@@ -110,6 +111,19 @@ def check_can_be_undone(estimator, classes, sample_weight):
     if not is_search and not isinstance(estimator, FrozenEstimator):
         weighted = None if sample_weight is None else np.ones(len(classes))
         _own_weight(estimator, Given(classes, classes, weighted))
+
+
+def has_proba(estimator):
+    """Whether a classifier has `predict_proba`, be it after its fit alone."""
+    while not hasattr(estimator, "predict_proba"):
+        if isinstance(estimator, Pipeline):
+            estimator = final_estimator(estimator)
+        elif isinstance(estimator, (SEARCH, *THRESHOLDS)) or _weighs_another(estimator):
+            estimator = estimator.estimator
+        else:
+            # Its default is a logistic regression, which is there when it is fitted.
+            return isinstance(estimator, StackingClassifier) and estimator.final_estimator is None
+    return True
 
 
 def _weighs_another(estimator):

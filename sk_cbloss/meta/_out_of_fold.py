@@ -110,7 +110,8 @@ class OutOfFoldMixin:
     def _look_ahead(self, X, y, classes, sample_weight, groups):
         if X is None:
             raise ValueError("X must hold a row for each sample, got None.")
-        splits = list(check_cv(self.cv, y, classifier=True).split(*indexable(X), y, groups))
+        splits = check_cv(self.cv, y, classifier=True).split(*indexable(X), y, groups)
+        splits = [tuple(map(_positions, split)) for split in splits]
         if not splits:
             raise ValueError("cv must yield at least one split, got none.")
         for fold, (train, _) in enumerate(splits):
@@ -124,6 +125,12 @@ class OutOfFoldMixin:
     def _decide(self, folds, y):
         """Learn the decision from probabilities out of fold."""
         raise NotImplementedError
+
+
+def _positions(rows):
+    """Return rows of a fold as positions, also where they are a mask."""
+    rows = np.asarray(rows)
+    return np.flatnonzero(rows) if rows.dtype.kind == "b" else rows
 
 
 def out_of_fold(whole, X, y, sample_weight, splits):

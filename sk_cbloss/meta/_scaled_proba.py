@@ -15,6 +15,7 @@ from sk_cbloss.meta._fit_weighted import fit_weighted, labels_for, not_reached, 
 from sk_cbloss.meta._measured import miss_of, some_rows, warn_of
 from sk_cbloss.meta._natural import (
     check_can_be_undone,
+    has_proba,
     normalized,
     proba_with_weights,
     weights_within,
@@ -79,7 +80,7 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     def _fit(self, X, y, sample_weight, groups=None):
         """Check everything, then fit; return labels, weights and folds."""
         self._check_parameters()
-        if not hasattr(self.estimator, "predict_proba"):
+        if not has_proba(self.estimator):
             raise TypeError(f"estimator must have predict_proba, got {self.estimator!r}.")
         counter = ClassBalancedWeigher(0)
         y, sample_weight = counted(self, counter, y, sample_weight)

@@ -5,6 +5,7 @@ its probabilities where natural ones are wanted. `WAYS` says by which parameters
 weighs; no such list is complete, so that what is said to be natural is measured, too.
 """
 
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature
@@ -83,6 +84,8 @@ def _by_label(estimator, value, given):
 
 
 def _of_the_positive(estimator, value, given):
+    if not isinstance(value, Number):  # a text that the library may read
+        return None
     inner = getattr(estimator, "classes_", None)  # which CatBoost has before its fit, too
     inner = given.classes if inner is None else inner
     return in_order(np.array([[1, value]]), inner, given.classes)[0]
@@ -91,6 +94,12 @@ def _of_the_positive(estimator, value, given):
 def _of_a_given_prior(estimator, value, given):
     # The prior stands in the place of the shares, whatever the weights.
     prior = 1 if isinstance(value, str) else np.asarray(value)  # "uniform"
+    n_classes = len(given.classes)
+    if np.shape(prior) not in ((), (n_classes,)):
+        raise ValueError(
+            f"{type(estimator).__name__} must be given a prior for each of the {n_classes} "
+            f"classes, got {reprlib.repr(value)}."
+        )
     count = given.count(given.sample_weight)
     return np.where(count > 0, prior / np.where(count > 0, count, 1), 1)
 

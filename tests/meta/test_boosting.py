@@ -117,6 +117,12 @@ def test_scale_pos_weight_has_no_effect_on_three_classes(make, wrapper):
     np.testing.assert_array_equal(left.predict_natural_proba(X), plain.predict_natural_proba(X))
 
 
+@pytest.mark.parametrize("wrapper", ASKING)
+def test_a_scale_pos_weight_that_only_the_library_can_read_is_refused(wrapper):
+    with pytest.raises(ValueError, match="can be undone, got scale_pos_weight='5' of XGB"):
+        wrapper(xgboost(scale_pos_weight="5")).fit(*two(300))
+
+
 def test_scale_pos_weight_has_one_where_one_class_stands_against_the_rest():
     X, y = draw(300)
     model = lightgbm(objective="multiclassova", scale_pos_weight=5)
@@ -223,6 +229,16 @@ def test_weights_do_not_reach_an_objective_that_takes_none(make):
 
 
 @ALL
+@pytest.mark.parametrize("kind", ["float64", "int32", "uint8"])
+def test_numbers_come_back_as_they_are(make, kind):
+    X, codes = draw(500)
+    y = codes.astype(kind)
+    model = ClassBalancedClassifier(make()).fit(X, y)
+    assert model.predict(X).dtype == model.classes_.dtype == y.dtype
+    assert (model.predict(X) == y).mean() > 0.7
+
+
+@ALL
 def test_labels_of_yes_and_no_come_back(make):
     X, y = two(500)
     predicted = ClassBalancedClassifier(make()).fit(X, y > 0).predict(X)
@@ -239,6 +255,24 @@ def test_a_single_class_has_a_single_column(make):
 
 
 # ------------------------------------------------------------------------- validation data
+
+
+BAD_TO_VALIDATE_BY = {
+    "none": (lambda X, y: (X[:0], y[:0]), "y must hold at least one label, got none"),
+    "length": (lambda X, y: (X, y[1:]), "X and y must have the same number of samples"),
+    "columns": (lambda X, y: (X[:, 1:], y), "X must have rows of shape"),
+    "label": (lambda X, y: (X, y + 9), "y must hold only the 3 labels"),
+}
+
+
+@ALL
+@pytest.mark.parametrize("bad", BAD_TO_VALIDATE_BY)
+def test_bad_validation_data_get_a_sentence(make, bad):
+    X, y = draw(300)
+    change, message = BAD_TO_VALIDATE_BY[bad]
+    X_val, y_val = change(X, y)
+    with pytest.raises(ValueError, match=f"^In the validation data: {message}"):
+        ClassBalancedClassifier(stopping(make)).fit(X, y, X_val=X_val, y_val=y_val)
 
 
 def stopping(make):

@@ -12,6 +12,7 @@ from imblearn.under_sampling import RandomUnderSampler
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import make_classification
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -29,7 +30,7 @@ from sklearn.model_selection import (
     train_test_split,
 )
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import get_tags
@@ -816,9 +817,41 @@ def test_bad_validation_data_is_named_before_the_fit(data, validation, error, me
         ClassBalancedClassifier(NeverFitted()).fit(*data, **validation)
 
 
-@takes_validation
-def test_a_label_to_validate_by_is_one_to_learn(data):
+class Unchecked(HistGradientBoostingClassifier):
+    """Takes whatever it is given to validate on, as some libraries do."""
+
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
+        return super().fit(X, y, sample_weight)
+
+
+BAD_TO_VALIDATE_BY = {
+    "label": (lambda X, y: (X, np.full(len(y), 7)), "y must hold only the 3 labels .*got 7"),
+    "none": (lambda X, y: (X[:0], y[:0]), "y must hold at least one label, got none"),
+    "length": (lambda X, y: (X, y[1:]), r"X and y must have the same number .*got (\d+) and"),
+    "list": (lambda X, y: (X.tolist(), y[1:]), "X and y must have the same number of samples"),
+    "columns": (lambda X, y: (X[:, 1:], y), r"X must have rows of shape \(\d,\), as in training"),
+}
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("bad", BAD_TO_VALIDATE_BY)
+def test_validation_data_are_checked_whatever_the_library_checks(data, bad, inside):
     X, y = data
-    model = ClassBalancedClassifier(HistGradientBoostingClassifier())
-    with pytest.raises(ValueError, match="7"):
-        model.fit(X, y, X_val=X, y_val=np.full(len(y), 7))
+    make, message = BAD_TO_VALIDATE_BY[bad]
+    X_val, y_val = make(X, y)
+    # A scaler would say of itself how many columns it takes.
+    model = make_pipeline(FunctionTransformer(), Unchecked()) if inside else Unchecked()
+    with pytest.raises(ValueError, match=f"^In the validation data: {message}"):
+        ClassBalancedClassifier(model).fit(X, y, X_val=X_val, y_val=y_val)
+
+
+def test_columns_to_validate_by_are_compared_where_the_classifier_sees_them(data):
+    X, y = data
+    X = pd.DataFrame(X).add_prefix("x")
+    other, more = X[X.columns[::-1]], X.assign(more=0)
+    with pytest.raises(ValueError, match="validation data: X must have the columns .*got"):
+        ClassBalancedClassifier(Unchecked()).fit(X, y, X_val=other, y_val=y)
+    chosen = ColumnTransformer([("all", "passthrough", list(X.columns))])
+    model = ClassBalancedClassifier(make_pipeline(chosen, Unchecked()))
+    for X_val in (other, more):
+        model.fit(X, y, X_val=X_val, y_val=y)

@@ -77,6 +77,16 @@ def test_a_given_prior_is_undone_exactly(name):
     assert recalls.min() > 0.5
 
 
+@pytest.mark.parametrize("wrapper", ASKING)
+@pytest.mark.parametrize(
+    "estimator", [QuadraticDiscriminantAnalysis(priors=[0.5, 0.5]), BernoulliNB(class_prior=[1])]
+)
+def test_a_given_prior_is_one_for_each_class(wrapper, estimator):
+    match = f"^{type(estimator).__name__} must be given a prior for each of the 3 classes, got"
+    with pytest.raises(ValueError, match=match):
+        wrapper(estimator).fit(*three_bells(200))
+
+
 def test_a_given_prior_beside_weights_of_ones_own():
     X, y = yes_no()
     own = np.random.default_rng(1).uniform(0.5, 2, len(y)) * np.where(y, 3, 1)

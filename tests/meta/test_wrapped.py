@@ -4,7 +4,13 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.ensemble import StackingClassifier
+from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsOneClassifier
 from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
 from sk_cbloss import (
     ClassBalancedClassifier,
@@ -43,6 +49,48 @@ def test_what_is_fitted_answers_whatever_is_set_inside(wrap):
         with pytest.raises(TypeError, match=r"^estimator must .*\.$"):
             model.fit(X, Y)
         np.testing.assert_array_equal(model.predict(X), expected)
+
+
+STACK = StackingClassifier([("bayes", GaussianNB())], cv=2)
+ANSWERS_WHEN_FITTED = [
+    STACK,
+    make_pipeline(StandardScaler(), STACK),
+    GridSearchCV(STACK, {"passthrough": [False, True]}, cv=2),
+    ClassBalancedClassifier(STACK, beta=0),
+]
+
+
+@every_wrapper
+@pytest.mark.parametrize("estimator", ANSWERS_WHEN_FITTED, ids=lambda one: type(one).__name__)
+def test_probabilities_that_come_with_the_fit(wrap, estimator):
+    """A stack's last classifier is made in its fit, if none is given."""
+    model = wrap(estimator).fit(np.tile(X, (3, 1)), np.tile(Y, 3))
+    assert model.predict_natural_proba(X).shape == (24, 3)
+
+
+@pytest.mark.parametrize("wrap", WRAPPERS[1:])
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        StackingClassifier([("bayes", GaussianNB())], LinearSVC()),
+        OneVsOneClassifier(STACK),
+        GridSearchCV(LinearSVC(), {}),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_probabilities_that_will_never_come(wrap, estimator):
+    with pytest.raises(TypeError, match="^estimator must have predict_proba, got"):
+        wrap(estimator).fit(X, Y)
+
+
+@pytest.mark.parametrize("kind", [LogitAdjustedClassifierCV, MacroF1Classifier])
+def test_folds_may_be_masks(kind):
+    left_out = np.arange(24) % 3 == 0
+    masks = [(~left_out, left_out), (left_out, ~left_out)]
+    rows = [tuple(map(np.flatnonzero, split)) for split in masks]
+    by_mask, by_row = (kind(GaussianNB(), cv=cv).fit(X, Y) for cv in (masks, rows))
+    assert by_mask.best_score_ == by_row.best_score_
+    np.testing.assert_array_equal(by_mask.predict(X), by_row.predict(X))
 
 
 @every_wrapper
