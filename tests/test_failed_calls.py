@@ -516,6 +516,39 @@ def test_an_interrupt_in_training_ends_it(name, fitted):
     check_knows(net, knowledge(fitted(name)))
 
 
+def interrupted_split(dataset, y=None, **kwargs):
+    raise KeyboardInterrupt
+
+
+NOTHING_LEARNED = {
+    "splitting": {"train_split": interrupted_split},
+    "an epoch's begin": {"callbacks": [Raises("on_epoch_begin", 1, KeyboardInterrupt)]},
+    "a batch's begin": {"callbacks": [Raises("on_batch_begin", 1, KeyboardInterrupt)]},
+}
+
+
+@pytest.mark.parametrize("where", NOTHING_LEARNED)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", NETS)
+def test_an_interrupt_before_the_first_batch_ends_the_call(name, way, where, fitted):
+    net, empty = fitted(name), clone(ESTIMATORS[name])
+    expected = knowledge(net)
+    for each in (net, empty):
+        with pytest.raises(KeyboardInterrupt) as caught:
+            WAYS[way](each.set_params(**copy.deepcopy(NOTHING_LEARNED[where])))
+        assert type(caught.value) is KeyboardInterrupt
+    check_knows(net, expected)
+    check_not_fitted(empty)
+
+
+def test_an_interrupt_before_the_first_batch_ends_a_search():
+    for where in NOTHING_LEARNED.values():
+        net = make_net(**copy.deepcopy(where))
+        search = StackedGridSearchCV(net, {"beta": [0, 0.9]}, cv=2)
+        with pytest.raises(KeyboardInterrupt):
+            search.fit(X, Y)
+
+
 BAD_SETTINGS = [
     {"module__hidden_units": "nonsense"},
     {"module__nonsense": 1},

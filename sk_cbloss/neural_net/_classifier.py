@@ -46,7 +46,7 @@ from sk_cbloss.neural_net.state._own_files import OwnFiles
 from sk_cbloss.neural_net.state._pickling import Portable
 from sk_cbloss.neural_net.state._randomness import seeded
 from sk_cbloss.neural_net.training._epochs import n_epochs_done
-from sk_cbloss.neural_net.training._fit_call import FitCall
+from sk_cbloss.neural_net.training._fit_call import FitCall, NothingLearned
 from sk_cbloss.neural_net.training._steps import FastSteps
 
 DATA_PREFIXES = ("dataset__", "iterator_train__", "iterator_valid__")
@@ -703,6 +703,8 @@ class CBNeuralNetClassifier(
         except BaseException as error:
             if not call.keeps(error):
                 before.put_back()
+            if isinstance(error, NothingLearned):
+                raise error.__cause__ from None
             raise
         finally:
             vars(self).pop("_fit_call", None)
@@ -734,10 +736,16 @@ class CBNeuralNetClassifier(
         self : CBNeuralNetClassifier
             The net.
         """
+        is_ours = "_fit_call" in vars(self)
         call = self._call
         call.n_epochs_before = len(self.history) - call.n_epochs_resumed
         epochs = self.max_epochs if epochs is None else epochs
-        return super().fit_loop(X, y, epochs=max(0, epochs - n_epochs_done(self)), **kwargs)
+        try:
+            return super().fit_loop(X, y, epochs=max(0, epochs - n_epochs_done(self)), **kwargs)
+        except KeyboardInterrupt as interrupt:
+            if call.may_end_early() or not is_ours:
+                raise
+            raise NothingLearned from interrupt
 
     def _next_seed(self, build):
         if self.random_state is None:

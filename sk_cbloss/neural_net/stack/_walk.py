@@ -1,6 +1,5 @@
 """The fit of a net, walked through epoch by epoch, so that many can take turns."""
 
-from contextlib import suppress
 from functools import partial
 from numbers import Integral
 
@@ -203,8 +202,11 @@ def _walk_through(net, X, y, sample_weight):
     net._fit_call = call
     try:
         net.notify("on_train_begin", X=data, y=positions)
-        with suppress(KeyboardInterrupt):  # skorch's way to end training early
+        try:
             yield from _epochs(net, data, positions)
+        except KeyboardInterrupt:  # skorch's way to end training early
+            if not call.may_end_early():
+                raise
         net.notify("on_train_end", X=data, y=positions)
     finally:
         del net._fit_call
@@ -221,6 +223,7 @@ def _epochs(net, X, y):
     for _ in range(net.max_epochs - call.n_epochs_resumed):
         net.notify("on_epoch_begin", **told)
         yield batches
+        call.has_begun = True
         net.run_single_epoch(
             valid_batches, training=False, prefix="valid", step_fn=net.validation_step
         )

@@ -25,6 +25,8 @@ class FitCall:
         Length of the history when it began.
     n_epochs_resumed : int
         Number of epochs that a checkpoint has brought.
+    has_begun : bool
+        Whether there was a batch to train on.
     n_epochs_learned : int
         Number of epochs that have ended with finite parameters.
     has_diverged : bool
@@ -46,6 +48,7 @@ class FitCall:
     n_batches: int | None = None
     n_epochs_before: int = 0
     n_epochs_resumed: int = 0
+    has_begun: bool = False
     n_epochs_learned: int = 0
     has_diverged: bool = False
     finite: dict = field(default_factory=dict)
@@ -53,7 +56,15 @@ class FitCall:
     saved: dict = field(default_factory=dict)
     captured: CapturedSteps = field(default_factory=CapturedSteps)
 
+    def may_end_early(self):
+        """Whether an interrupt ends the training, rather than the call."""
+        return self.has_begun or self.n_epochs_resumed > 0
+
     def keeps(self, error):
         """Whether the net keeps what it has learned although the call ends with the error."""
         ends_early = self.has_diverged or not isinstance(error, Exception)
         return ends_early and self.n_epochs_learned + self.n_epochs_resumed > 0
+
+
+class NothingLearned(BaseException):
+    """An interrupt before the first batch, which skorch does not take for an early end."""

@@ -40,6 +40,7 @@ class FastSteps(NeuralNet):
             loss = step["loss"].detach().reshape(())
             # A loss that was captured in a graph lies where the graph will write the next one.
             losses.append(loss.clone() if self.compile else loss)
+            self._call.has_begun = True
             if guard and (at_once or len(losses) % CHECK_EVERY == 0):
                 guard.check(losses)
             return step
