@@ -55,7 +55,7 @@ class Folder(Dataset):
         self.in_use.add(image)
         self.most = max(self.most, len(self.in_use))
         self.seen.append(round(float(image.sum()), 5))
-        return image, self.targets[row]
+        return image, self.samples[row][1]
 
 
 def make_net(**params):
@@ -118,7 +118,7 @@ def test_classes_have_the_names_of_the_dataset(tmp_path):
     folder.classes = NAMES[::-1]  # scorers would take them for sorted
     assert make_net().fit(folder).classes_.tolist() == [0, 1, 2]
     folder.classes, folder.targets = NAMES, None
-    _, y = features_and_labels(folder)  # of the samples, without a look at the images
+    _, y = features_and_labels(folder)  # of the samples, with a look at one image
     assert y.tolist() == np.array(NAMES)[TARGETS].tolist()
 
 
@@ -239,3 +239,73 @@ def test_a_dataset_that_a_search_has_cut_is_told_of():
         search.fit(Folder(), TARGETS)
     pairs = [tuple(row) for row in IMAGES[:, 0, 0, :2].tolist()]
     assert make_net(module=None).fit(pairs, TARGETS).n_features_in_ == 2
+
+
+class Transformed(Folder):
+    """As torchvision's data sets do it: what is listed is not transformed, what is yielded is."""
+
+    def __init__(self, target_transform):
+        super().__init__()
+        self.target_transform = target_transform
+
+    def __getitem__(self, row):
+        image, target = super().__getitem__(row)
+        return image, self.target_transform(target)
+
+
+@pytest.mark.parametrize("part", [lambda whole: whole, lambda whole: Subset(whole, range(60))])
+def test_targets_are_transformed_as_rows_yield_them(part):
+    dataset = part(Transformed(lambda target: int(target > 0)))
+    net = make_net().fit(dataset)
+    assert net.classes_.tolist() == [0, 1]
+    assert net.class_count_.tolist() == [30, 30]
+    _, y = features_and_labels(dataset)
+    assert y.tolist() == (TARGETS > 0).tolist()
+    # Names stay where the transform changes nothing but the type.
+    net = make_net().fit(dataset := part(Transformed(torch.tensor)))
+    assert net.classes_.tolist() == NAMES
+    assert features_and_labels(dataset)[1].tolist() == np.array(NAMES)[TARGETS].tolist()
+
+
+class Renumbered(Folder):
+    """Yields other targets than it lists."""
+
+    def __getitem__(self, row):
+        image, target = super().__getitem__(row)
+        return image, 2 - target
+
+
+def test_targets_that_no_row_yields():
+    message = "^A Dataset's rows must yield the targets .* got {} from row {}, whose target is {}"
+    for fit in (make_net().fit, features_and_labels):
+        with pytest.raises(ValueError, match=message.format(2, 0, 0)):
+            fit(Renumbered())
+    # What is passed beside it is right or wrong, whatever is listed.
+    assert make_net().fit(Renumbered(), 2 - TARGETS).class_count_.tolist() == [10, 20, 30]
+    with pytest.raises(ValueError, match=message.format(0, 1, 1)):
+        make_net().fit(Folder(), np.where(np.arange(60) == 1, 1, TARGETS))
+    with pytest.raises(ValueError, match=message.format(1, 0, 0)):
+        make_net().fit(Rows(IMAGES[0], 1), TARGETS)
+
+
+def test_looking_at_a_row_draws_nothing():
+    torch.manual_seed(0)
+    expected = torch.get_rng_state()
+    for call in (features_and_labels, make_net(max_epochs=0).fit):
+        call(Folder(noise=1.0))
+        assert torch.equal(torch.get_rng_state(), expected)
+
+
+class Seeded(Folder):
+    """Draws an image by its number, which must be an int of Python's."""
+
+    def __getitem__(self, row):
+        generator = torch.Generator().manual_seed(row)
+        return torch.randn(1, 4, 4, generator=generator), self.targets[row]
+
+
+@pytest.mark.parametrize("kind", [GridSearchCV, StackedGridSearchCV])
+def test_a_dataset_is_asked_by_ints_in_searches_too(kind):
+    X, y = features_and_labels(Seeded())
+    search = kind(make_net(), {"beta": [0]}, cv=2, error_score="raise").fit(X, y)
+    assert search.predict(X).shape == (60,)

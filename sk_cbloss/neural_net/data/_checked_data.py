@@ -19,6 +19,7 @@ from sk_cbloss.neural_net.data._labels import (
     check_known,
     check_same_names,
     check_sorted,
+    checked_beside,
     class_names,
     dataset_labels,
     label_array,
@@ -31,6 +32,7 @@ from sk_cbloss.neural_net.data._validation_data import (
     hold_out,
     with_positions,
 )
+from sk_cbloss.neural_net.state._randomness import seeded
 from sk_cbloss.neural_net.errors._explained import check_arguments
 
 
@@ -127,7 +129,8 @@ class CheckedData(NeuralNetClassifier):
         """Return labels, one for each row of X."""
         if is_dataset(X):
             check_has_length(X)
-            y = dataset_labels(X) if y is None else y
+            with seeded(0, "cpu"):  # rows may draw, and the training is not to notice
+                y = dataset_labels(X) if y is None else checked_beside(X, y)
         n_samples = len(X) if is_dataset(X) else n_samples_of(X)
         if y is None:
             raise ValueError(

@@ -73,16 +73,11 @@ def check_has_length(dataset):
 
 def dataset_labels(dataset):
     """Return a Dataset's labels: its targets, those of its parts, or those met in one pass."""
-    labels = _listed_labels(dataset)
+    labels = listed_labels(dataset)
     if labels is not None:
-        shape = np.shape(as_numpy(labels))
-        if len(shape) > 1 and shape[1] > 1:
-            raise ValueError(_NOT_ONE.format(f"an array of shape {shape}"))
+        if len(labels) == len(dataset) > 0:
+            check_yielded(dataset, labels, 0)
         return labels
-    if isinstance(dataset, Subset):
-        return as_labels(dataset_labels(dataset.dataset))[np.asarray(dataset.indices)]
-    if isinstance(dataset, ConcatDataset):
-        return np.concatenate([as_labels(dataset_labels(part)) for part in dataset.datasets])
     return as_labels([_label(dataset[row]) for row in range(len(dataset))])
 
 
@@ -92,15 +87,65 @@ _NOT_ONE = (
 )
 
 
+def check_yielded(dataset, y, row):
+    """Raise a ValueError if a row of a Dataset yields another target than is known of it."""
+    item = dataset[row]
+    if not isinstance(item, tuple | list) or len(item) != 2:
+        return  # there is none, or the net will say so
+    known, target = y[row].item(), _single(item[1])
+    if known != target:
+        raise ValueError(
+            "A Dataset's rows must yield the targets that it lists, and that are passed beside "
+            f"it, got {target!r} from row {row}, whose target is {known!r}."
+        )
+
+
+def checked_beside(dataset, y):
+    """Return labels that are passed beside a Dataset, which trains on those that it yields."""
+    y, listed = label_array(y), listed_labels(dataset)
+    if y.dtype.kind in "biuf" and len(y) == len(dataset) > 0:
+        # Where it lists others, one of the two is wrong.
+        differ = listed is not None and len(listed) == len(y) and y != listed
+        check_yielded(dataset, y, int(np.argmax(differ)))
+    return y
+
+
+def listed_labels(dataset):
+    """Return the labels that a Dataset, or each of its parts, lists; None if not all do."""
+    if isinstance(dataset, Subset):
+        labels = listed_labels(dataset.dataset)
+        return None if labels is None else labels[np.asarray(dataset.indices)]
+    if isinstance(dataset, ConcatDataset):
+        parts = [listed_labels(part) for part in dataset.datasets]
+        return None if any(part is None for part in parts) else np.concatenate(parts)
+    labels = _listed_labels(dataset)
+    if labels is None:
+        return None
+    shape = np.shape(as_numpy(labels))
+    if len(shape) > 1 and shape[1] > 1:
+        raise ValueError(_NOT_ONE.format(f"an array of shape {shape}"))
+    return as_labels(_transformed(labels, dataset))
+
+
 def _listed_labels(dataset):
     for name in ("targets", "y"):
         if getattr(dataset, name, None) is not None:
             return getattr(dataset, name)
+    if isinstance(dataset, TensorDataset):
+        return dataset.tensors[-1]
     samples = getattr(dataset, "samples", None)  # pairs of a file and a target
     is_list = isinstance(samples, list) and 0 < len(samples) == len(dataset)
     if is_list and all(isinstance(item, tuple) and len(item) == 2 for item in samples):
         return [target for _, target in samples]
-    return dataset.tensors[-1] if isinstance(dataset, TensorDataset) else None
+    return None
+
+
+def _transformed(labels, dataset):
+    """Return what a Dataset makes of its labels, as those of torchvision do, before it yields."""
+    transform = getattr(dataset, "target_transform", None)
+    if not callable(transform):
+        return labels
+    return [_single(transform(label)) for label in as_labels(labels).tolist()]
 
 
 def class_names(dataset):
@@ -122,6 +167,9 @@ def class_names(dataset):
     names = getattr(dataset, "classes", None)
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         return None
+    places = list(range(len(names)))
+    if list(_transformed(places, dataset)) != places:
+        return None  # they are not those of its targets
     return np.array(names) if names and list(names) == sorted(set(names)) else None
 
 
@@ -141,7 +189,12 @@ def _label(item):
             "A Dataset must yield pairs of features and target, or y be passed beside it, got "
             f"{type(item).__name__}."
         )
-    shape = np.shape(as_numpy(item[1]))
+    return _single(item[1])
+
+
+def _single(target):
+    """Return a target as a label."""
+    shape = np.shape(as_numpy(target))
     if any(size > 1 for size in shape):
         raise ValueError(_NOT_ONE.format(f"targets of shape {shape}"))
-    return item[1].item() if hasattr(item[1], "item") else item[1]
+    return target.item() if hasattr(target, "item") else target

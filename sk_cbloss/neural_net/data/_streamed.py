@@ -1,5 +1,6 @@
 """Features that are read row by row, when a batch needs them."""
 
+import copy
 from collections.abc import Mapping
 from numbers import Number
 
@@ -50,7 +51,7 @@ class StreamedDataset(Dataset):
     def __getitem__(self, row):
         """Return features and target of a row."""
         row = int(row)
-        features = self.X[row]
+        features = row_of(self.X, row)
         if _is_one_array(features):
             features = self._cast(features, row)
         else:
@@ -71,6 +72,13 @@ class StreamedDataset(Dataset):
         return array if array.dtype.kind in keep else array.astype(self.dtype)
 
 
+def row_of(X, row):
+    """Return a row of a SliceDataset, whose Dataset is asked by an int, as by a DataLoader."""
+    one = copy.copy(X)
+    one.indices_ = [int(X.indices_[row])]
+    return one[0]
+
+
 def _is_one_array(features):
     if isinstance(features, list | tuple):  # of numbers
         return not any(np.ndim(as_numpy(part)) for part in features)
@@ -84,7 +92,7 @@ def _is_numeric(part):
 def check_row(net, X, *, reset):
     """Check the first row of a SliceDataset as scikit-learn does an array; return its shape."""
     with seeded(0, "cpu"):  # it may draw, and the training is not to notice
-        row = X[0]
+        row = row_of(X, 0)
     shape = np.shape(as_numpy(row)) if _is_one_array(row) else None
     if reset:
         for name in ("n_features_in_", "feature_names_in_"):
@@ -140,7 +148,8 @@ def features_and_labels(dataset):
     if not isinstance(dataset, Dataset):
         raise ValueError(f"dataset must be a torch Dataset, got a {type(dataset).__name__}.")
     check_has_length(dataset)
-    y, names = label_array(dataset_labels(dataset)), class_names(dataset)
+    with seeded(0, "cpu"):
+        y, names = label_array(dataset_labels(dataset)), class_names(dataset)
     if names is not None:
         y = names[positions_of(y, names, in_dataset=True)]
     return SliceDataset(dataset), y
