@@ -12,7 +12,11 @@ from torch import nn
 from sk_cbloss._validation import check_beta, check_factor, check_normalize
 from sk_cbloss.losses import LOSSES, ClassBalancedLoss
 from sk_cbloss.neural_net.data._features import split_sample_weight
-from sk_cbloss.neural_net.errors._explained import check_arguments, check_takes_positions
+from sk_cbloss.neural_net.errors._explained import (
+    check_arguments,
+    check_complete,
+    check_takes_positions,
+)
 from sk_cbloss.neural_net.state._saving import plain
 from sk_cbloss.neural_net.training._optimizer_step import can_be_fused
 
@@ -105,6 +109,10 @@ class ChosenLoss(NeuralNet):
         if self.criterion is None:
             self.criterion_ = self._build_loss()
             return self
+        if isinstance(self.criterion, type):
+            kwargs = self.get_params_for("criterion")
+            check_arguments(self.criterion, kwargs, "criterion")
+            check_complete(self.criterion, kwargs, "criterion")
         super().initialize_criterion()
         if isinstance(self.criterion_, nn.Module):
             self.criterion_ = self.criterion_.to(DTYPES[self._dtype_in_use])
@@ -199,11 +207,9 @@ class ChosenLoss(NeuralNet):
                 return loss.mean() if loss.ndim else loss
             logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
             return self.criterion_.loss_per_sample(logits, target).mean()
-        try:
-            loss = super().get_loss(y_pred, y_true, X=X, training=training)
-        except (RuntimeError, ValueError) as error:
-            check_takes_positions(self.criterion_, error)
-            raise
+        if isinstance(y_true, torch.Tensor):
+            check_takes_positions(plain(self.criterion_), y_true)
+        loss = super().get_loss(y_pred, y_true, X=X, training=training)
         if sample_weight is None:
             return loss.mean()
         if not loss.ndim:

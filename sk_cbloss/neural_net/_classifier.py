@@ -38,7 +38,7 @@ from sk_cbloss.neural_net.callbacks._training_checkpoint import TrainingCheckpoi
 from sk_cbloss.neural_net.data._batches import ArrayDataset, BatchLoader
 from sk_cbloss.neural_net.data._checked_data import CheckedData
 from sk_cbloss.neural_net.data._validation_data import validation_dataset
-from sk_cbloss.neural_net.errors._explained import check_arguments
+from sk_cbloss.neural_net.errors._explained import check_arguments, check_complete
 from sk_cbloss.neural_net.errors._memory import memory_explained
 from sk_cbloss.neural_net.modules._mlp import MLP
 from sk_cbloss.neural_net.state._net_state import NetState, net_put_back_on_error
@@ -534,6 +534,8 @@ class CBNeuralNetClassifier(
                 )
         made = type(module) if isinstance(module, nn.Module) else module
         check_arguments(made, kwargs, "module")
+        if kwargs or not isinstance(module, nn.Module):
+            check_complete(made, kwargs, "module")
         built = self.initialized_instance(module, kwargs)
         self._frees_bias = False
         if inspect.isclass(module) and self.criterion is None and self._ends_in_head(built):

@@ -55,6 +55,11 @@ class PartFails(nn.Module):
         return self.head(x, unknown=1)
 
 
+class NeedsMargin(nn.Module):
+    def __init__(self, margin):
+        super().__init__()
+
+
 def make_net(module=None, **params):
     given = {"max_epochs": 1, "random_state": 0, "device": "cpu"}
     return CBNeuralNetClassifier(module, **given | params)
@@ -74,7 +79,32 @@ def drawn(n_rows):
             r"a dict of integers .*, \{'ids': X\}, ",
         ),
         ({"module": Embedded}, {"ids": np.ones((200, 2))}, r"floats in \['ids'\]"),
+        (
+            {"module": Embedded},
+            {"ids": np.full((200, 2), 12)},
+            "from 0 to 9 for an .* 10 rows, got 12",
+        ),
+        ({"module": Embedded}, {"ids": np.full((200, 2), -1)}, "from 0 to 9 for an .* got -1"),
+        ({"module": MLP(4, 3)}, X, r"one that takes 4 numbers a row, and rows of 5: check X, or"),
+        (
+            {"module": nn.Linear},
+            X,
+            "^module__in_features and module__out_features must be gi",
+        ),
+        (
+            {"module": MLP, "module__n_classes": 3},
+            {"x": X},
+            r"^module__n_features must be given for MLP, got \['n_classes'\]",
+        ),
+        ({"module": nn.Identity()}, X[:, :3], "parameters that learn, got none in Identity"),
         ({"criterion": nn.BCEWithLogitsLoss}, X, "got BCEWithLogitsLoss: loss='sigmoid' is it"),
+        (
+            {"criterion": nn.CrossEntropyLoss, "criterion__gamma": 1},
+            X,
+            r"criterion__\* must be on",
+        ),
+        ({"criterion": NeedsMargin}, X, "^criterion__margin must be given for NeedsMargin, got"),
+        ({"criterion": nn.NLLLoss}, X, "Likely cause: criterion=NLLLoss, for which skorch has"),
         (
             {"module__hidden": 3},
             X,
@@ -110,8 +140,27 @@ def drawn(n_rows):
     ],
 )
 def test_errors_of_a_fit(params, data, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, FloatingPointError), match=message):
         make_net(**params).fit(data, Y)
+
+
+NEED_NO_ARGUMENTS = {
+    name: kind
+    for name, kind in vars(nn).items()
+    if name.endswith("Loss") and issubclass(kind, nn.modules.loss._Loss) and "Linear" not in name
+} | {"TripletMarginLoss": nn.TripletMarginLoss}
+
+
+@pytest.mark.parametrize("name", NEED_NO_ARGUMENTS)
+def test_torchs_losses_take_positions_or_are_refused(name):
+    """Also where a batch has as many rows as there are classes, and shapes fit."""
+    net = make_net(criterion=NEED_NO_ARGUMENTS[name], batch_size=3)
+    if name in ("CrossEntropyLoss", "NLLLoss", "MultiMarginLoss"):
+        softmax = nn.Sequential(MLP(5, 3), nn.Softmax(1)) if name == "NLLLoss" else None
+        net.set_params(module=softmax).fit(X[:198], Y[:198])
+        return
+    with pytest.raises(ValueError, match=f"^criterion must take positions .*, got {name}"):
+        net.fit(X[:198], Y[:198])
 
 
 def test_what_fit_hands_on():

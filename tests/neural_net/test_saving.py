@@ -123,3 +123,17 @@ def test_natural_probabilities_ask_for_counts(tmp_path):
     assert loaded.predict_proba(X).shape == (len(X), 10)
     with pytest.raises(ValueError, match="^predict_natural_proba must .* counted classes"):
         loaded.predict_natural_proba(X)
+
+
+@pytest.mark.parametrize("name", ["f_params", "f_optimizer", "f_history"])
+@pytest.mark.parametrize(
+    "damage", [lambda whole: b"", lambda whole: b"junk", lambda whole: whole[: len(whole) // 2]]
+)
+def test_a_damaged_file_gets_a_sentence(tmp_path, name, damage):
+    net = make_net().fit(X, Y)
+    expected, file = net.predict_proba(X), tmp_path / "net.pt"
+    net.save_params(**{name: file})
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(ValueError, match=f"net.pt must be a whole file of {name}, got a damaged"):
+        net.load_params(**{name: file})
+    np.testing.assert_array_equal(net.predict_proba(X), expected)

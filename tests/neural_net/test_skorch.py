@@ -1075,7 +1075,7 @@ def test_labels_are_counted_in_one_pass():
     assert dataset.n_read == 200 * (1 + 3)
     dataset = Silent()
     make_ours(train_split=None).fit(dataset, Y)
-    assert dataset.n_read == 200 * 3
+    assert dataset.n_read == 200 * 3 + 1  # of which one is looked at
 
 
 def test_workers_read_a_dataset_as_one_process_does():

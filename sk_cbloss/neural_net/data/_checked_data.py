@@ -32,8 +32,8 @@ from sk_cbloss.neural_net.data._validation_data import (
     hold_out,
     with_positions,
 )
-from sk_cbloss.neural_net.state._randomness import seeded
 from sk_cbloss.neural_net.errors._explained import check_arguments
+from sk_cbloss.neural_net.state._randomness import seeded
 
 
 class CheckedData(NeuralNetClassifier):

@@ -5,7 +5,9 @@ import re
 import traceback
 from collections.abc import Mapping
 
+import torch
 from torch import nn
+from torch.nn.modules import loss as losses
 
 
 def first_line(error):
@@ -54,15 +56,62 @@ def _of_arguments(error, net, X, fit_params):
     return f"X must be a dict of what the module's forward takes, {takes!r}, got {got}."
 
 
+def _of_integers(error, net, X, fit_params):
+    parts = X.values() if isinstance(X, Mapping) else X if isinstance(X, list | tuple) else [X]
+    tables = [part for part in net.module_.modules() if isinstance(part, nn.Embedding)]
+    n_rows = min((table.num_embeddings for table in tables), default=0)
+    for part in parts:
+        if isinstance(part, torch.Tensor) and not part.is_floating_point() and part.numel():
+            outside = part[(part < 0) | (part >= n_rows)]
+            if tables and outside.numel():
+                return (
+                    f"X must hold integers from 0 to {n_rows - 1} for an Embedding of {n_rows} "
+                    f"rows, got {outside[0].item()}."
+                )
+    return None
+
+
+def _of_sizes(error, net, X, fit_params):
+    got, takes = re.search(r"\(\d+x(\d+) and (\d+)x\d+\)", str(error)).groups()
+    return (
+        f"module must have layers that fit X and each other, got one that takes {takes} numbers "
+        f"a row, and rows of {got}: check X, or module__*."
+    )
+
+
 MEANINGS = {
     "Expected more than 1 value per channel when training": _of_one_row,
     "Expected tensor for argument #1 'indices' to have": _of_embedding,
     r"forward\(\) got an unexpected keyword argument": _of_arguments,
     r"forward\(\) missing \d+ required positional argument": _of_arguments,
+    "index out of range in self": _of_integers,
+    r"mat1 and mat2 shapes cannot be multiplied \(\d+x\d+ and \d+x\d+\)": _of_sizes,
 }
 
 
 FILLED_IN = {"params", "dataset"}  # by skorch
+
+
+def check_complete(made, kwargs, prefix):
+    """Raise a ValueError unless a class or function has all arguments that it needs."""
+    try:
+        inspect.signature(made).bind(**kwargs)
+    except TypeError:
+        known = inspect.signature(made).parameters.values()
+        missing = [
+            f"{prefix}__{one.name}"
+            for one in known
+            if one.default is one.empty
+            and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+            and one.name not in kwargs
+        ]
+        if missing:
+            raise ValueError(
+                f"{' and '.join(missing)} must be given for {_name_of(made)}, got "
+                f"{sorted(kwargs)!r}."
+            ) from None
+    except ValueError:  # built in
+        return
 
 
 def check_arguments(made, kwargs, prefix):
@@ -77,23 +126,45 @@ def check_arguments(made, kwargs, prefix):
     if not unknown or any(one.kind is one.VAR_KEYWORD for one in known.values()):
         return
     names = ", ".join(sorted(known.keys() - FILLED_IN))
-    of_what = getattr(made, "__name__", type(made).__name__)
     raise ValueError(
-        f"{prefix}__* must be one of {names} for {of_what}, got {prefix}__{unknown[0]}."
+        f"{prefix}__* must be one of {names} for {_name_of(made)}, got {prefix}__{unknown[0]}."
     )
 
 
-def check_takes_positions(criterion, error):
-    """Raise a ValueError for a loss that has failed as it takes no positions of classes."""
-    if isinstance(criterion, nn.BCEWithLogitsLoss | nn.BCELoss):
+def _name_of(made):
+    return getattr(made, "__name__", type(made).__name__)
+
+
+TAKE_POSITIONS = ("CrossEntropyLoss", "NLLLoss", "NLLLoss2d", "MultiMarginLoss")
+TAKE_POSITIONS += ("LinearCrossEntropyLoss",)  # newer torch's, of features
+TAKE_NO_POSITIONS = {
+    kind
+    for name, kind in vars(losses).items()
+    if isinstance(kind, type) and issubclass(kind, nn.Module) and name not in TAKE_POSITIONS
+}
+
+
+def check_takes_positions(criterion, target):
+    """Raise a ValueError for positions of classes and one of torch's losses that takes none.
+
+    Some would compute a number all the same, where shapes happen to fit.
+    """
+    kind = type(criterion)
+    if kind in TAKE_NO_POSITIONS and target.ndim == 1 and not target.is_floating_point():
+        one_hot = kind in (nn.BCEWithLogitsLoss, nn.BCELoss)
+        remedy = ": loss='sigmoid' is it over one-hot rows" if one_hot else ""
         raise ValueError(
             "criterion must take positions of classes, as torch.nn.CrossEntropyLoss does, got "
-            f"{type(criterion).__name__}: loss='sigmoid' is it over one-hot rows."
-        ) from error
+            f"{kind.__name__}{remedy}."
+        )
 
 
 def check_takes_parameters(net, error):
     """Raise a ValueError for parameters that one of torch's optimizers has refused."""
+    if "empty parameter list" in str(error):
+        raise ValueError(
+            f"module must have parameters that learn, got none in {type(net.module_).__name__}."
+        ) from error
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     if frame.f_globals["__name__"].startswith("torch.optim"):
         given = {"lr": net.lr} | net.get_params_for("optimizer")

@@ -2,7 +2,9 @@
 
 import os
 import re
+import struct
 from functools import partial
+from json import JSONDecodeError
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -12,6 +14,7 @@ from torch import nn
 from sk_cbloss.neural_net.state._net_state import net_put_back_on_error
 from sk_cbloss.neural_net.state._state_file import read_state, state_writer, write_whole
 
+DAMAGED = (EOFError, JSONDecodeError, struct.error)  # what the readers say, each by itself
 KIND = "sk_cbloss optimizer, version 1"
 
 
@@ -146,8 +149,18 @@ class SafeSaving(NeuralNet):
                     ) from error
             elif part is not None:
                 part.load_state_dict(read_state(files.pop(name), KIND))
-        if files:
-            super().load_params(**files, use_safetensors=use_safetensors)
+        for name, file in files.items():
+            try:
+                super().load_params(**{name: file}, use_safetensors=use_safetensors)
+            except (*DAMAGED, OSError, RuntimeError) as error:
+                in_torch = "PytorchStreamReader" in str(error) or (
+                    isinstance(error, OSError) and error.filename is None
+                )
+                if not in_torch and not isinstance(error, DAMAGED):
+                    raise
+                raise ValueError(
+                    f"{file} must be a whole file of {name}, got a damaged one or another format."
+                ) from error
         if isinstance(device, str) and device == "auto":
             self.device = device
 

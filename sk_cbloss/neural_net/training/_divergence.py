@@ -5,11 +5,13 @@ from contextlib import suppress
 
 import torch
 from skorch.dataset import unpack_data
+from torch import nn
 from torch.nn.parameter import is_lazy
 
 from sk_cbloss.neural_net.data._batches import each_array
 from sk_cbloss.neural_net.data._features import split_sample_weight
 from sk_cbloss.neural_net.state._net_state import copied
+from sk_cbloss.neural_net.state._saving import plain
 
 
 class DivergenceGuard:
@@ -63,6 +65,11 @@ class DivergenceGuard:
         net = self.net
         if net.autocast == "float16":
             return "numbers above 65504, the largest in float16; autocast='bfloat16' takes them."
+        if isinstance(plain(net.criterion_), nn.NLLLoss):
+            return (
+                "criterion=NLLLoss, for which skorch has the module return probabilities; "
+                "CrossEntropyLoss takes logits."
+            )
         largest = self._largest_feature()
         if not math.isfinite(largest):
             return "features that are not finite; those of a Dataset are not checked before."

@@ -176,7 +176,7 @@ class FastSteps(NeuralNet):
                 return apply(x, **fit_params)
             with torch.autocast(torch.device(self.device).type, HALF[self.autocast]):
                 y_pred = apply(x, **fit_params)
-        except (RuntimeError, TypeError, ValueError) as error:
+        except (IndexError, RuntimeError, TypeError, ValueError) as error:
             meaning = meaning_of(error, self, x, fit_params)
             if meaning is None:
                 raise
