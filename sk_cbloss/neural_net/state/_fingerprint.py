@@ -157,6 +157,8 @@ def _of_function(value):
 
 def _is_of_a_library(value):
     """Whether it comes with an installed package, whose versions may change without harm."""
+    if value.__module__ == "__main__":  # whose file may be that of an installed program
+        return False
     try:
         file = Path(inspect.getfile(value))
     except (OSError, TypeError):  # built in, or typed into a shell
