@@ -3,7 +3,7 @@
 from functools import partial
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,6 +16,7 @@ from sk_cbloss.meta._fit_weighted import (
     check_takes_sample_weight,
     check_takes_validation,
     check_weighs_not_yet,
+    cloned,
     fit_weighted,
     labels_for,
     tags_of,
@@ -163,7 +164,7 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
             y_val, weight_val = validation_labels(weigher, X_val, y_val)
             validation = X_val, number(self.estimator, y_val), weight_val
         inner_y = number(self.estimator, y)
-        self.estimator_ = fit_weighted(clone(self.estimator), X, inner_y, weight, validation)
+        self.estimator_ = fit_weighted(cloned(self.estimator), X, inner_y, weight, validation)
         self.classes_ = weigher.classes_
         self.class_count_, self.class_weight_ = weigher.class_count_, weigher.class_weight_
         self._miss = self._measured(X, y, sample_weight)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from sklearn import config_context
-from sklearn.base import BaseEstimator, ClassifierMixin, is_classifier
+from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
 from sklearn.frozen import FrozenEstimator
@@ -40,6 +40,22 @@ def check_is_instance(estimator, name="estimator"):
     """Raise a TypeError if it is a class."""
     if isinstance(estimator, type):
         raise TypeError(f"{name} must be an instance, got the class {estimator.__name__}.")
+
+
+def cloned(estimator):
+    """Return a clone; of a classifier that changes lists that it is given, say what helps."""
+    try:
+        return clone(estimator)
+    except RuntimeError as error:
+        last = final_estimator(estimator)
+        lists = {name: v for name, v in last.get_params().items() if isinstance(v, list)}
+        if library(last) != "catboost" or not lists:
+            raise
+        name, value = next(iter(lists.items()))
+        raise ValueError(
+            f"{type(last).__name__} must have tuples for lists, which it copies so that "
+            f"scikit-learn cannot clone it: set {name}={tuple(value)!r}, got {value!r}."
+        ) from error
 
 
 def tags_of(estimator):

@@ -3,7 +3,7 @@
 import reprlib
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -11,7 +11,7 @@ from sk_cbloss._doc_link import DocLink
 from sk_cbloss._state import all_or_nothing
 from sk_cbloss.meta._aligned import same_classes
 from sk_cbloss.meta._counted import counted
-from sk_cbloss.meta._fit_weighted import fit_weighted, labels_for, not_reached, tags_of
+from sk_cbloss.meta._fit_weighted import cloned, fit_weighted, labels_for, not_reached, tags_of
 from sk_cbloss.meta._measured import miss_of, some_rows, warn_of
 from sk_cbloss.meta._natural import (
     check_can_be_undone,
@@ -86,7 +86,7 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         y, sample_weight = counted(self, counter, y, sample_weight)
         splits = self._look_ahead(X, y, counter.classes_, sample_weight, groups)
         check_can_be_undone(self.estimator, counter.classes_, sample_weight)
-        estimator = clone(self.estimator)
+        estimator = cloned(self.estimator)
         inner_y = labels_for(estimator, y, counter.classes_)
         if isinstance(estimator, FrozenEstimator) or sample_weight is None:
             estimator.fit(X, inner_y)

@@ -206,6 +206,11 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
+        if type(X) is dict:
+            raise ValueError(
+                "X must be something that a search can cut, as a dict is in "
+                "skorch.helper.SliceDict(**X), got a dict."
+            )
         X, y = indexable(X, y)
         y = as_labels(y)  # before it is split by class
         fit_params, split_params, params = self._routed(params)

@@ -3,12 +3,13 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from sk_cbloss import (
     ClassBalancedClassifier,
@@ -252,6 +253,18 @@ def test_a_single_class_has_a_single_column(make):
     model = ClassBalancedClassifier(make()).fit(X, y)
     assert model.predict_proba(X).tolist() == [[1]] * 30
     assert model.predict(X).tolist() == ["a"] * 30
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("wrapper", [*ASKING, ClassBalancedClassifier])
+def test_lists_that_keep_catboost_from_being_cloned(wrapper, inside):
+    X, y = draw(400)
+    X = pd.DataFrame(X).assign(kind=np.array(["u", "v"])[y % 2])
+    model = catboost(cat_features=["kind"])
+    model = make_pipeline(FunctionTransformer(), model) if inside else model
+    with pytest.raises(ValueError, match=r"^CatBoost.* set cat_features=\('kind',\), got \['ki"):
+        wrapper(model).fit(X, y)
+    wrapper(catboost(cat_features=("kind",))).fit(X, y)
 
 
 # ------------------------------------------------------------------------- validation data

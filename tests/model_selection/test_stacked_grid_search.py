@@ -707,6 +707,14 @@ class TestModulesThatCannotBeStacked:
         assert search.n_fallback_fits_ == 4
 
 
+def test_a_dict_is_searched_over_in_a_slice_dict():
+    X, y = digits()
+    search = StackedGridSearchCV(make_net(), {"beta": [0]}, cv=2)
+    match = r"^X must be something that a search can cut, .*SliceDict\(\*\*X\), got a dict"
+    with pytest.raises(ValueError, match=match):
+        search.fit({"x": X}, y)
+
+
 @parametrize_with_checks(
     [
         StackedGridSearchCV(
