@@ -222,3 +222,12 @@ def check_same_length(n_X, n_y):
     """Raise a ValueError unless X and y have as many samples."""
     if n_X != n_y:
         raise ValueError(f"X and y must have the same number of samples, got {n_X} and {n_y}.")
+
+
+def check_can_be_cut(X):
+    """Raise a ValueError for a dict of arrays, out of which no fold can be cut."""
+    if type(X) is dict:
+        raise ValueError(
+            "X must be something that folds can be cut out of, as a dict is in "
+            "skorch.helper.SliceDict(**X), got a dict."
+        )

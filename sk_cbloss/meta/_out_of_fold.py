@@ -12,6 +12,7 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 from sklearn.utils.parallel import Parallel, delayed
 
 from sk_cbloss._state import all_or_nothing
+from sk_cbloss._validation import check_can_be_cut
 from sk_cbloss.meta._counted import counted
 from sk_cbloss.meta._measured import miss_of, warn_of
 from sk_cbloss.meta._natural import normalized
@@ -110,6 +111,7 @@ class OutOfFoldMixin:
     def _look_ahead(self, X, y, classes, sample_weight, groups):
         if X is None:
             raise ValueError("X must hold a row for each sample, got None.")
+        check_can_be_cut(X)
         splits = check_cv(self.cv, y, classifier=True).split(*indexable(X), y, groups)
         splits = [tuple(map(_positions, split)) for split in splits]
         if not splits:

@@ -169,7 +169,7 @@ def weighing_parameters(estimator, n_classes=2):
         for name, value in given.items()
         if (way := ways.get(name)) is not None
         and not is_one_of(value, way.off)
-        and not (way.two_classes and n_classes > 2 and not _is_one_vs_rest(estimator, n_classes))
+        and not (way.two_classes and not _has_positive(estimator, n_classes))
     }
 
 
@@ -248,14 +248,28 @@ def validation_arguments(estimator, X, y, sample_weight):
     return {"X_val": X, "y_val": y} | ({"sample_weight_val": sample_weight} if weighed else {})
 
 
+def _has_positive(estimator, n_classes):
+    """Whether a class is the positive one, of which some parameters set the weight."""
+    if n_classes > 2:
+        return _is_one_vs_rest(estimator, n_classes)
+    named = _objectives(estimator) if library(estimator) == "lightgbm" else set()
+    # Its other objectives, such as cross_entropy, do not ask.
+    return not named or not named.isdisjoint({"binary", *_ONE_VS_REST_OBJECTIVES})
+
+
+def _objectives(estimator):
+    """Return the names of the objectives that are set."""
+    given = estimator.get_params(deep=False)
+    return {one for name in _NAMES_OF_OBJECTIVE if isinstance(one := given.get(name), str)}
+
+
 def _is_one_vs_rest(estimator, n_classes):
     """Whether a classifier is trained one class against the rest."""
     if n_classes <= 2:
         return False
     given = estimator.get_params(deep=False)
     if library(estimator) == "lightgbm":
-        chosen = (given.get(name) for name in _NAMES_OF_OBJECTIVE)
-        return any(isinstance(one, str) and one in _ONE_VS_REST_OBJECTIVES for one in chosen)
+        return not _objectives(estimator).isdisjoint(_ONE_VS_REST_OBJECTIVES)
     return isinstance(estimator, _ONE_VS_REST) or (
         isinstance(estimator, LogisticRegression)
         and (given.get("multi_class") == "ovr" or given["solver"] == "liblinear")

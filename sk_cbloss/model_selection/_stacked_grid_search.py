@@ -19,7 +19,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sk_cbloss._doc_link import DocLink
 from sk_cbloss._labels import as_labels
 from sk_cbloss._state import all_or_nothing
-from sk_cbloss._validation import check_integer
+from sk_cbloss._validation import check_can_be_cut, check_integer
 from sk_cbloss.model_selection._folds import Folds, net_of
 from sk_cbloss.model_selection._trained import Trained
 from sk_cbloss.neural_net import (
@@ -206,11 +206,7 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
-        if type(X) is dict:
-            raise ValueError(
-                "X must be something that a search can cut, as a dict is in "
-                "skorch.helper.SliceDict(**X), got a dict."
-            )
+        check_can_be_cut(X)
         X, y = indexable(X, y)
         y = as_labels(y)  # before it is split by class
         fit_params, split_params, params = self._routed(params)

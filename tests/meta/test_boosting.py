@@ -124,6 +124,26 @@ def test_a_scale_pos_weight_that_only_the_library_can_read_is_refused(wrapper):
         wrapper(xgboost(scale_pos_weight="5")).fit(*two(300))
 
 
+@pytest.mark.parametrize("wrapper", [*ASKING, ClassBalancedClassifier])
+@pytest.mark.parametrize(
+    "weighing",
+    [
+        {"scale_pos_weight": 5},
+        {"is_unbalance": True},
+        {"pos_bagging_fraction": 0.2, "bagging_freq": 1},
+    ],
+    ids=str,
+)
+def test_what_weighs_the_positive_class_has_no_effect_on_cross_entropy(wrapper, weighing):
+    X, y = two(800)
+    models = [lightgbm(objective="cross_entropy", **kw) for kw in (weighing, {})]
+    left, plain = (wrapper(model).fit(X, y) for model in models)
+    np.testing.assert_array_equal(left.class_weight_, plain.class_weight_)
+    np.testing.assert_allclose(left.predict_natural_proba(X), plain.predict_natural_proba(X))
+    with pytest.raises(ValueError, match="weighed twice"):
+        ClassBalancedClassifier(lightgbm(objective="binary", **weighing)).fit(X, y)
+
+
 def test_scale_pos_weight_has_one_where_one_class_stands_against_the_rest():
     X, y = draw(300)
     model = lightgbm(objective="multiclassova", scale_pos_weight=5)

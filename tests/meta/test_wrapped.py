@@ -93,6 +93,13 @@ def test_folds_may_be_masks(kind):
     np.testing.assert_array_equal(by_mask.predict(X), by_row.predict(X))
 
 
+@pytest.mark.parametrize("kind", [LogitAdjustedClassifierCV, MacroF1Classifier])
+def test_folds_are_cut_out_of_a_slice_dict(kind):
+    match = r"^X must be something that folds can be cut out of, .*SliceDict\(\*\*X\), got a dict"
+    with pytest.raises(ValueError, match=match):
+        kind(GaussianNB()).fit({"x": X}, Y)
+
+
 @every_wrapper
 def test_no_features(wrap):
     with pytest.raises(ValueError, match="^(X must hold a row|Expected 2D array)"):

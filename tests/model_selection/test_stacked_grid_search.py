@@ -710,7 +710,7 @@ class TestModulesThatCannotBeStacked:
 def test_a_dict_is_searched_over_in_a_slice_dict():
     X, y = digits()
     search = StackedGridSearchCV(make_net(), {"beta": [0]}, cv=2)
-    match = r"^X must be something that a search can cut, .*SliceDict\(\*\*X\), got a dict"
+    match = r"^X must be something that folds can be cut out of, .*SliceDict\(\*\*X\), got a dict"
     with pytest.raises(ValueError, match=match):
         search.fit({"x": X}, y)
 
