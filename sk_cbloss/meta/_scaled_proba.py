@@ -45,8 +45,8 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             Whatever the classifier takes.
         y : array-like of shape (n_samples,)
             Class labels. For a classifier in a FrozenEstimator, which is not
-            fitted again: if it weighs by ``class_weight="balanced"`` or by a
-            sampler, those it was fitted to, from which the weights are told.
+            fitted again: if its weights come from the labels, as by
+            ``class_weight="balanced"`` or a sampler, those it was fitted to.
         sample_weight : array-like of shape (n_samples,) or number, default=None
             Weights that the samples have already.
 

@@ -5,7 +5,6 @@ its probabilities where natural ones are wanted. `WAYS` says by which parameters
 weighs; no such list is complete, so that what is said to be natural is measured, too.
 """
 
-import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature
@@ -20,8 +19,8 @@ from sklearn.linear_model import (
     SGDClassifier,
 )
 from sklearn.naive_bayes import ComplementNB
+from sklearn.neighbors import NearestCentroid
 from sklearn.svm import SVC, LinearSVC, NuSVC
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import has_fit_parameter
 
 from sk_cbloss.meta._aligned import in_order
@@ -37,9 +36,9 @@ class Way:
         The values with which it does nothing; the first is the one to set.
     undo : callable, default=None
         Returns the weights of the classes in the probabilities, or None if they cannot be told,
-        of the estimator, the value, the classes and their labels' `Labels`.
+        from the estimator, the value and the `Given`.
     two_classes : bool, default=False
-        Whether it has no effect with more than two.
+        Whether it weighs the one class against the other, and so has no effect with more than two.
     is_prior : bool, default=False
         Whether it sets the frequencies of the classes, which weights then do not reach.
     """
@@ -74,32 +73,60 @@ class Given:
         return np.bincount(position, sample_weight, minlength=len(self.classes))
 
 
+def _numbers(values, n_classes):
+    """Return a number for each class as an array, or None for anything else."""
+    try:
+        numbers = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):  # the library that takes them knows what is wrong
+        return None
+    return numbers if numbers.shape == (n_classes,) else None
+
+
 def _by_label(estimator, value, given):
     if isinstance(value, dict):
-        return compute_class_weight(value, classes=given.classes, y=given.y)
+        weights = [value.get(label, 1) for label in given.classes]
+        return _numbers(weights, len(weights))
     # Whether weights of one's own are counted depends on the classifier and its version.
     if isinstance(value, str) and given.sample_weight is None:
-        return compute_class_weight("balanced", classes=given.classes, y=given.y)
+        return _by_count(estimator, value, given)
     return None
 
 
-def _of_the_positive(estimator, value, given):
-    if not isinstance(value, Number):  # a text that the library may read
-        return None
-    inner = getattr(estimator, "classes_", None)  # which CatBoost has before its fit, too
+def _in_order(estimator, value, given):
+    if isinstance(value, dict):
+        return _by_label(estimator, value, given)
+    inner = getattr(estimator, "classes_", None)  # None of CatBoost before its fit
     inner = given.classes if inner is None else inner
-    return in_order(np.array([[1, value]]), inner, given.classes)[0]
+    weight = _numbers(value, len(inner))
+    return None if weight is None else in_order(weight[None], inner, given.classes)[0]
+
+
+def _of_the_positive(estimator, value, given):
+    return _in_order(estimator, [1, value], given)
+
+
+def _balanced(count):
+    return count.sum() / (len(count) * np.where(count > 0, count, 1))
+
+
+def _by_count(estimator, value, given):
+    # Whatever samples weigh.
+    return _balanced(given.count())
+
+
+def _by_sum_of_weights(estimator, value, given):
+    power = {"Balanced": 1, "SqrtBalanced": 0.5}.get(value)
+    return None if power is None else _balanced(given.count(given.sample_weight)) ** power
 
 
 def _of_a_given_prior(estimator, value, given):
     # The prior stands in the place of the shares, whatever the weights.
-    prior = 1 if isinstance(value, str) else np.asarray(value)  # "uniform"
-    n_classes = len(given.classes)
-    if np.shape(prior) not in ((), (n_classes,)):
-        raise ValueError(
-            f"{type(estimator).__name__} must be given a prior for each of the {n_classes} "
-            f"classes, got {reprlib.repr(value)}."
-        )
+    if isinstance(estimator, NearestCentroid):  # its probabilities have the prior squared
+        return None
+    is_uniform = isinstance(value, str) and value == "uniform"
+    prior = _numbers(np.ones(len(given.classes)) if is_uniform else value, len(given.classes))
+    if prior is None:
+        return None
     count = given.count(given.sample_weight)
     return np.where(count > 0, prior / np.where(count > 0, count, 1), 1)
 
@@ -110,7 +137,7 @@ def _of_no_prior(estimator, value, given):
     return _of_a_given_prior(estimator, "uniform", given)
 
 
-_UNBALANCE = Way((None, False), two_classes=True)
+_UNBALANCE = Way((None, False), _by_count, two_classes=True)
 _POSITIVE = Way((None, 1), _of_the_positive, two_classes=True)
 _DRAWN = Way((None, 1), two_classes=True)
 _NOTHING = None  # it has no effect there
@@ -134,10 +161,9 @@ WAYS = {
     },
     "xgboost": {"scale_pos_weight": _POSITIVE, "class_weight": _NOTHING},
     "catboost": {
-        "class_weights": Way((None,)),
-        "auto_class_weights": Way((None, "None")),
+        "class_weights": Way((None,), _in_order),
+        "auto_class_weights": Way((None, "None"), _by_sum_of_weights),
         "scale_pos_weight": _POSITIVE,
-        "class_weight": _NOTHING,
     },
 }
 
@@ -147,6 +173,9 @@ _ANYWHERE = {name: way for row in WAYS.values() for name, way in row.items() if 
 # Trained one class against the rest, they weigh the one alone.
 _ONE_VS_REST = (SGDClassifier, Perceptron, PassiveAggressiveClassifier, LinearSVC)
 _ONE_VS_REST_OBJECTIVES = {"multiclassova", "multiclass_ova", "ova", "ovr"}
+# Of LightGBM's and XGBoost's objectives, these know no positive class, with two classes either.
+_WITHOUT_POSITIVE = {"cross_entropy", "xentropy", "cross_entropy_lambda", "xentlambda"}
+_WITHOUT_POSITIVE |= {"multiclass", "softmax", "multi:softprob", "multi:softmax"}
 _NAMES_OF_OBJECTIVE = ("objective", "objective_type", "app", "application", "loss")
 
 
@@ -162,14 +191,13 @@ def weighing_parameters(estimator, n_classes=2):
         return {"beta": beta}
     if isinstance(estimator, ComplementNB):  # has a prior, but does not ask it
         return {}
-    given = estimator.get_params(deep=False)
     ways = _ANYWHERE | WAYS.get(library(estimator), {})
     return {
         name: value
-        for name, value in given.items()
+        for name, value in estimator.get_params(deep=False).items()
         if (way := ways.get(name)) is not None
         and not is_one_of(value, way.off)
-        and not (way.two_classes and not _has_positive(estimator, n_classes))
+        and (not way.two_classes or _has_positive(estimator, n_classes))
     }
 
 
@@ -183,8 +211,10 @@ def refusal(estimator, name, value, *, answers=True):
     """Say why a classifier that weighs by a parameter must not be weighed again, or None."""
     way = _ANYWHERE.get(name, Way((0,)))  # beta of one of ours
     kind = type(estimator).__name__
+    if way.is_prior and not answers:
+        return None
     if way.is_prior:
-        return answers and (
+        return (
             f"{kind} must learn how frequent classes are, or their weights cannot reach its "
             f"probabilities: set {name}={way.off[0]!r}, got {value!r}."
         )
@@ -218,14 +248,10 @@ def weights_reach_proba(estimator):
 
 def has_unweighted_objective(estimator):
     """Whether the objective is a function of one's own, which takes no weights."""
-    if library(estimator) not in ("lightgbm", "xgboost"):
-        return False
-    given = estimator.get_params(deep=False)
-    own = [one for name in _NAMES_OF_OBJECTIVE if callable(one := given.get(name))]
-    # LightGBM goes by their number, and leaves weights out in silence; XGBoost goes by the name.
-    return any(
-        len(taken := signature(one).parameters) < 3 and "sample_weight" not in taken for one in own
-    )
+    taken = [signature(one).parameters for one in _objectives(estimator) if callable(one)]
+    if library(estimator) == "lightgbm":  # which goes by their number, and says nothing
+        return any(len(each) < 3 for each in taken)
+    return library(estimator) == "xgboost" and any("sample_weight" not in each for each in taken)
 
 
 def validation_arguments(estimator, X, y, sample_weight):
@@ -234,8 +260,8 @@ def validation_arguments(estimator, X, y, sample_weight):
         from catboost import Pool  # as it is there, if a classifier of its is
 
         names = ("cat_features", "text_features", "embedding_features")
-        given = estimator.get_params()
-        features = {name: given[name] for name in names if given.get(name) is not None}
+        parameters = estimator.get_params()
+        features = {name: parameters[name] for name in names if parameters.get(name) is not None}
         return {"eval_set": Pool(X, y, weight=sample_weight, **features)}
     if library(estimator) == "xgboost":  # which would print every score
         weights = {"sample_weight_eval_set": [sample_weight], "verbose": False}
@@ -248,32 +274,33 @@ def validation_arguments(estimator, X, y, sample_weight):
     return {"X_val": X, "y_val": y} | ({"sample_weight_val": sample_weight} if weighed else {})
 
 
-def _has_positive(estimator, n_classes):
-    """Whether a class is the positive one, of which some parameters set the weight."""
-    if n_classes > 2:
-        return _is_one_vs_rest(estimator, n_classes)
-    named = _objectives(estimator) if library(estimator) == "lightgbm" else set()
-    # Its other objectives, such as cross_entropy, do not ask.
-    return not named or not named.isdisjoint({"binary", *_ONE_VS_REST_OBJECTIVES})
-
-
-def _objectives(estimator):
-    """Return the names of the objectives that are set."""
-    given = estimator.get_params(deep=False)
-    return {one for name in _NAMES_OF_OBJECTIVE if isinstance(one := given.get(name), str)}
-
-
 def _is_one_vs_rest(estimator, n_classes):
     """Whether a classifier is trained one class against the rest."""
     if n_classes <= 2:
         return False
-    given = estimator.get_params(deep=False)
     if library(estimator) == "lightgbm":
-        return not _objectives(estimator).isdisjoint(_ONE_VS_REST_OBJECTIVES)
+        return _has_objective(estimator, _ONE_VS_REST_OBJECTIVES)
     return isinstance(estimator, _ONE_VS_REST) or (
         isinstance(estimator, LogisticRegression)
-        and (given.get("multi_class") == "ovr" or given["solver"] == "liblinear")
+        and (getattr(estimator, "multi_class", None) == "ovr" or estimator.solver == "liblinear")
     )
+
+
+def _has_positive(estimator, n_classes):
+    """Whether a classifier is trained on one class against the other, or against the rest."""
+    if _has_objective(estimator, _WITHOUT_POSITIVE):
+        return False
+    return n_classes <= 2 or _is_one_vs_rest(estimator, n_classes)
+
+
+def _has_objective(estimator, names):
+    return any(isinstance(one, str) and one in names for one in _objectives(estimator))
+
+
+def _objectives(estimator):
+    """Return what is given as objective, by any of the names that libraries have for it."""
+    parameters = estimator.get_params(deep=False)
+    return [parameters[name] for name in _NAMES_OF_OBJECTIVE if name in parameters]
 
 
 def is_one_of(value: Any, values: tuple) -> bool:

@@ -59,28 +59,115 @@ def two(n=2000, share=0.056, seed=0):
     return draw(n, (1 - share, share), seed)
 
 
-WEIGHING = [
-    (lightgbm, {"is_unbalance": True}),
-    (lightgbm, {"unbalance": True}),
-    (lightgbm, {"unbalanced_sets": True}),
+DRAWING = [
     (lightgbm, {"pos_bagging_fraction": 0.9, "neg_bagging_fraction": 0.1, "bagging_freq": 1}),
     (lightgbm, {"neg_sub_row": 0.1, "bagging_freq": 1}),
-    (catboost, {"class_weights": [1, 9]}),
-    (catboost, {"auto_class_weights": "Balanced"}),
+]
+# With the weights that the classes have by it, of their numbers of samples, or sums of weights.
+WEIGHING = [
+    *[
+        (lightgbm, {name: True}, lambda n, w: 1 / n)
+        for name in ("is_unbalance", "unbalance", "unbalanced_sets")
+    ],
+    (catboost, {"class_weights": (1, 9)}, lambda n, w: [1, 9]),  # (it copies lists: no clone)
+    (catboost, {"auto_class_weights": "Balanced"}, lambda n, w: 1 / w),
+    (catboost, {"auto_class_weights": "SqrtBalanced"}, lambda n, w: w**-0.5),
 ]
 
 
-@pytest.mark.parametrize(("make", "weighing"), WEIGHING)
-def test_what_weighs_is_refused_by_any_of_its_names(make, weighing):
-    X, y = two(200)
-    model = make(**weighing)
+@pytest.mark.parametrize(("make", "weighing"), [*DRAWING, *[each[:2] for each in WEIGHING]])
+def test_what_weighs_is_not_weighed_again(make, weighing):
     with pytest.raises(
         ValueError, match="must not weigh classes itself, or they are weighed twice"
     ):
-        ClassBalancedClassifier(model).fit(X, y)
-    for wrapper in ASKING:
-        with pytest.raises(ValueError, match="must weigh classes in a way that can be undone"):
-            wrapper(model).fit(X, y)
+        ClassBalancedClassifier(make(**weighing)).fit(*two(200))
+
+
+@pytest.mark.parametrize("wrapper", ASKING)
+@pytest.mark.parametrize(("make", "weighing"), DRAWING)
+def test_what_draws_cannot_be_undone(make, weighing, wrapper):
+    with pytest.raises(ValueError, match="must weigh classes in a way that can be undone"):
+        wrapper(make(**weighing)).fit(*two(200))
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize(("make", "weighing", "weight_of"), WEIGHING)
+def test_weights_of_ones_own_are_undone(make, weighing, weight_of, own):
+    """They are those by which samples would be weighed, beside any that these have."""
+    X, y = two()
+    sample_weight = np.random.default_rng(1).uniform(0.5, 2, len(y)) * np.where(y, 3, 1)
+    sample_weight = sample_weight if own else np.ones(len(y))
+    total = np.bincount(y, sample_weight)
+    weight = np.asarray(weight_of(np.bincount(y), total))
+    # LightGBM would start from the mean of weighed samples, but not by is_unbalance.
+    start = {"boost_from_average": False} if make is lightgbm else {}
+    by_samples = make(**start).fit(X, y, sample_weight=sample_weight * (weight / weight[0])[y])
+    p = by_samples.predict_proba(X) / weight
+    natural = PriorCorrectedClassifier(make(**start, **weighing))
+    natural.fit(X, y, *[sample_weight] * own)
+    ratio = natural.class_weight_ / weight
+    np.testing.assert_allclose(ratio, ratio[0])
+    # CatBoost sums weights in float32.
+    np.testing.assert_allclose(natural.predict_proba(X), p / p.sum(1, keepdims=True), rtol=0.01)
+    mean = np.average(natural.predict_proba(X), axis=0, weights=sample_weight)
+    np.testing.assert_allclose(mean, total / total.sum(), atol=0.04)
+
+
+TEXTS_BY_SIZE = np.array(["9", "10", "11"])  # which numpy sorts as 10, 11, 9
+BY_NAME = {"9": 1, "10": 9, "11": 20}
+
+
+@pytest.mark.parametrize("wrapper", ASKING)
+@pytest.mark.parametrize(
+    "weighing",
+    [
+        {"class_weights": [1, 9, 20]},
+        {"class_weights": BY_NAME},
+        {"class_weights": [20, 1, 9], "class_names": ["11", "9", "10"]},
+        {"auto_class_weights": "Balanced"},
+    ],
+    ids=str,
+)
+def test_weights_are_undone_in_catboosts_order(weighing, wrapper):
+    X, codes = draw(1000)
+    y = TEXTS_BY_SIZE[codes]
+    frozen = FrozenEstimator(catboost(**weighing).fit(X, y))
+    model = wrapper(frozen).fit(X, y)
+    assert model.classes_.tolist() == ["10", "11", "9"]
+    weight = [BY_NAME[name] for name in model.classes_]
+    if "auto_class_weights" in weighing:
+        weight = 1 / model.class_count_
+    ratio = model.class_weight_ / weight
+    np.testing.assert_allclose(ratio, ratio[0])
+    share = model.class_count_ / len(y)
+    np.testing.assert_allclose(model.predict_natural_proba(X).mean(axis=0), share, atol=0.03)
+
+
+@pytest.mark.parametrize("weights", [(1, 2, 3), "abc"])
+def test_weights_that_are_none_of_these_classes_are_refused(weights):
+    with pytest.raises(ValueError, match="^estimator must weigh classes in a way .* class_weight"):
+        PriorCorrectedClassifier(catboost(class_weights=weights)).fit(*two(200))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("weighing", [{"scale_pos_weight": 9}, {"is_unbalance": True}])
+@pytest.mark.parametrize(
+    ("make", "objective"),
+    [
+        (lightgbm, {"objective": "cross_entropy"}),
+        (lightgbm, {"app": "xentropy"}),
+        (lightgbm, {"objective": "multiclass", "num_class": 2}),
+        (xgboost, {"objective": "multi:softprob", "num_class": 2}),
+    ],
+)
+def test_objectives_that_know_no_positive_class_are_left_alone(make, objective, weighing):
+    if make is xgboost and "is_unbalance" in weighing:
+        pytest.skip("XGBoost has no such parameter")
+    X, y = two(1000)
+    plain = make(**objective).fit(X, y).predict_proba(X)
+    natural = PriorCorrectedClassifier(make(**objective, **weighing)).fit(X, y)
+    assert natural.class_weight_.tolist() == [1, 1]
+    np.testing.assert_allclose(natural.predict_proba(X), plain, rtol=1e-6)
 
 
 def test_all_of_lightgbms_names_are_in_the_table():
@@ -243,10 +330,21 @@ def test_an_objective_of_ones_own_gives_no_probabilities():
         fitted.predict(X)
 
 
-@pytest.mark.parametrize("make", [lightgbm, xgboost])
-def test_weights_do_not_reach_an_objective_that_takes_none(make):
+def by_another_name(y, score, weight):
+    return raw(y, score)
+
+
+def by_its_name(y, sample_weight):  # a score, to LightGBM
+    return raw(y, sample_weight)
+
+
+@pytest.mark.parametrize(
+    ("make", "objective"),
+    [(lightgbm, raw), (lightgbm, by_its_name), (xgboost, raw), (xgboost, by_another_name)],
+)
+def test_weights_do_not_reach_an_objective_that_takes_none(make, objective):
     with pytest.raises(TypeError, match="takes no sample_weight in fit"):
-        ClassBalancedClassifier(make(objective=raw)).fit(*two(300))
+        ClassBalancedClassifier(make(objective=objective)).fit(*two(300))
 
 
 @ALL

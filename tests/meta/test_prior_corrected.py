@@ -245,11 +245,10 @@ def test_in_scorers_and_displays(data):
 
 
 class Spoilt(DecisionTreeClassifier):
-    """Weigh by parameters that boosting libraries have."""
+    """Weigh by a parameter that boosting libraries have."""
 
-    def __init__(self, *, is_unbalance=False, scale_pos_weight=None):
+    def __init__(self, *, scale_pos_weight=None):
         super().__init__(random_state=0)
-        self.is_unbalance = is_unbalance
         self.scale_pos_weight = scale_pos_weight
 
     def fit(self, X, y, sample_weight=None):
@@ -262,12 +261,14 @@ class Hidden(DecisionTreeClassifier):
     """Keep a parameter where CatBoost does, behind get_params alone."""
 
     def get_params(self, deep=True):
-        return super().get_params(deep) | {"auto_class_weights": "Balanced"}
+        return super().get_params(deep) | {"pos_bagging_fraction": 0.5}
 
 
 def test_parameters_are_read_from_get_params(data):
-    with pytest.raises(ValueError, match="got auto_class_weights='Balanced' of Hidden"):
-        PriorCorrectedClassifier(FrozenEstimator(Hidden().fit(*data))).fit(*data)
+    X, y = data
+    two = np.where(y == "a", "a", "rest")
+    with pytest.raises(ValueError, match="got pos_bagging_fraction=0.5 of Hidden"):
+        PriorCorrectedClassifier(FrozenEstimator(Hidden().fit(X, two))).fit(X, two)
 
 
 def test_scale_pos_weight(data):
@@ -381,7 +382,6 @@ def test_an_estimate_is_forgotten_by_the_next_fit(data):
                 (soft_vote(GaussianNB(priors=[0.5, 0.5])), "the weights of GaussianNB inside"),
                 (GaussianNB(priors=[0, 1]), "a weight of 0 of GaussianNB"),
                 (tree(class_weight={"a": 0, "b": 1}), "a weight of 0 of Dec"),
-                (Spoilt(is_unbalance=True), "is_unbalance=True of Spoilt"),
                 (NeverFitted(class_weight={"a": 0, "b": 1}), "a weight of 0 of NeverFitted"),
                 (NeverBoosted(class_weight={"a": 0, "b": 1}), "a weight of 0 of NeverBoosted"),
                 (NeverFitted(class_weight=[1, 2]), r"class_weight=\[1, 2\] of NeverFitted"),

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.metrics import recall_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import BernoulliNB, ComplementNB, GaussianNB
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -28,6 +28,7 @@ from sk_cbloss import (
     PriorCorrectedClassifier,
 )
 from sk_cbloss import pipeline as weighing_pipeline
+from sk_cbloss.meta._natural import weights_within
 
 ASKING = [
     PriorCorrectedClassifier,
@@ -231,8 +232,25 @@ def test_other_names_of_a_parameter_are_known():
         model = Boosting(**{name: True})
         with pytest.raises(ValueError, match=f"weighed twice: set {name}=None, got True"):
             ClassBalancedClassifier(model).fit(*yes_no(100))
-        with pytest.raises(ValueError, match=f"can be undone, got {name}=True of Boosting"):
-            PriorCorrectedClassifier(model).fit(*yes_no(100))
+        weight = weights_within(model, np.array([0, 1]), np.repeat([0, 1], [80, 20]))
+        assert weight[1] / weight[0] == pytest.approx(4)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "got"),
+    [
+        (BernoulliNB(class_prior=[0.2, 0.3, 0.5]), r"class_prior=\[0.2, 0.3, 0.5\]"),
+        (GaussianNB(priors="abc"), "priors='abc'"),
+        (LogisticRegression(class_weight={0: "a"}), "class_weight={0: 'a'}"),
+        (LogisticRegression(class_weight=5), "class_weight=5"),
+        (Boosting(scale_pos_weight="a"), "scale_pos_weight='a'"),
+        (NearestCentroid(priors=[0.5, 0.5]), "priors=.0.5, 0.5. of NearestCentroid"),
+    ],
+)
+@pytest.mark.parametrize("wrapper", ASKING)
+def test_what_cannot_be_read_as_weights_cannot_be_undone(wrapper, estimator, got):
+    with pytest.raises(ValueError, match=f"in a way that can be undone, got {got}"):
+        wrapper(estimator).fit(*yes_no(100))
 
 
 def test_a_forest_that_resamples_is_not_weighed_too():
