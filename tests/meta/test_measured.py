@@ -14,7 +14,7 @@ from sklearn.ensemble import (
 )
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import RepeatedStratifiedKFold
+from sklearn.model_selection import StratifiedKFold
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.fixes import parse_version
 
@@ -27,6 +27,7 @@ from sk_cbloss import (
     PriorCorrectedClassifier,
     make_long_tailed_classification,
 )
+from sk_cbloss.meta import _out_of_fold
 from sk_cbloss.meta._measured import N_ROWS, some_rows
 
 WRAPPERS = [
@@ -133,24 +134,34 @@ def test_overfitting_alone_is_no_way_of_weighing(estimator, n_classes):
         MacroF1Classifier(clone(estimator), cv=2).fit(X, y)
 
 
+FULL_FOREST = ClassBalancedClassifier(RandomForestClassifier(30, random_state=0), beta=1)
+
+
+def test_weights_that_a_full_forest_hardly_feels_are_undone_too_far(data):
+    with pytest.warns(MiscalibratedPriorWarning, match=MESSAGE):
+        MacroF1Classifier(FULL_FOREST, cv=3).fit(*data)
+
+
 @pytest.mark.skipif(
     parse_version(sklearn.__version__) < parse_version("1.9"),
-    reason="forests of older versions feel weights in another way",
+    reason="before 1.9, forests drew samples without their weights, and it shows here, too",
 )
-def test_weights_that_a_full_forest_hardly_feels_are_undone_too_far(data):
-    """On rows that it knows, this does not show."""
+def test_on_rows_that_a_full_forest_knows_this_does_not_show(data):
+    PriorCorrectedClassifier(FULL_FOREST).fit(*data)
+
+
+def test_a_row_that_is_left_out_often_counts_once(data, monkeypatch):
     X, y = data
-    weighted = ClassBalancedClassifier(RandomForestClassifier(30, random_state=0), beta=1)
-    PriorCorrectedClassifier(weighted).fit(X, y)
-    with pytest.warns(MiscalibratedPriorWarning, match=MESSAGE):
-        MacroF1Classifier(weighted, cv=3).fit(X, y)
-
-
-def test_a_row_that_is_left_out_often_counts_once():
-    X, y = make_long_tailed_classification(1000, n_classes=2, random_state=0)
-    once = MacroF1Classifier(Secret(0), cv=5).fit(X, y)
-    often = MacroF1Classifier(Secret(0), cv=RepeatedStratifiedKFold(n_repeats=4, random_state=0))
-    assert often.fit(X, y).classes_.tolist() == once.classes_.tolist()
+    splits, measured = list(StratifiedKFold(3).split(X, y)), []
+    monkeypatch.setattr(
+        _out_of_fold, "miss_of", lambda estimator, p, y, *rest: measured.append((p, y))
+    )
+    for cv in (splits, 4 * splits):
+        MacroF1Classifier(Secret(0), cv=cv).fit(X, y)
+    (once, labels), (often, again) = measured
+    np.testing.assert_allclose(often, once)
+    np.testing.assert_array_equal(labels, y)
+    np.testing.assert_array_equal(again, y)
 
 
 def test_rows_that_cannot_be_picked_out_are_not_measured():
