@@ -35,6 +35,17 @@ def test_without_a_beta_the_prior_is_that_of_the_counts_and_no_weight_acts():
     assert loss.tau == 1
 
 
+def test_smoothing_and_a_prior_are_at_odds():
+    """Of a sample that is surely common, the best logits decide for the rare class."""
+    loss = LogitAdjustedLoss.from_class_count([990, 10], label_smoothing=0.1)
+    smoothed = torch.tensor([[0.95, 0.05]], dtype=torch.float64)
+    logits = (smoothed / loss.class_prior).log().requires_grad_()
+    value = loss(logits, torch.tensor([0]))
+    torch.testing.assert_close(torch.autograd.grad(value, logits)[0], torch.zeros_like(logits))
+    assert loss.predict_proba(logits).argmax() == 1
+    assert loss.natural_proba(logits).argmax() == 0
+
+
 def test_with_a_beta_the_prior_is_the_weighted_one():
     loss = LogitAdjustedLoss.from_class_count(COUNTS, beta=0.99)
     weighted = np.array(COUNTS) / effective_number(COUNTS, beta=0.99)
