@@ -2,9 +2,8 @@
 
 import numpy as np
 from sklearn.datasets import make_classification
-from sklearn.utils import check_random_state
 
-from sk_cbloss._validation import check_fraction, check_integer, check_size
+from sk_cbloss._validation import check_fraction, check_integer, check_seed, check_size
 from sk_cbloss.datasets._long_tail import check_imbalance_factor, relative_count
 
 
@@ -73,7 +72,7 @@ def make_long_tailed_classification(
     n_classes = check_size(n_classes, "n_classes")
     check_integer(n_clusters_per_class, "n_clusters_per_class", minimum=1)
     flip_y = check_fraction(flip_y, "flip_y")
-    rng = check_random_state(random_state)
+    rng = check_seed(random_state)
     imbalance_factor = check_imbalance_factor(imbalance_factor)
     count = _count(n_samples, relative_count(n_classes, imbalance_factor, profile))
     # As many of each class as of the head, and then fewer of the others.

@@ -5,10 +5,10 @@ from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
+from sklearn.utils import _safe_indexing, check_consistent_length
 
 from sk_cbloss._labels import names_of, read_labels
-from sk_cbloss._validation import as_float, check_choice, check_size
+from sk_cbloss._validation import as_float, check_choice, check_seed, check_size
 
 
 def _exponential(n_classes, imbalance_factor):
@@ -161,7 +161,7 @@ def make_long_tailed(
     array([178, 115,  74,  48,  31,  20,  13,   8,   5,   3])
     """
     _check_rows(X, y)
-    rng = check_random_state(random_state)
+    rng = check_seed(random_state)
     plan = _plan(y, imbalance_factor, profile=profile, n_max=n_max, order=order, rng=rng)
     by_class = np.argsort(plan.position, kind="stable")
     rows_of_class = np.split(by_class, np.cumsum(plan.available)[:-1])
@@ -228,7 +228,7 @@ def long_tailed_strategy(
     >>> np.bincount(y)
     array([178, 115,  74,  48,  31,  20,  13,   8,   5,   3])
     """
-    rng = check_random_state(random_state)
+    rng = check_seed(random_state)
     plan = _plan(y, imbalance_factor, profile=profile, n_max=n_max, order=order, rng=rng)
     return dict(zip(names_of(plan.classes[plan.order]), plan.count.tolist(), strict=True))
 

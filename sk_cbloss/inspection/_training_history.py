@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from sk_cbloss._validation import as_numpy
+from sk_cbloss._validation import as_numpy, check_choice
 from sk_cbloss.inspection._figure import GREY, pyplot_of
 from sk_cbloss.inspection._inside import held_by
 
@@ -162,8 +162,7 @@ class TrainingHistoryDisplay:
         pyplot = pyplot_of(self)
         from matplotlib import cbook, lines
 
-        if loss_scale not in ("linear", "log"):
-            raise ValueError(f"loss_scale must be 'linear' or 'log', got {loss_scale!r}.")
+        check_choice(loss_scale, "loss_scale", ("linear", "log"))
         if learning_rate not in (True, False, None):
             raise ValueError(f"learning_rate must be True, False or None, got {learning_rate!r}.")
         if not isinstance(line_kw, Mapping | None):

@@ -9,7 +9,13 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from sk_cbloss._validation import Normalize, check_beta, in_class_order, refuse_masked
+from sk_cbloss._validation import (
+    Normalize,
+    check_beta,
+    check_choice,
+    in_class_order,
+    refuse_masked,
+)
 from sk_cbloss.losses import _functional
 from sk_cbloss.losses._functional import apply_weight, by_class
 from sk_cbloss.weights import class_balanced_weight
@@ -67,8 +73,7 @@ class ClassBalancedLoss(nn.Module):
         ignore_index: int | None = -100,
     ):
         super().__init__()
-        if reduction not in REDUCTIONS:
-            raise ValueError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}.")
+        check_choice(reduction, "reduction", REDUCTIONS)
         if weight is not None:
             weight = check_class_vector(weight, "weight")
         self.register_buffer("weight", weight)

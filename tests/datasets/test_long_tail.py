@@ -484,3 +484,18 @@ def test_large_counts_are_exact(n_max):
     np.testing.assert_array_equal(
         long_tailed_counts(2, n_max, imbalance_factor=2), [n_max, n_max // 2]
     )
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "a"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        make_long_tailed,
+        long_tailed_train_test_split,
+        lambda X, y, **seed: long_tailed_strategy(y, **seed),
+        lambda X, y, **seed: make_long_tailed_classification(100, **seed),
+    ],
+)
+def test_a_seed_that_is_none(data, make, seed):
+    with pytest.raises(ValueError, match=r"^random_state must be an integer in \[0, .* got "):
+        make(*data, random_state=seed)

@@ -395,8 +395,9 @@ def test_bad_histories(history, message):
 
 def test_bad_parameters():
     display = TrainingHistoryDisplay(ROWS)
-    with pytest.raises(ValueError, match="loss_scale must be 'linear' or 'log', got 'cubic'"):
-        display.plot(loss_scale="cubic")
+    for scale in ("cubic", None, ["log"], np.zeros(2)):
+        with pytest.raises(ValueError, match="loss_scale must be 'linear' or 'log', got "):
+            display.plot(loss_scale=scale)
     found = r"scores must be among the history's, \['valid_f1'\], got"
     for scores, wrong in ((["f1"], "'f1'"), (5, "5")):
         with pytest.raises(ValueError, match=f"{found} {wrong}"):

@@ -304,7 +304,8 @@ def test_the_repr_shows_the_parameters(name, parameters):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"reduction": "avg"}, "reduction must be .*, got 'avg'"),
+        ({"reduction": "avg"}, "reduction must be 'mean', 'sum' or 'none', got 'avg'"),
+        ({"reduction": np.zeros(2)}, "reduction must be 'mean', 'sum' or 'none', got array"),
         ({"ignore_index": 1.5}, "ignore_index must be an integer in int64 or None, got 1.5"),
         ({"ignore_index": True}, "ignore_index must be an integer in int64 or None, got True"),
         ({"ignore_index": 2**70}, "ignore_index must be an integer in int64 or None, got 118059"),
