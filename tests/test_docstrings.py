@@ -35,9 +35,16 @@ def public_objects():
             continue
         yield name, thing
         if inspect.isclass(thing):
-            for method, value in vars(thing).items():
-                if not method.startswith("_") and inspect.isfunction(value):
-                    yield f"{name}.{method}", value
+            for method, value in methods_of(thing):
+                yield f"{name}.{method}", value
+
+
+def methods_of(kind):
+    """Yield the methods of a class that its users call, inherited within the package or not."""
+    for method, value in inspect.getmembers(kind, inspect.isfunction):
+        hidden = method.startswith(("_", "on_"))  # skorch calls the latter
+        if not hidden and value.__module__.startswith("sk_cbloss."):
+            yield method, value
 
 
 OBJECTS = dict(public_objects())

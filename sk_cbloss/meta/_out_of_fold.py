@@ -55,7 +55,9 @@ class OutOfFoldMixin:
         X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
             Whatever the classifier takes.
         y : array-like of shape (n_samples,)
-            Class labels.
+            Class labels. For a classifier in a FrozenEstimator, which is not
+            fitted again: if its weights come from the labels, as by
+            ``class_weight="balanced"`` or a sampler, those it was fitted to.
         sample_weight : array-like of shape (n_samples,) or number, default=None
             Weights that the samples have already. They reach the classifier;
             scores do not weigh.
