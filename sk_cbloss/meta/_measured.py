@@ -72,10 +72,7 @@ def miss_of(estimator, natural, y, classes, class_count, sample_weight=None):
     share = class_count / class_count.sum()
     error = np.sqrt(share * (1 - share) * (weight**2).sum()) / weight.sum()
     errors = np.abs(mean - here) / np.where(error > 0, error, np.inf)
-    one, other = (
-        mean * (1 - share),
-        share * (1 - mean),
-    )  # of which the quotient is that of the odds
+    one, other = mean * (1 - share), share * (1 - mean)  # whose quotient is that of the odds
     far = np.maximum(one, other) > ODDS_RATIO * np.minimum(one, other)
     if not (far & (errors > N_ERRORS)).any():
         return None

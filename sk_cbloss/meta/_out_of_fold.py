@@ -13,10 +13,8 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sk_cbloss._state import all_or_nothing
 from sk_cbloss._validation import check_can_be_cut
-from sk_cbloss.meta._counted import counted
 from sk_cbloss.meta._measured import miss_of, warn_of
 from sk_cbloss.meta._natural import normalized
-from sk_cbloss.weights import ClassBalancedWeigher
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class Fold:
     proba : ndarray of shape (n_rows, n_classes)
         Their probabilities.
     classes_, class_count_, class_weight_ : ndarray of shape (n_classes,)
-        Of the fitted classifier; a fold may lack a class.
+        Of the fitted classifier; a fold may lack a class, if it is not frozen.
     """
 
     rows: np.ndarray
@@ -166,13 +164,11 @@ def out_of_fold(whole, X, y, sample_weight, splits):
 
 
 def _fold(whole, X, y, sample_weight, train, rows):
-    weight = None if sample_weight is None else sample_weight[train]
     fitted = clone(whole._of_fold())
-    if isinstance(whole.estimator, FrozenEstimator):  # its weights are not those of a part
-        counter = ClassBalancedWeigher(0)
-        counted(fitted, counter, y[train], weight)
-        fitted._learn(whole.estimator_, counter, whole.class_weight_)
+    if isinstance(whole.estimator, FrozenEstimator):  # which learns nothing of a part
+        fitted._learn(whole.estimator_, whole, whole.class_weight_)
     else:
+        weight = None if sample_weight is None else sample_weight[train]
         fitted._fit(_safe_indexing(X, train), y[train], weight)
     p = fitted.predict_proba(_safe_indexing(X, rows))
     return Fold(rows, p, fitted.classes_, fitted.class_count_, fitted.class_weight_)

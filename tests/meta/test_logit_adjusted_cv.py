@@ -147,6 +147,18 @@ def test_a_frozen_classifier_is_not_fitted_again():
     assert Counting.n_fits == 1
 
 
+@pytest.mark.parametrize("wrapper", [LogitAdjustedClassifierCV, MacroF1Classifier])
+def test_what_a_frozen_classifier_does_not_learn_from_does_not_matter(wrapper):
+    """A class may be missing there."""
+    frozen = FrozenEstimator(LogisticRegression(max_iter=1000).fit(X, Y))
+    every = np.arange(len(Y))
+    whole, lacking = (
+        wrapper(frozen, cv=[(rows, every)]).fit(X, Y) for rows in (every, every[Y < 9])
+    )
+    assert lacking.best_score_ == whole.best_score_
+    np.testing.assert_array_equal(lacking.predict(X), whole.predict(X))
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
