@@ -19,7 +19,7 @@ from sk_cbloss.meta._fit_weighted import (
     cloned,
     fit_weighted,
     labels_for,
-    tags_of,
+    with_tags_of,
 )
 from sk_cbloss.meta._measured import miss_of, some_rows, warn_of
 from sk_cbloss.meta._natural import handed_on, normalized, proba_with_weights
@@ -307,10 +307,4 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
         return "estimator_" in vars(self)
 
     def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        inner = tags_of(self.estimator)
-        tags.input_tags = inner.input_tags
-        tags.classifier_tags = inner.classifier_tags
-        tags.array_api_support = False
-        tags.non_deterministic = inner.non_deterministic
-        return tags
+        return with_tags_of(self.estimator, super().__sklearn_tags__())

@@ -58,10 +58,15 @@ def cloned(estimator):
         ) from error
 
 
-def tags_of(estimator):
-    """Return the tags of what is inside; those of any classifier for what is no estimator."""
+def with_tags_of(estimator, tags):
+    """Return a wrapper's tags, of which those of what it takes are those of what is inside."""
     is_one = hasattr(estimator, "__sklearn_tags__") and not isinstance(estimator, type)
-    return get_tags(estimator if is_one else _AnyClassifier())
+    inner = get_tags(estimator if is_one else _AnyClassifier())
+    tags.input_tags = inner.input_tags
+    tags.classifier_tags = inner.classifier_tags
+    tags.array_api_support = False
+    tags.non_deterministic = inner.non_deterministic
+    return tags
 
 
 class _AnyClassifier(ClassifierMixin, BaseEstimator):

@@ -11,7 +11,13 @@ from sk_cbloss._doc_link import DocLink
 from sk_cbloss._state import all_or_nothing
 from sk_cbloss.meta._aligned import same_classes
 from sk_cbloss.meta._counted import counted
-from sk_cbloss.meta._fit_weighted import cloned, fit_weighted, labels_for, not_reached, tags_of
+from sk_cbloss.meta._fit_weighted import (
+    cloned,
+    fit_weighted,
+    labels_for,
+    not_reached,
+    with_tags_of,
+)
 from sk_cbloss.meta._measured import miss_of, some_rows, warn_of
 from sk_cbloss.meta._natural import (
     check_can_be_undone,
@@ -158,13 +164,7 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         return hasattr(self, "class_count_")
 
     def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        inner = tags_of(self.estimator)
-        tags.input_tags = inner.input_tags
-        tags.classifier_tags = inner.classifier_tags
-        tags.array_api_support = False
-        tags.non_deterministic = inner.non_deterministic
-        return tags
+        return with_tags_of(self.estimator, super().__sklearn_tags__())
 
 
 class ScaledProbaClassifier(ProbaWrapper):
