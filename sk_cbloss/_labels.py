@@ -72,7 +72,7 @@ class Labels:
         present = np.flatnonzero(count)
         if not present.size:
             raise ValueError("y must hold at least one label, got none.")
-        classes, rank = in_order(self.classes[present])
+        classes, rank = sorted_with_ranks(self.classes[present])
         positions = np.zeros(len(self.classes), dtype=np.min_scalar_type(len(present)))
         positions[present] = rank
         return classes, self.gather(positions), np.bincount(rank, count[present]).astype(np.int64)
@@ -89,7 +89,7 @@ def names_of(classes):
     return list(classes) if classes.dtype.kind in "mM" else classes.tolist()
 
 
-def in_order(classes):
+def sorted_with_ranks(classes):
     """Return the distinct classes, sorted, and the position of each given one among them."""
     try:
         return np.unique(classes, return_inverse=True)

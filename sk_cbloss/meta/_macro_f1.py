@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sk_cbloss._labels import names_of
 from sk_cbloss.meta._out_of_fold import OutOfFoldMixin
 from sk_cbloss.meta._prior_corrected import PriorCorrectedClassifier
 from sk_cbloss.meta._scaled_proba import ProbaWrapper
@@ -105,7 +106,7 @@ class MacroF1Classifier(OutOfFoldMixin, ProbaWrapper):
         never = np.setdiff1d(classes, np.concatenate([y[rows] for _, rows in splits]))
         if never.size:
             raise ValueError(
-                f"cv must leave out samples of every class, got none of {never.tolist()[0]!r}."
+                f"cv must leave out samples of every class, got none of {names_of(never)[0]!r}."
             )
         return splits
 

@@ -9,6 +9,8 @@ import warnings
 import numpy as np
 from sklearn.utils import _safe_indexing, indexable
 
+from sk_cbloss._labels import names_of
+
 # On as many rows at most, which takes less time than a fit to them.
 N_ROWS = 1000
 # A mean that is natural lies this many standard errors from its share less than once in a million.
@@ -79,7 +81,7 @@ def miss_of(estimator, natural, y, classes, class_count, sample_weight=None):
     worst = np.argmax(errors * far)
     return (
         f"The natural probabilities of {type(estimator).__name__} average to {mean[worst]:.3g} "
-        f"for class {classes.tolist()[worst]!r}, whose share is {here[worst]:.3g}: more than "
+        f"for class {names_of(classes)[worst]!r}, whose share is {here[worst]:.3g}: more than "
         "sampling explains. It may weigh classes in a way that is not known here; "
         "CalibratedClassifierCV around it makes them natural."
     )

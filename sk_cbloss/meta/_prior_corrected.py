@@ -6,7 +6,8 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from sk_cbloss._validation import as_floats, check_integer, check_non_negative
+from sk_cbloss._labels import names_of
+from sk_cbloss._validation import as_floats, as_named, check_integer, check_non_negative
 from sk_cbloss.meta._natural import proba_with_weights
 from sk_cbloss.meta._scaled_proba import ScaledProbaClassifier
 
@@ -179,16 +180,17 @@ class PriorCorrectedClassifier(ScaledProbaClassifier):
 
 def _check_prior(prior, classes):
     """Return frequencies of the classes, as an array that sums to 1."""
-    if hasattr(prior, "items"):  # a mapping, or a pandas Series
-        prior, labels = dict(prior.items()), dict.fromkeys(classes.tolist())
-        for got, some, others in (("none of", labels, prior), ("also", prior, labels)):
+    named = as_named(prior, "target_prior")
+    if named is not None:
+        labels = dict.fromkeys(names_of(classes))
+        for got, some, others in (("none of", labels, named), ("also", named, labels)):
             wrong = [label for label in some if label not in others]
             if wrong:
                 raise ValueError(
                     f"target_prior must name the {len(labels)} classes and no other label, "
                     f"got {got} {wrong[0]!r}."
                 )
-        prior = [prior[label] for label in labels]
+        prior = [named[label] for label in labels]
     prior = as_floats(prior, "target_prior")
     if prior.shape != classes.shape:
         raise ValueError(

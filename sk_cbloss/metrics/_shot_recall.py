@@ -5,7 +5,7 @@ import reprlib
 import numpy as np
 from sklearn.metrics import make_scorer
 
-from sk_cbloss._labels import counts_by_label, in_order, joined, names_of, read_labels
+from sk_cbloss._labels import counts_by_label, joined, names_of, read_labels, sorted_with_ranks
 from sk_cbloss._validation import as_floats, as_named, check_choice, check_counts
 from sk_cbloss.metrics._recall import recall_by_class
 
@@ -79,7 +79,7 @@ def _counts_of(classes, class_count, y_true, y_pred):
     are_positions = bool(named) and list(named) == list(range(len(named)))
     if named is None or (are_positions and not named.keys() & set(classes)):
         both = [read_labels(y).encode()[0] for y in (y_true, y_pred)]
-        names = names_of(in_order(joined(*both))[0])
+        names = names_of(sorted_with_ranks(joined(*both))[0])
         if count.shape != (len(names),):
             raise ValueError(
                 f"class_count must have a number for each of the {len(names)} labels of y_true "

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sk_cbloss._doc_link import DocLink
-from sk_cbloss._labels import in_order, joined, read_labels
+from sk_cbloss._labels import joined, read_labels, sorted_with_ranks
 from sk_cbloss._state import all_or_nothing
 from sk_cbloss._validation import (
     check_beta,
@@ -177,7 +177,7 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
         if not anew:
             new_classes = joined(self.classes_, new_classes)
             new_count = np.concatenate([self.class_count_, new_count])
-        self.classes_, position = in_order(new_classes)
+        self.classes_, position = sorted_with_ranks(new_classes)
         self.class_count_ = np.bincount(position, weights=new_count)
         self.effective_number_ = effective_number(self.class_count_, beta=beta)
         self.class_weight_ = class_balanced_weight(

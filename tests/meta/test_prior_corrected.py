@@ -353,6 +353,17 @@ def test_series_are_read_by_label(data):
     np.testing.assert_allclose(model.target_prior_, [0.1, 0.3, 0.6])
 
 
+@pytest.mark.parametrize("index", [np.asarray, pd.to_datetime], ids=["numpy", "pandas"])
+def test_dates_are_read_by_label(data, index):
+    names = np.array(["2020-01-01", "2021-01-01", "2022-01-01"], "M8[D]")
+    X, y = data
+    prior = pd.Series({"c": 0.6, "b": 0.3, "a": 0.1}).set_axis(index(names[::-1]))
+    for given in (prior, dict(prior)):
+        model = PriorCorrectedClassifier(tree(), target_prior=given)
+        model.fit(X, names[np.searchsorted(["a", "b", "c"], y)])
+        np.testing.assert_allclose(model.target_prior_, [0.1, 0.3, 0.6])
+
+
 def test_an_estimate_is_forgotten_by_the_next_fit(data):
     model = PriorCorrectedClassifier(tree(class_weight="balanced"), target_prior="estimate")
     model.fit(*data).estimate_prior(data[0])
@@ -474,6 +485,10 @@ def test_calibrators_that_see_no_weights_are_natural_already(data, shares):
         (
             {"a": 0.5, "b": 0.3, "c": 0.1, "d": 0.1},
             "target_prior must name the 3 classes and no other label, got also 'd'",
+        ),
+        (
+            pd.Series([0.2, 0.2, 0.3, 0.3], index=["a", "b", "a", "c"]),
+            "target_prior must hold each label once, got 'a' twice",
         ),
         (["x", "y", "z"], r"target_prior must hold numbers, got \['x', 'y', 'z'\]"),
     ],
