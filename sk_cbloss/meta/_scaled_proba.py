@@ -64,7 +64,8 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         TypeError
-            If the classifier has no ``predict_proba``.
+            If the classifier has no ``predict_proba``, or takes no
+            ``sample_weight`` but is given some.
         ValueError
             If a parameter is invalid, or its weights cannot be undone.
 

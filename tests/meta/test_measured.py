@@ -164,6 +164,14 @@ def test_a_row_that_is_left_out_often_counts_once(data, monkeypatch):
     np.testing.assert_array_equal(again, y)
 
 
+def test_rows_without_weight_say_nothing():
+    X, y = make_long_tailed_classification(20 * N_ROWS, n_classes=2, random_state=0)
+    weight = np.zeros(len(y))
+    weight[[np.flatnonzero(y == 0)[0], np.flatnonzero(y == 1)[0]]] = 1
+    assert not some_rows(X, y, weight)[2].any()
+    PriorCorrectedClassifier(Secret()).fit(X, y, weight)
+
+
 def test_rows_that_cannot_be_picked_out_are_not_measured():
     y = np.zeros(N_ROWS + 1)
     assert some_rows({"x": y}, y, None) is None

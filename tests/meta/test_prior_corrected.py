@@ -387,6 +387,10 @@ def test_an_estimate_is_forgotten_by_the_next_fit(data):
                 (BaggingClassifier(WEIGHTED["pipeline"]), "the weights of ClassBalanced"),
                 (OneVsRestClassifier(WEIGHTED["meta"]), "the weights of ClassBalanced"),
                 (
+                    BaggingClassifier(make_resampling_pipeline(SMOTE(), GaussianNB())),
+                    "a sampler inside of BaggingClassifier",
+                ),
+                (
                     BalancedRandomForestClassifier(n_estimators=5),
                     "sampling_strategy='all' of Balanced",
                 ),
