@@ -137,7 +137,7 @@ def _of_no_prior(estimator, value, given):
     return _of_a_given_prior(estimator, "uniform", given)
 
 
-_UNBALANCE = Way((None, False), _by_count, two_classes=True)
+_UNBALANCE = Way((None, False, "false", "-"), _by_count, two_classes=True)
 _POSITIVE = Way((None, 1), _of_the_positive, two_classes=True)
 _DRAWN = Way((None, 1), two_classes=True)
 _NOTHING = None  # it has no effect there
@@ -305,4 +305,5 @@ def _objectives(estimator):
 
 def is_one_of(value: Any, values: tuple) -> bool:
     """Whether a value, which may be an array, is one of these."""
+    value = value.item() if isinstance(value, np.generic) else value  # as of a grid
     return isinstance(value, Number | str | None) and value in values

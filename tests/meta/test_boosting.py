@@ -147,6 +147,15 @@ def test_weights_are_undone_in_catboosts_order(weighing, wrapper):
     np.testing.assert_allclose(model.predict_natural_proba(X).mean(axis=0), share, atol=0.03)
 
 
+@pytest.mark.parametrize("off", [False, np.False_, "false", "-"])
+def test_is_unbalance_is_off_in_all_of_lightgbms_words(off):
+    X, y = two(500)
+    natural = PriorCorrectedClassifier(lightgbm(is_unbalance=off)).fit(X, y)
+    assert natural.class_weight_.tolist() == [1, 1]
+    plain = lightgbm().fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(natural.predict_proba(X), plain, rtol=1e-12)
+
+
 @pytest.mark.parametrize("weights", [(1, 2, 3), "abc"])
 def test_weights_that_are_none_of_these_classes_are_refused(weights):
     with pytest.raises(ValueError, match="^estimator must weigh classes in a way .* class_weight"):

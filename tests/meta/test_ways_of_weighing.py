@@ -237,6 +237,21 @@ def test_other_names_of_a_parameter_are_known():
 
 
 @pytest.mark.parametrize(
+    "off",
+    [
+        BernoulliNB(fit_prior=np.True_),
+        Boosting(is_unbalance=np.False_),
+        Boosting(unbalance="false"),
+        Boosting(scale_pos_weight=np.float32(1)),
+    ],
+)
+def test_what_is_switched_off_in_other_words_does_not_weigh(off):
+    X, y = yes_no(1000)
+    assert PriorCorrectedClassifier(off).fit(X, y).class_weight_.tolist() == [1, 1]
+    assert ClassBalancedClassifier(off, beta=1).fit(X, y).classes_.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
     ("estimator", "got"),
     [
         (BernoulliNB(class_prior=[0.2, 0.3, 0.5]), r"class_prior=\[0.2, 0.3, 0.5\]"),
