@@ -76,9 +76,14 @@ def proba_of(estimator, X, classes, *, method="predict_proba"):
         bad = ~((p >= 0).all(axis=1) & ((abs(total - 1) < 1e-3) | (total == 0)))
     if bad.any():
         row = reprlib.repr(p[bad][0].tolist())
+        why = "with an objective of one's own, some classifiers give raw scores."
+        if is_table and (p[bad] >= 0).all():
+            why = (
+                "those of each class against the rest need not sum to 1; put "
+                "CalibratedClassifierCV around it."
+            )
         raise ValueError(
             f"{method} of {type(estimator).__name__} must give numbers >= 0 that sum to 1, one "
-            f"for each of {len(classes)} classes, got {row}: with an objective of one's own, "
-            "some classifiers give raw scores."
+            f"for each of {len(classes)} classes, got {row}: {why}"
         )
     return in_order(p, inner, classes)

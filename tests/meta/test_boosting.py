@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -341,6 +342,23 @@ def test_an_objective_of_ones_own_gives_no_probabilities():
             getattr(fitted, method)(X)
     with pytest.raises(ValueError, match="predict of LGBMClassifier must give classes"):
         fitted.predict(X)
+
+
+@pytest.mark.parametrize(
+    ("make", "objective"),
+    [
+        (lightgbm, {"objective": "multiclassova"}),
+        (catboost, {"loss_function": "MultiClassOneVsAll"}),
+    ],
+)
+def test_each_class_against_the_rest_can_be_calibrated(make, objective):
+    X, y = draw()
+    model = make(**objective)
+    for wrapper in (PriorCorrectedClassifier, ClassBalancedClassifier):
+        with pytest.raises(ValueError, match="against the rest need not sum to 1; put Calib"):
+            wrapper(model).fit(X, y).predict_proba(X)
+        natural = wrapper(CalibratedClassifierCV(model, cv=2)).fit(X, y).predict_natural_proba(X)
+        np.testing.assert_allclose(natural.mean(axis=0), np.bincount(y) / len(y), atol=0.03)
 
 
 def by_another_name(y, score, weight):
