@@ -177,6 +177,7 @@ def test_each_fit_begins_at_the_beginning():
             "criterion must be None for the loss to change",
         ),
         (LearningRateSchedule("stairs"), {}, "policy must be 'step' or 'cosine', got 'stairs'"),
+        (LearningRateSchedule(np.zeros(2)), {}, "policy must be 'step' or 'cosine', got array"),
         (LearningRateSchedule(warmup=-1), {}, "warmup must be .*got -1"),
         (LearningRateSchedule(milestones=(2.5,)), {}, "milestones must be .*got 2.5"),
         (LearningRateSchedule(factor=-1), {}, "factor must be .*got -1"),

@@ -2,7 +2,7 @@
 
 import math
 
-from sk_cbloss._validation import check_non_negative
+from sk_cbloss._validation import check_choice, check_non_negative
 from sk_cbloss.neural_net.callbacks._plain_callback import PlainCallback
 from sk_cbloss.neural_net.training._epochs import as_n_epochs, check_epoch, n_epochs_done
 
@@ -61,8 +61,7 @@ class LearningRateSchedule(PlainCallback):
 
     def on_train_begin(self, net, **kwargs):
         super().on_train_begin(net, **kwargs)
-        if self.policy not in POLICIES:
-            raise ValueError(f"policy must be 'step' or 'cosine', got {self.policy!r}.")
+        check_choice(self.policy, "policy", POLICIES)
         check_epoch(self.warmup, "warmup")
         if not isinstance(self.milestones, list | tuple):
             raise ValueError(f"milestones must be a list or tuple, got {self.milestones!r}.")
