@@ -179,9 +179,8 @@ def _natural(whole, folds, n_samples):
     """Return natural probabilities of the samples left out, and which these are."""
     total, times = np.zeros((n_samples, len(whole.classes_))), np.zeros(n_samples, dtype=int)
     for fold in folds:
-        seen = fold.class_count_ > 0
-        p = whole._natural_of(fold) * seen
-        total[np.ix_(fold.rows, np.searchsorted(whole.classes_, fold.classes_))] += p
+        columns = np.searchsorted(whole.classes_, fold.classes_)
+        total[np.ix_(fold.rows, columns)] += whole._natural_of(fold)
         times[fold.rows] += 1
     left_out = np.flatnonzero(times)
     return normalized(total[left_out], whole.class_count_ > 0), left_out

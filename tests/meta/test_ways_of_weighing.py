@@ -12,7 +12,11 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.metrics import recall_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import BernoulliNB, ComplementNB, GaussianNB
-from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
+from sklearn.neighbors import (
+    KNeighborsClassifier,
+    NearestCentroid,
+    RadiusNeighborsClassifier,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -398,6 +402,17 @@ class RawScores(DecisionTreeClassifier):
 
     def predict(self, X):
         return super().predict_proba(X)[:, 1] - 0.5
+
+
+@pytest.mark.filterwarnings("ignore:Outlier label")
+@pytest.mark.parametrize("wrapper", ASKING)
+def test_of_a_sample_that_is_like_none_all_classes_are_alike(wrapper):
+    X, y = three_bells(300)
+    far = [[100.0, 100.0]]
+    model = RadiusNeighborsClassifier(2.0, outlier_label=9)  # which is no class of these
+    assert not model.fit(X, y).predict_proba(far).any()
+    fitted = wrapper(model).fit(X, y)
+    np.testing.assert_allclose(fitted.predict_natural_proba(far), [[1 / 3] * 3])
 
 
 @pytest.mark.parametrize("kind", ["1-dimensional", "negative", "no sum", "nan"])
