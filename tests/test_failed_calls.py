@@ -317,6 +317,24 @@ def test_an_error_anywhere_in_a_fit_changes_nothing(name, fitted):
     assert n_failed
 
 
+WITHOUT_NETS = [name for name in ESTIMATORS if "net" not in name and name != "stacked search"]
+
+
+@pytest.mark.parametrize("name", WITHOUT_NETS)
+@pytest.mark.filterwarnings("ignore")
+def test_an_interrupt_anywhere_in_a_fit_changes_nothing(name, fitted):
+    """But for nets, whose training it ends."""
+    trained = fitted(name)
+    expected = knowledge(trained)
+    for n in places(train_on_others, trained):
+        estimator = fitted(name)
+        try:
+            with raising_at(n, KeyboardInterrupt):
+                train_on_others(estimator)
+        except KeyboardInterrupt:
+            check_knows(estimator, expected)
+
+
 @every_estimator
 @pytest.mark.filterwarnings("ignore")
 def test_an_interrupt_changes_nothing_where_nothing_was_trained(name, fitted):

@@ -804,6 +804,20 @@ def test_early_stopping_sees_weighted_validation_data(data, inside):
     np.testing.assert_array_equal(model.predict_proba(X_val), by_hand.predict_proba(X_val_in))
 
 
+@takes_validation
+def test_validation_data_pass_through_steps_from_a_cache(data, tmp_path):
+    X, y = data
+    boosting = HistGradientBoostingClassifier(max_iter=5, early_stopping=True, random_state=0)
+    steps = StandardScaler(), StandardScaler(), boosting  # of which the first is cached
+    cached, plain = (
+        ClassBalancedClassifier(make_pipeline(*steps, memory=memory))
+        for memory in (str(tmp_path), None)
+    )
+    for model in (cached, plain):
+        model.fit(X, y, X_val=X, y_val=y)
+    np.testing.assert_array_equal(cached.predict_proba(X), plain.predict_proba(X))
+
+
 @pytest.mark.parametrize(
     ("validation", "error", "message"),
     [
