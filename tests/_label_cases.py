@@ -65,6 +65,7 @@ LABELS = {
     ),
     "list of int": CODES.tolist(),
     "list of huge int": [[2**63, -1, 2**64, 5][c] for c in CODES],
+    "list of int beyond float": [[1, 2**63, 2**63 + 1, 2**64 - 1][c] for c in CODES],
     "list of str": NAMES[CODES].tolist(),
     "tuple": tuple(CODES.tolist()),
     "datetime": np.array(["2020", "2021", "2022", "2023"], dtype="M8[D]")[CODES],
