@@ -5,6 +5,7 @@ its probabilities where natural ones are wanted. `WAYS` says by which parameters
 weighs; no such list is complete, so that what is said to be natural is measured, too.
 """
 
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature
@@ -126,7 +127,10 @@ def _of_a_given_prior(estimator, value, given):
     is_uniform = isinstance(value, str) and value == "uniform"
     prior = _numbers(np.ones(len(given.classes)) if is_uniform else value, len(given.classes))
     if prior is None:
-        return None
+        raise ValueError(
+            f"{type(estimator).__name__} must be given a prior for each of the "
+            f"{len(given.classes)} classes, got {reprlib.repr(value)}."
+        )
     count = given.count(given.sample_weight)
     return np.where(count > 0, prior / np.where(count > 0, count, 1), 1)
 

@@ -258,8 +258,6 @@ def test_what_is_switched_off_in_other_words_does_not_weigh(off):
 @pytest.mark.parametrize(
     ("estimator", "got"),
     [
-        (BernoulliNB(class_prior=[0.2, 0.3, 0.5]), r"class_prior=\[0.2, 0.3, 0.5\]"),
-        (GaussianNB(priors="abc"), "priors='abc'"),
         (LogisticRegression(class_weight={0: "a"}), "class_weight={0: 'a'}"),
         (LogisticRegression(class_weight=5), "class_weight=5"),
         (Boosting(scale_pos_weight="a"), "scale_pos_weight='a'"),

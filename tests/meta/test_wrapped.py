@@ -4,10 +4,10 @@ import warnings
 
 import numpy as np
 import pytest
+from numpydoc.docscrape import FunctionDoc
 from sklearn.ensemble import StackingClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsOneClassifier
-from numpydoc.docscrape import FunctionDoc
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -99,6 +99,8 @@ def test_folds_are_cut_out_of_a_slice_dict(kind):
     match = r"^X must be something that folds can be cut out of, .*SliceDict\(\*\*X\), got a dict"
     with pytest.raises(ValueError, match=match):
         kind(GaussianNB()).fit({"x": X}, Y)
+
+
 def test_what_is_given_to_both_kinds_of_fit_is_described_in_the_same_words():
     at_once, out_of_fold = (
         {each.name: " ".join(each.desc) for each in FunctionDoc(kind.fit)["Parameters"]}
