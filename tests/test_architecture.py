@@ -2,6 +2,7 @@
 
 import ast
 import re
+import statistics
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,18 @@ FLOORS = {
 
 # Files that every room may import.
 GROUND_FLOOR = {"_doc_link", "_labels", "_state", "_validation"}
+
+# The same within the hall of the net. What stands in no room of it is the net itself.
+HALL = {
+    "stack": {"net", "callbacks", "training", "data", "state", "errors"},
+    "net": {"callbacks", "training", "data", "state", "errors", "modules"},
+    "callbacks": {"training", "data", "state", "errors"},
+    "training": {"data", "state", "errors"},
+    "data": {"state", "errors"},
+    "state": {"errors"},
+    "errors": set(),
+    "modules": set(),
+}
 
 # The rooms in which a heavy library may be imported.
 HEAVY = {
@@ -78,6 +91,41 @@ def test_imports_point_down_through_faces(file):
             continue
         assert other in FLOORS[room], f"{room} imports {module}, which is not below it"
         assert len(inner) == 1, f"{room} imports {module}, a private file of {other}"
+
+
+HALL_FILES = [file for file in FILES if room_of(file) == "neural_net"]
+
+
+def place_in_hall(*names):
+    return names[0] if names and names[0] in HALL else "net"
+
+
+def test_every_room_of_the_hall_has_a_floor():
+    rooms = {file.relative_to(PACKAGE).parts[1] for file in HALL_FILES}
+    assert {room for room in rooms if not room.endswith(".py")} == HALL.keys() - {"net"}
+
+
+@pytest.mark.parametrize("file", HALL_FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_point_down_within_the_hall(file):
+    parts = file.relative_to(PACKAGE / "neural_net").parts
+    if parts == ("__init__.py",):  # the hall's own face
+        return
+    room = place_in_hall(*parts)
+    for module in imports_of(file):
+        if not module.startswith("sk_cbloss.neural_net"):
+            continue
+        inner = module.split(".")[2:]
+        other = place_in_hall(*inner)
+        if other != room:
+            assert other in HALL[room], f"{room} imports {module}, which is not below it"
+            is_face = len(inner) == 1
+            assert is_face, f"{room} imports {module}, a private file of {other}"
+
+
+def test_files_of_the_hall_can_be_read_at_a_sitting():
+    lengths = [len(file.read_text().splitlines()) for file in HALL_FILES]
+    assert max(lengths) <= 400
+    assert statistics.median(lengths) <= 90
 
 
 def test_the_test_sees_an_arrow_that_points_up(tmp_path):

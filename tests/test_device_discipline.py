@@ -15,7 +15,8 @@ from sk_cbloss import CBNeuralNetClassifier
 from sk_cbloss.losses import LOSSES, NormalizedLinear
 from sk_cbloss.neural_net import MLP, CifarResNet, PadCropFlip
 from sk_cbloss.neural_net.data._features import with_sample_weight
-from sk_cbloss.neural_net.stack._stacked_step import StackedLoss, StackedStep
+from sk_cbloss.neural_net.stack._stacked_loss import StackedLoss
+from sk_cbloss.neural_net.stack._stacked_step import StackedStep
 
 # For a value that Python wants, a shape that values decide, or numbers that come from Python.
 WAITING = {

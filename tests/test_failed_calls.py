@@ -148,8 +148,8 @@ def check_not_fitted(estimator):
 def test_every_estimator_is_under_the_law():
     public = set()
     for module in pkgutil.walk_packages([str(PACKAGE)], "sk_cbloss."):
-        if module.name.rpartition(".")[2].startswith("_"):
-            continue
+        if module.name.rpartition(".")[2].startswith("_") or module.name.count(".") > 1:
+            continue  # of no room, or of a room within one
         face = importlib.import_module(module.name)
         names = [getattr(face, name) for name in getattr(face, "__all__", ())]
         public |= {each for each in names if isinstance(each, type)}

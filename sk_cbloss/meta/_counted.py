@@ -4,7 +4,6 @@ import reprlib
 from contextlib import contextmanager
 
 import numpy as np
-from sklearn.utils.validation import _num_samples
 
 from sk_cbloss._labels import as_labels
 from sk_cbloss._validation import check_same_length, check_sample_weight
@@ -66,7 +65,7 @@ def validation_labels(weigher, X, y):
     with in_validation_data():
         y = as_labels(y)
         if hasattr(X, "shape") or isinstance(X, list):  # else its length may be that of a dict
-            check_same_length(_num_samples(X), len(y))
+            check_same_length(X.shape[0] if hasattr(X, "shape") else len(X), len(y))
         if not len(y):
             raise ValueError("y must hold at least one label, got none.")
         return y, weigher.sample_weight(y)

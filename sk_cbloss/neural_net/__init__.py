@@ -9,17 +9,17 @@ from skorch.utils import is_dataset as is_dataset  # for the searches
 
 from sk_cbloss.neural_net._classifier import CBNeuralNetClassifier
 from sk_cbloss.neural_net._recipe import cifar_recipe
-from sk_cbloss.neural_net.callbacks._learning_rate import LearningRateSchedule
-from sk_cbloss.neural_net.callbacks._loss_change import DeferredReweighting, LossChange
-from sk_cbloss.neural_net.callbacks._progress import progress_bar as progress_bar
-from sk_cbloss.neural_net.callbacks._progress import say as say
-from sk_cbloss.neural_net.callbacks._training_checkpoint import TrainingCheckpoint
-from sk_cbloss.neural_net.data._batches import ArrayDataset, BatchLoader
-from sk_cbloss.neural_net.data._streamed import features_and_labels
-from sk_cbloss.neural_net.modules._augmentation import PadCropFlip
-from sk_cbloss.neural_net.modules._cifar_resnet import CifarResNet
-from sk_cbloss.neural_net.modules._mlp import MLP
-from sk_cbloss.neural_net.stack._fit_together import Fit, fit_together
+from sk_cbloss.neural_net.callbacks import (
+    DeferredReweighting,
+    LearningRateSchedule,
+    LossChange,
+    TrainingCheckpoint,
+)
+from sk_cbloss.neural_net.callbacks import progress_bar as progress_bar
+from sk_cbloss.neural_net.callbacks import say as say
+from sk_cbloss.neural_net.data import ArrayDataset, BatchLoader, features_and_labels
+from sk_cbloss.neural_net.modules import MLP, CifarResNet, PadCropFlip
+from sk_cbloss.neural_net.stack import Fit, fit_together
 
 __all__ = [
     "MLP",

@@ -11,14 +11,13 @@ from torch import nn
 
 from sk_cbloss._validation import check_beta, check_factor, check_normalize
 from sk_cbloss.losses import LOSSES, ClassBalancedLoss
-from sk_cbloss.neural_net.data._features import split_sample_weight
-from sk_cbloss.neural_net.errors._explained import (
+from sk_cbloss.neural_net.data import split_sample_weight
+from sk_cbloss.neural_net.errors import (
     check_arguments,
     check_complete,
     check_takes_positions,
 )
-from sk_cbloss.neural_net.state._saving import plain
-from sk_cbloss.neural_net.training._optimizer_step import can_be_fused
+from sk_cbloss.neural_net.state import plain
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 DEFAULTS = {"loss": "softmax", "beta": None, "gamma": None, "normalize": "classes"}
@@ -26,9 +25,6 @@ DEFAULTS = {"loss": "softmax", "beta": None, "gamma": None, "normalize": "classe
 
 class ChosenLoss(NeuralNet):
     """Check what is asked of the loss, build it, and ask it for the loss of a batch."""
-
-    _frees_bias = False
-    _loss_changes = None  # what callbacks have changed of the loss
 
     @property
     def _beta_in_use(self):
@@ -97,14 +93,8 @@ class ChosenLoss(NeuralNet):
                 )
 
     def initialize_criterion(self):
-        """Build the loss from the classes' counts.
-
-        Returns
-        -------
-        self : CBNeuralNetClassifier
-            The net.
-        """
-        self._loss_changes = {}
+        if "_fit_call" in vars(self):
+            self._call.loss_changes = {}  # it is the net's own again
         self._check_own_loss()
         if self.criterion is None:
             self.criterion_ = self._build_loss()
@@ -132,67 +122,12 @@ class ChosenLoss(NeuralNet):
 
     def _use_loss(self, **changes):
         """Train and predict with another loss from here on; see ``LossChange``."""
-        self._loss_changes = changes
+        if "_fit_call" in vars(self):
+            self._call.loss_changes = changes
         loss = to_device(self._build_loss(**changes), self.device)
         self.criterion_ = self.torch_compile(loss, name="criterion")
 
-    def get_params_for_optimizer(self, prefix, named_parameters):
-        """Return the optimizer's arguments; weight decay leaves some losses' last bias alone.
-
-        Parameters
-        ----------
-        prefix : str
-            Name of the optimizer.
-        named_parameters : iterator
-            Names and parameters.
-
-        Returns
-        -------
-        args : tuple
-            Positional arguments.
-        kwargs : dict
-            Keyword arguments.
-        """
-        args, kwargs = super().get_params_for_optimizer(prefix, list(named_parameters))
-        kind = getattr(self, prefix, None)
-        check_arguments(kind, kwargs, prefix)
-        modules = [getattr(self, f"{name}_") for name in self._modules]
-        if can_be_fused(kind, kwargs, modules, self.device):
-            kwargs["fused"] = True
-        if self._frees_bias_from_decay(prefix, kwargs):
-            (group,) = args[0]
-            bias = self.module_.head.bias
-            rest = [p for p in group["params"] if p is not bias]
-            args = ([{"params": [bias], "weight_decay": 0}, {"params": rest}],)
-        return args, kwargs
-
-    def _frees_bias_from_decay(self, prefix, kwargs):
-        if prefix != "optimizer" or not self._frees_bias:
-            return False
-        if hasattr(self, "optimizer__param_groups"):
-            return False
-        decay = inspect.signature(self.optimizer).parameters.get("weight_decay")
-        return bool(kwargs.get("weight_decay", decay.default if decay else 0))
-
     def get_loss(self, y_pred, y_true, X=None, training=False):
-        """Return the loss of a batch: weighted in training, plain in validation.
-
-        Parameters
-        ----------
-        y_pred : tensor of shape (n_samples, n_classes)
-            Logits.
-        y_true : tensor of shape (n_samples,)
-            Positions of the classes.
-        X : tensor, dict or list of tensors, default=None
-            The batch's features, with its sample weights if there are any.
-        training : bool, default=False
-            Whether this is a training step.
-
-        Returns
-        -------
-        tensor of shape ()
-            The loss.
-        """
         _, sample_weight = split_sample_weight(X)
         if not training:
             sample_weight = None
@@ -232,9 +167,9 @@ class ChosenLoss(NeuralNet):
     def _loss_owns_probabilities(self):
         return self._loss_is_ours and self.predict_nonlinearity == "auto"
 
-    def _check_head(self):
+    def _check_head(self, changes=()):
         """Warn of what the loss and the rest of the net do not make of each other."""
-        self._check_weights(stacklevel=5 + hasattr(self.fit, "__wrapped__"))
+        self._check_weights(changes, stacklevel=6 + hasattr(self.fit, "__wrapped__"))
         wanted = getattr(self.criterion_, "head_type", None)
         if wanted and not any(isinstance(part, wanted) for part in self.module_.modules()):
             warnings.warn(
@@ -242,12 +177,12 @@ class ChosenLoss(NeuralNet):
                 f"{type(self.criterion_).__name__}, got none: logits of any size make its margins "
                 "meaningless. Give it one, or pass it as a class whose last layer is a Linear "
                 "named head.",
-                stacklevel=4 + hasattr(self.fit, "__wrapped__"),  # scikit-learn's, since 1.9
+                stacklevel=5 + hasattr(self.fit, "__wrapped__"),  # scikit-learn's, since 1.9
             )
 
-    def _check_weights(self, stacklevel):
+    def _check_weights(self, changes, stacklevel):
         """Warn if the default weights do nothing, or do again what a sampler does."""
-        is_default = self.criterion is None and self.beta is None and not self._loss_changes
+        is_default = self.criterion is None and self.beta is None and not changes
         if not is_default or not self._loss_is_ours:
             return
         loss, count = plain(self.criterion_), self.class_count_[self.class_count_ > 0]

@@ -1,86 +1,30 @@
 """CBNeuralNetClassifier, skorch's classifier with class-balanced losses."""
 
-import copy
-import inspect
-
-import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from skorch import NeuralNetClassifier
-from skorch.callbacks import (
-    BatchScoring,
-    EarlyStopping,
-    EpochScoring,
-    EpochTimer,
-    PassthroughScoring,
-    PrintLog,
-)
-from skorch.history import History
-from skorch.utils import to_numpy
-from torch import nn
 
 from sk_cbloss._doc_link import DocLink
-from sk_cbloss._state import put_back
-from sk_cbloss._validation import check_integer, check_seed
-from sk_cbloss.losses import LOSSES
-from sk_cbloss.neural_net._chosen_loss import DTYPES, ChosenLoss
-from sk_cbloss.neural_net._parameters import (
-    check_learning_rate,
-    check_names,
-    check_rules,
-    parameter_names,
-)
+from sk_cbloss.neural_net._components import Components
+from sk_cbloss.neural_net._course import Course
+from sk_cbloss.neural_net._parameters import Parameters
 from sk_cbloss.neural_net._prediction import Prediction
-from sk_cbloss.neural_net._report import report
-from sk_cbloss.neural_net.callbacks._scoring import DecodeLabels, balanced_accuracy
-from sk_cbloss.neural_net.callbacks._sklearn_callbacks import EpochReporter, with_callbacks
-from sk_cbloss.neural_net.callbacks._training_checkpoint import TrainingCheckpoint
-from sk_cbloss.neural_net.data._batches import ArrayDataset, BatchLoader
-from sk_cbloss.neural_net.data._checked_data import CheckedData
-from sk_cbloss.neural_net.data._validation_data import validation_dataset
-from sk_cbloss.neural_net.errors._explained import check_arguments, check_complete
-from sk_cbloss.neural_net.errors._memory import memory_explained
-from sk_cbloss.neural_net.modules._mlp import MLP
-from sk_cbloss.neural_net.state._net_state import NetState, net_put_back_on_error
-from sk_cbloss.neural_net.state._own_files import OwnFiles
-from sk_cbloss.neural_net.state._pickling import Portable
-from sk_cbloss.neural_net.state._randomness import seeded
-from sk_cbloss.neural_net.training._epochs import n_epochs_done
-from sk_cbloss.neural_net.training._fit_call import FitCall, NothingLearned
-from sk_cbloss.neural_net.training._steps import FastSteps
-
-DATA_PREFIXES = ("dataset__", "iterator_train__", "iterator_valid__")
-PLAIN = {"callbacks", "dataset", "device", "iterator_train", "iterator_valid", "optimizer"}
-PLAIN |= {"random_state"}
-
-
-class _Stored:
-    """An attribute that skorch sets in __init__, kept under a private name.
-
-    scikit-learn takes public attributes set there for parameters.
-    """
-
-    def __set_name__(self, owner, name):
-        self.name = f"_{name}"
-
-    def __get__(self, net, owner=None):
-        if net is None:
-            return self
-        try:
-            return vars(net)[self.name]
-        except KeyError:
-            raise AttributeError(self.name) from None
-
-    def __set__(self, net, value):
-        vars(net)[self.name] = value
+from sk_cbloss.neural_net.callbacks import EpochReporter, with_callbacks
+from sk_cbloss.neural_net.data import (
+    ArrayDataset,
+    BatchLoader,
+)
+from sk_cbloss.neural_net.state import OwnFiles, Portable
+from sk_cbloss.neural_net.training import FastSteps
 
 
 class CBNeuralNetClassifier(
     DocLink,
     EpochReporter,
-    ChosenLoss,
+    Parameters,
+    Course,
+    Components,
     Prediction,
-    CheckedData,
     FastSteps,
     OwnFiles,
     Portable,
@@ -242,8 +186,6 @@ class CBNeuralNetClassifier(
     (500, 10)
     """
 
-    history_, initialized_, virtual_params_ = _Stored(), _Stored(), _Stored()
-
     def __init__(
         self,
         module=None,
@@ -316,255 +258,6 @@ class CBNeuralNetClassifier(
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
-
-    # ------------------------------------------------------------------ parameters
-
-    def __setattr__(self, name, value):
-        # skorch takes each module that it is given for a part that learns. A parameter is none.
-        if name in parameter_names(type(self)):
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
-
-    @property
-    def device(self):
-        """The device in use: what "auto" stands for on this machine."""
-        device = vars(self).get("device", "auto")
-        if not _is_auto(device):
-            return device
-        if torch.cuda.is_available():
-            return "cuda"
-        if torch.backends.mps.is_available() and self.dtype == "float32":
-            return "mps"
-        return "cpu"
-
-    @device.setter
-    def device(self, device):
-        vars(self)["device"] = device
-
-    def _get_param_names(self):
-        return [name for name in super()._get_param_names() if not name.startswith("_")]
-
-    def get_params(self, deep=True, **kwargs):
-        """Return the parameters.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether to include the callbacks' parameters.
-        **kwargs : dict
-            Not used.
-
-        Returns
-        -------
-        dict
-            Parameters by name.
-        """
-        params = super().get_params(deep=deep, **kwargs)
-        return params | {"device": vars(self)["device"]}
-
-    def set_params(self, **kwargs):
-        """Set parameters.
-
-        Those of the loss (``loss``, ``beta``, ``gamma``, ``normalize``) act at
-        the next fit. On a fitted net, ``module``, ``criterion``, ``optimizer``
-        and ``callbacks`` are made anew at once, with ``random_state``, as they
-        are for ``module__*`` and ``criterion__*``. If one parameter is
-        invalid, none is set.
-
-        Parameters
-        ----------
-        **kwargs : dict
-            Parameters by name.
-
-        Returns
-        -------
-        self : CBNeuralNetClassifier
-            The net.
-        """
-        with net_put_back_on_error(self):
-            if self.initialized_:
-                self._change(kwargs)
-                return self
-            if "callbacks" in kwargs:
-                # skorch would initialise them at once; until fit, they are plain parameters.
-                self.callbacks = kwargs.pop("callbacks")
-            return super().set_params(**kwargs)
-
-    def _change(self, params):
-        """Set parameters of a net that is built, and build anew what they change."""
-        check_rules(params)
-        if "lr" in params:
-            check_learning_rate(params["lr"])
-        plain = {name for name in params if name in PLAIN or name.startswith(DATA_PREFIXES)}
-        rest = {name: params[name] for name in params if name not in plain}
-        in_fit = "_fit_call" in vars(self)  # where a callback may ask for it
-        kept = {name for name in rest if name.startswith("optimizer__") and name.count("__") == 1}
-        kept = set() if in_fit else kept
-        for name in plain | kept:
-            # skorch does not know what to build, forgets it, or sets it too late to build by.
-            setattr(self, name, params[name])
-        if "callbacks" in params:
-            self._initialize_callbacks()
-        changed = {name.partition("__")[0] for name in rest}
-        is_built = not changed.isdisjoint(["compile", *self._modules, *self._criteria])
-        seed = self._next_seed(build=True) if is_built and not in_fit else None
-        with seeded(seed, self.device):
-            super().set_params(**rest)
-        if "optimizer" in params and not is_built:
-            self._initialize_optimizer()
-        elif kept and not is_built:  # would the next one be taken?
-            before = dict(vars(self))
-            self.initialize_optimizer()
-            put_back(vars(self), before)
-
-    def _validate_params(self):
-        check_names(self._params_to_validate, self.prefixes_)
-        super()._validate_params()
-
-    def _check_parameters(self):
-        self._check_loss()
-        self._check_training()
-
-    def _check_training(self):
-        check_rules(vars(self))
-        if "optimizer__lr" not in vars(self):
-            check_learning_rate(self.lr)
-        if self.autocast is not None and self.dtype != "float32":
-            raise ValueError(
-                f"autocast must be None for dtype={self.dtype!r}, got {self.autocast!r}."
-            )
-        check_integer(self.n_iter_no_change, "n_iter_no_change", minimum=1)
-        if self.early_stopping and isinstance(self.callbacks, str):
-            raise ValueError(f"early_stopping must be False with callbacks={self.callbacks!r}.")
-        check_integer(self.max_epochs, "max_epochs", minimum=int(bool(self.early_stopping)))
-
-    # ------------------------------------------------------------------ components
-
-    def initialize(self):
-        """Build the net; it stays what it was if that fails.
-
-        Returns
-        -------
-        self : CBNeuralNetClassifier
-            The net.
-        """
-        with net_put_back_on_error(self):
-            check_rules(vars(self))
-            return super().initialize()
-
-    def initialize_history(self):
-        """Begin a history; the one before stays what it is.
-
-        Returns
-        -------
-        self : CBNeuralNetClassifier
-            The net.
-        """
-        if type(self.history) is not History:  # none yet, or one with a store of its own
-            return super().initialize_history()
-        self.history = History()
-        return self
-
-    @property
-    def _default_callbacks(self):
-        callbacks = [
-            ("epoch_timer", EpochTimer()),
-            ("train_loss", PassthroughScoring(name="train_loss", on_train=True)),
-            ("valid_loss", PassthroughScoring(name="valid_loss")),
-            (
-                "valid_balanced_accuracy",
-                EpochScoring(
-                    balanced_accuracy, name="valid_balanced_accuracy", lower_is_better=False
-                ),
-            ),
-            ("print_log", PrintLog()),
-        ]
-        if isinstance(self.early_stopping, bool | np.bool_) and self.early_stopping:
-            stop = EarlyStopping(
-                "valid_balanced_accuracy",
-                lower_is_better=False,
-                patience=self.n_iter_no_change,
-                threshold=1e-4,
-                threshold_mode="abs",
-                load_best=True,
-            )
-            callbacks.append(("early_stopping", stop))
-        return callbacks
-
-    def initialize_callbacks(self):
-        """Initialise the callbacks: those that score see labels, checkpoints come last.
-
-        Returns
-        -------
-        self : CBNeuralNetClassifier
-            The net.
-        """
-        super().initialize_callbacks()
-        classes = getattr(self, "classes_", None)
-        for position, (name, callback) in enumerate(self.callbacks_):
-            scores = isinstance(callback, EpochScoring | BatchScoring)
-            if scores and callback.target_extractor is to_numpy and classes is not None:
-                callback = copy.copy(callback)  # it may be the user's own
-                callback.target_extractor = DecodeLabels(classes)
-                self.callbacks_[position] = (name, callback)
-        self.callbacks_.sort(key=lambda named: isinstance(named[1], TrainingCheckpoint))
-        return self
-
-    def initialize_module(self):
-        """Build the module, of the sizes that the data has.
-
-        Returns
-        -------
-        self : CBNeuralNetClassifier
-            The net.
-        """
-        self._check_own_loss()
-        module = MLP if self.module is None else self.module
-        kwargs = self.get_params_for("module")
-        if isinstance(module, nn.Module):
-            if not kwargs:
-                module = copy.deepcopy(module)
-        else:
-            kwargs = self._learned_sizes(module) | kwargs
-            if self.module is None and not {"n_features", "n_classes"} <= kwargs.keys():
-                raise ValueError(
-                    "module__n_features and module__n_classes must be given for the default MLP "
-                    f"where no array tells them, got {sorted(kwargs)!r}."
-                )
-        made = type(module) if isinstance(module, nn.Module) else module
-        check_arguments(made, kwargs, "module")
-        if kwargs or not isinstance(module, nn.Module):
-            check_complete(made, kwargs, "module")
-        built = self.initialized_instance(module, kwargs)
-        self._frees_bias = False
-        if inspect.isclass(module) and self.criterion is None and self._ends_in_head(built):
-            loss = LOSSES[self.loss]
-            built.head = loss.prepare_head(built.head)
-            self._frees_bias = not loss.decays_head_bias and built.head.bias is not None
-        self._dtype_in_use = self.dtype  # until the net is built anew
-        built = built.to(DTYPES[self.dtype])
-        if self.channels_last:
-            built = built.to(memory_format=torch.channels_last)
-        self.module_ = built
-        return self
-
-    def _ends_in_head(self, module):
-        """Whether the module's last layer is a Linear named head."""
-        head = getattr(module, "head", None)
-        return (
-            isinstance(head, nn.Linear)
-            and not isinstance(head.weight, nn.parameter.UninitializedParameter)
-            and head.out_features == len(getattr(self, "classes_", ()))
-        )
-
-    def _learned_sizes(self, module):
-        named = inspect.signature(module).parameters
-        sizes = {
-            "n_features": getattr(self, "n_features_in_", None),
-            "n_classes": len(self.classes_) if hasattr(self, "classes_") else None,
-        }
-        return {name: size for name, size in sizes.items() if name in named and size is not None}
 
     # ------------------------------------------------------------------ training
 
@@ -665,114 +358,6 @@ class CBNeuralNetClassifier(
             classes=classes,
         )
 
-    def _train(
-        self, X, y, sample_weight, X_val, y_val, fit_params, *, method, build, classes=None
-    ):
-        self.check_training_readiness()
-        epochs = fit_params.get("epochs")
-        if epochs is not None:
-            check_integer(epochs, "epochs", minimum=int(bool(self.early_stopping)))
-        call = FitCall(is_new=build, fit_params=fit_params)
-        # A net that is built anew leaves the old one's parts as they are.
-        before = NetState(self, () if build else self._learning_parts().values())
-        try:
-            data, positions = self._learn_data(
-                X,
-                y,
-                sample_weight,
-                dtype=self.dtype if build else self._dtype_in_use,
-                anew=build or not hasattr(self, "class_count_"),
-                add_counts=method == "partial_fit",
-                classes=classes,
-            )
-            if build:
-                self._dtype_in_use = self.dtype
-            if X_val is not None or y_val is not None:
-                call.validation_data = validation_dataset(self, X_val, y_val)
-            seed = self._next_seed(build)
-            with memory_explained(self), seeded(seed, self.device), self._reported(X, y, epochs):
-                if build:
-                    self.initialize()
-                elif self.criterion is None:  # other counts, and perhaps another loss
-                    self._use_loss()
-                self._check_head()
-                if self.verbose:
-                    print(report(self))  # noqa: T201
-                call.n_epochs_before = len(self.history)
-                call.split = self._split_to_stop_early(positions, call)
-                self._fit_call = call
-                super().partial_fit(data, positions, _routing_method=method, **fit_params)
-        except BaseException as error:
-            if not call.keeps(error):
-                before.put_back()
-            if isinstance(error, NothingLearned):
-                raise error.__cause__ from None
-            raise
-        finally:
-            vars(self).pop("_fit_call", None)
-        return self
-
-    @property
-    def _call(self):
-        """The call of ``fit`` that is under way; or one that is made up, for skorch's own loop."""
-        if "_fit_call" not in vars(self):
-            self._fit_call = FitCall()
-        return self._fit_call
-
-    def fit_loop(self, X, y=None, epochs=None, **kwargs):
-        """Train for the epochs that are left; a checkpoint may have brought some.
-
-        Parameters
-        ----------
-        X : Dataset, array-like, sparse matrix, dict or list of arrays
-            Features.
-        y : array of shape (n_samples,), default=None
-            Positions of the classes.
-        epochs : int, default=None
-            Number of epochs; None trains up to ``max_epochs``.
-        **kwargs : dict
-            See ``skorch.NeuralNet.fit_loop``.
-
-        Returns
-        -------
-        self : CBNeuralNetClassifier
-            The net.
-        """
-        is_ours = "_fit_call" in vars(self)
-        call = self._call
-        call.n_epochs_before = len(self.history) - call.n_epochs_resumed
-        epochs = self.max_epochs if epochs is None else epochs
-        try:
-            return super().fit_loop(X, y, epochs=max(0, epochs - n_epochs_done(self)), **kwargs)
-        except KeyboardInterrupt as interrupt:
-            if call.may_end_early() or not is_ours:
-                raise
-            raise NothingLearned from interrupt
-
-    def _next_seed(self, build):
-        if self.random_state is None:
-            return None
-        if build or not hasattr(self, "_random_state"):
-            self._random_state = check_seed(self.random_state)
-        return self._random_state.randint(np.iinfo(np.int32).max)
-
-    # ------------------------------------------------------------------ persistence
-
-    def __setstate__(self, state):
-        if not _is_auto(state["device"]):
-            super().__setstate__(state)
-            return
-        # Which device "auto" is depends on the machine that loads.
-        vars(self).update(device="auto", dtype=state["dtype"])
-        super().__setstate__(state | {"device": self.device})
-        self.device = "auto"
-
-    def trim_for_prediction(self):
-        """Drop what only training needs; the loss stays, which knows the probabilities."""
-        criterion = self.criterion_
-        super().trim_for_prediction()
-        self.criterion_ = criterion
-
     __repr__ = BaseEstimator.__repr__
 
     def __sklearn_tags__(self):
@@ -780,7 +365,3 @@ class CBNeuralNetClassifier(
         tags.input_tags.sparse = True
         tags.target_tags.required = True
         return tags
-
-
-def _is_auto(device):
-    return isinstance(device, str) and device == "auto"

@@ -1,145 +1,175 @@
-"""What the net's parameters must be: one rule each, checked before anything is built."""
+"""The net's parameters: how they are stored, checked, and changed on a net that is built."""
 
-import inspect
-import textwrap
-from functools import cache
-from numbers import Integral, Real
-
-import numpy as np
 import torch
+from skorch import NeuralNet
 
-from sk_cbloss._validation import check_non_negative
-from sk_cbloss.neural_net._chosen_loss import DTYPES
-from sk_cbloss.neural_net.errors._explained import first_line
-from sk_cbloss.neural_net.training._steps import HALF
+from sk_cbloss._state import put_back
+from sk_cbloss._validation import check_integer
+from sk_cbloss.neural_net._rules import (
+    check_learning_rate,
+    check_names,
+    check_rules,
+    parameter_names,
+)
+from sk_cbloss.neural_net.state import net_put_back_on_error, seeded
 
-
-def _is_auto(value):
-    return isinstance(value, str) and value == "auto"
-
-
-def _is_bool(value):
-    return isinstance(value, bool | np.bool_)
-
-
-def _is_batch_size(value):
-    return isinstance(value, Integral) and not _is_bool(value) and (value > 0 or value == -1)
+DATA_PREFIXES = ("dataset__", "iterator_train__", "iterator_valid__")
+PLAIN = {"callbacks", "dataset", "device", "iterator_train", "iterator_valid", "optimizer"}
+PLAIN |= {"random_state"}
 
 
-def _are_callbacks(value):
-    if isinstance(value, str):
-        return value == "disable"
-    return isinstance(value, list | tuple) and (
-        not value or (isinstance(value, list) and all(map(_is_callback, value)))
-    )
+class _Stored:
+    """An attribute that skorch sets in __init__, kept under a private name.
+
+    scikit-learn takes public attributes set there for parameters.
+    """
+
+    def __set_name__(self, owner, name):
+        self.name = f"_{name}"
+
+    def __get__(self, net, owner=None):
+        if net is None:
+            return self
+        try:
+            return vars(net)[self.name]
+        except KeyError:
+            raise AttributeError(self.name) from None
+
+    def __set__(self, net, value):
+        vars(net)[self.name] = value
 
 
-def _is_callback(item):
-    """Whether skorch takes it: an instance or a class, with a name or without; None is none."""
-    name, callback = item if isinstance(item, tuple | list) and len(item) == 2 else ("", item)
-    needed = ("initialize", "get_params", "set_params")  # what it is told of, it may choose
-    is_callback = callback is None or all(hasattr(callback, method) for method in needed)
-    return isinstance(name, str) and is_callback
+class Parameters(NeuralNet):
+    """Store parameters as scikit-learn does, and change those of a net that is built."""
+
+    history_, initialized_, virtual_params_ = _Stored(), _Stored(), _Stored()
+
+    def __setattr__(self, name, value):
+        # skorch takes each module that it is given for a part that learns. A parameter is none.
+        if name in parameter_names(type(self)):
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    @property
+    def device(self):
+        """The device in use: what "auto" stands for on this machine."""
+        device = vars(self).get("device", "auto")
+        if not _is_auto(device):
+            return device
+        if torch.cuda.is_available():
+            return "cuda"
+        if torch.backends.mps.is_available() and self.dtype == "float32":
+            return "mps"
+        return "cpu"
+
+    @device.setter
+    def device(self, device):
+        vars(self)["device"] = device
+
+    def _get_param_names(self):
+        return [name for name in super()._get_param_names() if not name.startswith("_")]
+
+    def get_params(self, deep=True, **kwargs):
+        """Return the parameters.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to include the callbacks' parameters.
+        **kwargs : dict
+            Not used.
+
+        Returns
+        -------
+        dict
+            Parameters by name.
+        """
+        params = super().get_params(deep=deep, **kwargs)
+        return params | {"device": vars(self)["device"]}
+
+    def set_params(self, **kwargs):
+        """Set parameters.
+
+        Those of the loss (``loss``, ``beta``, ``gamma``, ``normalize``) act at
+        the next fit. On a fitted net, ``module``, ``criterion``, ``optimizer``
+        and ``callbacks`` are made anew at once, with ``random_state``, as they
+        are for ``module__*`` and ``criterion__*``. If one parameter is
+        invalid, none is set.
+
+        Parameters
+        ----------
+        **kwargs : dict
+            Parameters by name.
+
+        Returns
+        -------
+        self : CBNeuralNetClassifier
+            The net.
+        """
+        with net_put_back_on_error(self):
+            if self.initialized_:
+                self._change(kwargs)
+                return self
+            if "callbacks" in kwargs:
+                # skorch would initialise them at once; until fit, they are plain parameters.
+                self.callbacks = kwargs.pop("callbacks")
+            return super().set_params(**kwargs)
+
+    def _change(self, params):
+        """Set parameters of a net that is built, and build anew what they change."""
+        check_rules(params)
+        if "lr" in params:
+            check_learning_rate(params["lr"])
+        plain = {name for name in params if name in PLAIN or name.startswith(DATA_PREFIXES)}
+        rest = {name: params[name] for name in params if name not in plain}
+        in_fit = "_fit_call" in vars(self)  # where a callback may ask for it
+        kept = {name for name in rest if name.startswith("optimizer__") and name.count("__") == 1}
+        kept = set() if in_fit else kept
+        for name in plain | kept:
+            # skorch does not know what to build, forgets it, or sets it too late to build by.
+            setattr(self, name, params[name])
+        if "callbacks" in params:
+            self._initialize_callbacks()
+        changed = {name.partition("__")[0] for name in rest}
+        is_built = not changed.isdisjoint(["compile", *self._modules, *self._criteria])
+        seed = self._next_seed(build=True) if is_built and not in_fit else None
+        with seeded(seed, self.device):
+            super().set_params(**rest)
+        if "optimizer" in params and not is_built:
+            self._initialize_optimizer()
+        elif kept and not is_built:  # would the next one be taken?
+            before = dict(vars(self))
+            self.initialize_optimizer()
+            put_back(vars(self), before)
+
+    def _validate_params(self):
+        check_names(self._params_to_validate, self.prefixes_)
+        super()._validate_params()
+
+    def _check_training(self):
+        """Check the parameters that no part of the net does."""
+        check_rules(vars(self))
+        if "optimizer__lr" not in vars(self):
+            check_learning_rate(self.lr)
+        if self.autocast is not None and self.dtype != "float32":
+            raise ValueError(
+                f"autocast must be None for dtype={self.dtype!r}, got {self.autocast!r}."
+            )
+        check_integer(self.n_iter_no_change, "n_iter_no_change", minimum=1)
+        if self.early_stopping and isinstance(self.callbacks, str):
+            raise ValueError(f"early_stopping must be False with callbacks={self.callbacks!r}.")
+        check_integer(self.max_epochs, "max_epochs", minimum=int(bool(self.early_stopping)))
+
+    def __setstate__(self, state):
+        if not _is_auto(state["device"]):
+            super().__setstate__(state)
+            return
+        # Which device "auto" is depends on the machine that loads.
+        vars(self).update(device="auto", dtype=state["dtype"])
+        super().__setstate__(state | {"device": self.device})
+        self.device = "auto"
 
 
-def _or_none(is_valid):
-    return lambda value: value is None or is_valid(value)
-
-
-def _one_of(names):
-    return lambda value: isinstance(value, str) and value in names
-
-
-# Whatever skorch can use is let through: much of what it calls may be any function.
-RULES = {
-    "module": ("a torch.nn.Module class, function or instance, or None", _or_none(callable)),
-    "criterion": ("a loss class, function or instance, or None", _or_none(callable)),
-    "optimizer": ("a class such as torch.optim.Adam", callable),
-    "iterator_train": ("a class such as torch.utils.data.DataLoader", callable),
-    "iterator_valid": ("a class such as torch.utils.data.DataLoader", callable),
-    "dataset": (
-        "a torch.utils.data.Dataset class or instance",
-        lambda value: callable(value) or hasattr(value, "__getitem__"),
-    ),
-    "train_split": (
-        "callable, such as skorch.dataset.ValidSplit(5, stratified=True), or None",
-        lambda value: callable(value) or value is None or value is False,
-    ),
-    # None leaves the batches to a Dataset.
-    "batch_size": ("an integer >= 1, or -1 for all samples", _or_none(_is_batch_size)),
-    "batch_transform": (
-        "an instance or function that can be called, or None",
-        _or_none(lambda value: callable(value) and not inspect.isclass(value)),
-    ),
-    "predict_nonlinearity": (
-        "callable, None or 'auto'",
-        _or_none(lambda value: callable(value) or _is_auto(value)),
-    ),
-    "callbacks": (
-        "a list of callbacks, which have initialize, get_params and set_params as skorch's do, "
-        "None or 'disable'",
-        _or_none(_are_callbacks),
-    ),
-    "autocast": ("'bfloat16', 'float16' or None", _or_none(_one_of(HALF))),
-    "dtype": ("'float32' or 'float64'", _one_of(DTYPES)),
-    "device": (
-        "'auto', the name of a device or a torch.device",
-        lambda value: isinstance(value, str | int | torch.device),
-    ),
-    "use_caching": ("'auto', True or False", lambda value: _is_bool(value) or _is_auto(value)),
-    "early_stopping": ("True or False", _is_bool),
-    "channels_last": ("True or False", _is_bool),
-    "validation_fraction": (
-        "a number in (0, 1)",
-        lambda value: isinstance(value, Real) and 0 < value < 1,
-    ),
-}
-
-
-@cache
-def parameter_names(kind):
-    """Return the names of the parameters of a class, those of its bases included."""
-    inits = [vars(base)["__init__"] for base in kind.__mro__ if "__init__" in vars(base)]
-    return frozenset(name for init in inits for name in inspect.signature(init).parameters)
-
-
-def check_rules(params):
-    """Raise a ValueError unless each parameter that has a rule keeps it."""
-    for name, (rule, is_valid) in RULES.items():
-        value = params.get(name)
-        if name in params and not is_valid(value):
-            shown = textwrap.shorten(repr(value), 70, placeholder="...")
-            raise ValueError(f"{name} must be {rule}, got {shown}.")
-    if not _is_auto(params.get("device", "auto")):
-        check_device(params["device"])
-
-
-def check_learning_rate(lr):
-    """Raise a ValueError unless it is a number >= 0, or a tensor, which holds one."""
-    if not isinstance(lr, torch.Tensor):
-        check_non_negative(lr, "lr")
-
-
-def check_names(names, prefixes):
-    """Raise a ValueError unless each name, none of a plain parameter, has one of the prefixes."""
-    for name in sorted(names):
-        if name.endswith("_") or name.partition("__")[0] in prefixes:
-            continue
-        near = [prefix for prefix in prefixes if name.startswith(prefix)]
-        prefix = max(near, key=len, default=None)
-        meant = f" ({prefix}__{name[len(prefix) :].lstrip('_')} may be meant)" if prefix else ""
-        listed = ", ".join(f"{prefix}__" for prefix in sorted(prefixes))
-        raise ValueError(
-            f"Parameters must be the net's own or begin with one of {listed}, got {name}{meant}."
-        )
-
-
-def check_device(device):
-    """Raise a ValueError unless torch can use the device."""
-    try:
-        torch.empty(0, device=torch.device(device))
-    except (AssertionError, ImportError, RuntimeError, TypeError) as error:
-        raise ValueError(
-            "device must be 'auto' or a device that torch finds on this machine, got "
-            f"{device!r} ({first_line(error).rstrip('.')})."
-        ) from error
+def _is_auto(device):
+    return isinstance(device, str) and device == "auto"

@@ -6,10 +6,15 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.utils import to_device, to_numpy
 from torch.utils.data import DataLoader
 
-from sk_cbloss.neural_net.data._batches import ArrayDataset, BatchLoader, as_tensor, cut
-from sk_cbloss.neural_net.data._checked_data import CheckedData
-from sk_cbloss.neural_net.data._features import check_features
-from sk_cbloss.neural_net.errors._memory import memory_explained
+from sk_cbloss.neural_net.data import (
+    ArrayDataset,
+    BatchLoader,
+    CheckedData,
+    as_tensor,
+    check_features,
+    cut,
+)
+from sk_cbloss.neural_net.errors import memory_explained
 
 NUMBERS = 2**18  # of a table that go through the module at once: few enough for a cache
 

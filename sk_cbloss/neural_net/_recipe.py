@@ -2,10 +2,8 @@
 
 import torch
 
-from sk_cbloss.neural_net.callbacks._learning_rate import LearningRateSchedule
-from sk_cbloss.neural_net.callbacks._loss_change import DeferredReweighting
-from sk_cbloss.neural_net.modules._augmentation import PadCropFlip
-from sk_cbloss.neural_net.modules._cifar_resnet import CifarResNet
+from sk_cbloss.neural_net.callbacks import DeferredReweighting, LearningRateSchedule
+from sk_cbloss.neural_net.modules import CifarResNet, PadCropFlip
 
 
 def cifar_recipe(*, depth=32, max_epochs=200, deferred=False, fill=-1.0):

@@ -17,16 +17,12 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 from sk_cbloss import CBNeuralNetClassifier, load_digits_lt
 from sk_cbloss.losses import LOSSES
 from sk_cbloss.neural_net import ArrayDataset, BatchLoader, Fit, fit_together
-from sk_cbloss.neural_net.data._batches import Rows
+from sk_cbloss.neural_net.data._arrays import Rows
+from sk_cbloss.neural_net.stack._probe import probe
 from sk_cbloss.neural_net.stack._stack import Stack
 from sk_cbloss.neural_net.stack._stack_size import stack_size
-from sk_cbloss.neural_net.stack._stacked_step import (
-    NotStackableError,
-    StackedLoss,
-    StackedStep,
-    _VmappedLinear,
-    probe,
-)
+from sk_cbloss.neural_net.stack._stacked_loss import StackedLoss
+from sk_cbloss.neural_net.stack._stacked_step import NotStackableError, StackedStep, _VmappedLinear
 
 X, Y = load_digits_lt(return_X_y=True)
 X = X / 16

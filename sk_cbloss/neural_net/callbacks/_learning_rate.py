@@ -4,7 +4,7 @@ import math
 
 from sk_cbloss._validation import check_choice, check_non_negative
 from sk_cbloss.neural_net.callbacks._plain_callback import PlainCallback
-from sk_cbloss.neural_net.training._epochs import as_n_epochs, check_epoch, n_epochs_done
+from sk_cbloss.neural_net.training import as_n_epochs, check_epoch, n_epochs_done
 
 POLICIES = ("step", "cosine")
 

@@ -5,7 +5,7 @@ import warnings
 from skorch.callbacks import EarlyStopping
 
 from sk_cbloss.neural_net.callbacks._plain_callback import PlainCallback
-from sk_cbloss.neural_net.training._epochs import as_n_epochs, check_epoch, n_epochs_done
+from sk_cbloss.neural_net.training import as_n_epochs, check_epoch, n_epochs_done
 
 SAME = "same"
 
@@ -106,9 +106,9 @@ class LossChange(PlainCallback):
     def _change(self, net, epoch):
         """Give the net the loss that holds in an epoch."""
         changes = _changes(net, epoch)
-        if changes != (net._loss_changes or {}):
+        if changes != net._call.loss_changes:
             net._use_loss(**changes)
-            net._check_head()
+            net._check_head(changes)
 
 
 def _changes(net, epoch):
@@ -124,57 +124,3 @@ def _changes(net, epoch):
             changes.pop("gamma", None)
         changes |= after
     return changes
-
-
-class DeferredReweighting(LossChange):
-    """Train without class weights first, and with them once the features are learned.
-
-    Until ``start``, all classes weigh alike (``beta=0``). From then on, the
-    net's own ``beta`` holds, with weights whose mean over the samples is 1
-    (``normalize="samples"``), so that the loss keeps its scale. With weights
-    that sum to the number of classes, the last epochs would train at a
-    fraction of the learning rate. Let the learning rate drop at the same
-    epoch.
-
-    Parameters
-    ----------
-    start : int or float, default=0.8
-        Number of epochs before the weights, or, as a float, their share of
-        ``max_epochs``.
-
-    See Also
-    --------
-    LossChange : Any other change.
-    LearningRateSchedule : Lets the learning rate drop.
-
-    References
-    ----------
-    Cao, Wei, Gaidon, Arechiga and Ma, "Learning Imbalanced Datasets with
-    Label-Distribution-Aware Margin Loss", NeurIPS 2019, section 3.3.
-
-    Examples
-    --------
-    >>> from sk_cbloss import CBNeuralNetClassifier, load_digits_lt
-    >>> from sk_cbloss.neural_net import DeferredReweighting
-    >>> X, y = load_digits_lt(return_X_y=True)
-    >>> net = CBNeuralNetClassifier(
-    ...     loss="ldam", beta=0.999, callbacks=[DeferredReweighting()], random_state=0
-    ... ).fit(X, y)
-    """
-
-    def __init__(self, start=0.8):
-        self.start = start
-
-    def before(self):
-        return {"beta": 0}
-
-    def after(self):
-        return {"normalize": "samples"}
-
-    def on_train_begin(self, net, **kwargs):
-        super().on_train_begin(net, **kwargs)
-        if not net._beta_in_use:
-            raise ValueError(
-                f"beta must be above 0 with DeferredReweighting, got beta={net.beta!r} for "
-                f"loss={net.loss!r}: there would be no weights to defer."
-            )

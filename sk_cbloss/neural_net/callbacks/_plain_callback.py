@@ -4,7 +4,7 @@ import inspect
 
 from skorch.callbacks import Callback
 
-from sk_cbloss.neural_net.training._steps import FastSteps
+from sk_cbloss.neural_net.training import FastSteps
 
 
 class PlainCallback(Callback):

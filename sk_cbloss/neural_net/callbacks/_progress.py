@@ -7,7 +7,7 @@ import time
 from tqdm.auto import tqdm
 from tqdm.notebook import tqdm_notebook
 
-from sk_cbloss.neural_net.training._epochs import n_epochs_done
+from sk_cbloss.neural_net.training import n_epochs_done
 
 DELAY = 0.5  # seconds; shorter fits show nothing
 SHOWN = {"train_loss": "loss", "valid_loss": "valid", "valid_balanced_accuracy": "accuracy"}

@@ -33,32 +33,25 @@ except ImportError:
 class EpochReporter(CallbackSupportMixin):
     """Tell scikit-learn's callbacks of each epoch, so that progress bars nest in a search's."""
 
-    _reporting = None
-
     @contextmanager
-    def _reported(self, X, y, epochs):
+    def _reported(self, call, X, y, epochs):
         """Report what runs inside as the fit, and the epochs that skorch tells of as its parts."""
         epochs = self.max_epochs if epochs is None else epochs
         context = self._init_callback_context(max_subtasks=epochs)
         told = {"estimator": self, "X": X, "y": y}
-        outer = self._reporting
         # scikit-learn's progress bars have the say, if there are any.
         others = hasattr(self, "_skl_callbacks") or hasattr(self, "_parent_callback_ctx")
         with EpochBar(self, epochs, hidden=others) as bar:
-            self._reporting = SimpleNamespace(
+            call.reporting = SimpleNamespace(
                 context=context, told=told, bar=bar, epoch=None, stop=False
             )
-            try:
-                context.call_on_fit_task_begin(**told)
-                yield
-                context.call_on_fit_task_end(**told, reconstruction_attributes=dict)
-            finally:
-                self._reporting = outer
+            context.call_on_fit_task_begin(**told)
+            yield
+            context.call_on_fit_task_end(**told, reconstruction_attributes=dict)
 
     def on_epoch_begin(self, net, **kwargs):
-        """Open the epoch's task; stop here, between epochs, if a callback has asked for it."""
-        now = self._reporting
-        if now is not None and now.stop:
+        now = self._call.reporting
+        if now is not None and now.stop:  # between epochs, if a callback has asked for it
             raise KeyboardInterrupt  # skorch's way to end training early
         super().on_epoch_begin(net, **kwargs)
         if now is not None:
@@ -67,14 +60,12 @@ class EpochReporter(CallbackSupportMixin):
             now.epoch.call_on_fit_task_begin(**now.told)
 
     def on_epoch_end(self, net, **kwargs):
-        """Close the epoch's task."""
         super().on_epoch_end(net, **kwargs)
-        if (now := self._reporting) is not None:
+        if (now := self._call.reporting) is not None:
             now.bar.hide()
             # The net as it stands can predict: nothing needs reconstructing.
             now.stop = now.epoch.call_on_fit_task_end(**now.told, reconstruction_attributes=dict)
 
     def __getstate__(self):
         # A net that is pickled while it trains, as by a checkpoint, leaves the data behind.
-        passing = {"_reporting", "_fit_call"}
-        return {name: v for name, v in super().__getstate__().items() if name not in passing}
+        return {name: v for name, v in super().__getstate__().items() if name != "_fit_call"}

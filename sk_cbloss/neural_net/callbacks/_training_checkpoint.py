@@ -9,22 +9,22 @@ from skorch.history import History
 
 from sk_cbloss._validation import check_integer
 from sk_cbloss.neural_net.callbacks._plain_callback import PlainCallback
-from sk_cbloss.neural_net.state._callback_state import (
+from sk_cbloss.neural_net.state import (
     SCORING,
     TELLING,
+    DamagedStateError,
     check_has_state,
+    fingerprint,
+    methods,
     params_of,
     put_state,
-    state_of,
-)
-from sk_cbloss.neural_net.state._fingerprint import fingerprint, methods, structure
-from sk_cbloss.neural_net.state._state_file import (
-    DamagedStateError,
     read_state,
     remove_leftovers,
+    state_of,
+    structure,
     write_state,
 )
-from sk_cbloss.neural_net.training._epochs import n_epochs_done
+from sk_cbloss.neural_net.training import n_epochs_done
 
 KIND = "sk_cbloss training checkpoint, version 1"
 

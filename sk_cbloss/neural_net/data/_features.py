@@ -10,7 +10,7 @@ from sklearn.utils.validation import validate_data
 from torch.utils.data import DataLoader
 
 from sk_cbloss._validation import as_numpy
-from sk_cbloss.neural_net.data._batches import Rows
+from sk_cbloss.neural_net.data._arrays import Rows
 
 # Sample weights travel with the features, so that splitting, shuffling and batching keep them
 # together; features that are a single array then stand under the second key.

@@ -10,16 +10,9 @@ from skorch.helper import SliceDataset
 from torch.utils.data import Dataset
 
 from sk_cbloss._validation import as_numpy
-from sk_cbloss.neural_net.data._batches import each_array
+from sk_cbloss.neural_net.data._arrays import each_array
 from sk_cbloss.neural_net.data._features import with_sample_weight
-from sk_cbloss.neural_net.data._labels import (
-    check_has_length,
-    class_names,
-    dataset_labels,
-    label_array,
-    positions_of,
-)
-from sk_cbloss.neural_net.state._randomness import seeded
+from sk_cbloss.neural_net.state import seeded
 
 
 def is_streamed(X):
@@ -105,51 +98,3 @@ def check_row(net, X, *, reset):
             f"{net.n_features_in_} features as input."
         )
     return shape
-
-
-def features_and_labels(dataset):
-    """Return features and labels of a Dataset apart, as scikit-learn's searches take them.
-
-    Features are read row by row when a batch needs them, and anew each time;
-    of all rows, there are never more in memory.
-
-    Parameters
-    ----------
-    dataset : torch.utils.data.Dataset
-        Yields pairs of features and target.
-
-    Returns
-    -------
-    X : skorch.helper.SliceDataset of shape (n_samples,)
-        The features.
-    y : ndarray of shape (n_samples,)
-        The labels: names of classes, if the dataset lists them in ``classes``
-        in sorted order as ``torchvision.datasets.ImageFolder`` does; else its
-        targets.
-
-    Raises
-    ------
-    ValueError
-        If the dataset has no length, or its targets are not one label a row.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from torch.utils.data import TensorDataset
-    >>> from sklearn.model_selection import cross_val_score
-    >>> from sk_cbloss import CBNeuralNetClassifier
-    >>> from sk_cbloss.neural_net import features_and_labels
-    >>> target = torch.arange(60) % 3
-    >>> dataset = TensorDataset(torch.randn(60, 4), target)
-    >>> X, y = features_and_labels(dataset)
-    >>> cross_val_score(CBNeuralNetClassifier(max_epochs=1), X, y, cv=2).shape
-    (2,)
-    """
-    if not isinstance(dataset, Dataset):
-        raise ValueError(f"dataset must be a torch Dataset, got a {type(dataset).__name__}.")
-    check_has_length(dataset)
-    with seeded(0, "cpu"):
-        y, names = label_array(dataset_labels(dataset)), class_names(dataset)
-    if names is not None:
-        y = names[positions_of(y, names, in_dataset=True)]
-    return SliceDataset(dataset), y

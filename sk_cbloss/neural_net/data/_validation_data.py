@@ -8,9 +8,10 @@ from skorch.callbacks import Checkpoint, EarlyStopping
 from skorch.utils import is_dataset
 
 from sk_cbloss._validation import check_same_length
-from sk_cbloss.neural_net.data._batches import ArrayDataset
+from sk_cbloss.neural_net.data._arrays import ArrayDataset
+from sk_cbloss.neural_net.data._dataset_labels import check_same_names
 from sk_cbloss.neural_net.data._features import check_features, n_samples_of
-from sk_cbloss.neural_net.data._labels import check_same_names, label_array, positions_of
+from sk_cbloss.neural_net.data._labels import labels_of, positions_of
 from sk_cbloss.neural_net.data._streamed import StreamedDataset, check_row, is_streamed
 
 # What the net scores on validation data.
@@ -48,9 +49,9 @@ def validation_dataset(net, X, y):
         if given is None:
             raise ValueError(f"{name} must be given beside {other}, got None.")
     try:
-        n_samples, y = n_samples_of(X), label_array(y)
-        check_same_length(n_samples, len(y))
-        y = positions_of(y, net.classes_, in_dataset=False)
+        n_samples, labels = n_samples_of(X), labels_of(y)
+        check_same_length(n_samples, len(labels.values))
+        y = positions_of(labels, net.classes_)
         if is_streamed(X):
             check_row(net, X, reset=False)
             return StreamedDataset(X, y, dtype=net._dtype_in_use)

@@ -9,13 +9,13 @@ import torch
 
 from sk_cbloss._validation import check_integer
 from sk_cbloss.neural_net._classifier import CBNeuralNetClassifier
-from sk_cbloss.neural_net.errors._explained import first_line
+from sk_cbloss.neural_net.errors import first_line
+from sk_cbloss.neural_net.stack._probe import probe
 from sk_cbloss.neural_net.stack._stack import Stack
 from sk_cbloss.neural_net.stack._stack_size import stack_size
-from sk_cbloss.neural_net.stack._stacked_step import probe
 from sk_cbloss.neural_net.stack._walk import Walk
-from sk_cbloss.neural_net.state._randomness import seeded
-from sk_cbloss.neural_net.training._proof import NotStackableError
+from sk_cbloss.neural_net.state import seeded
+from sk_cbloss.neural_net.training import NotStackableError
 
 
 @dataclass(eq=False)

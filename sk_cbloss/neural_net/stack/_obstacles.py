@@ -5,10 +5,13 @@ from torch import optim
 from torch.nn.parameter import is_lazy
 
 from sk_cbloss.neural_net._classifier import CBNeuralNetClassifier
-from sk_cbloss.neural_net.callbacks._learning_rate import LearningRateSchedule
-from sk_cbloss.neural_net.callbacks._loss_change import DeferredReweighting, LossChange
-from sk_cbloss.neural_net.callbacks._training_checkpoint import TrainingCheckpoint
-from sk_cbloss.neural_net.data._batches import ArrayDataset, BatchLoader
+from sk_cbloss.neural_net.callbacks import (
+    DeferredReweighting,
+    LearningRateSchedule,
+    LossChange,
+    TrainingCheckpoint,
+)
+from sk_cbloss.neural_net.data import ArrayDataset, BatchLoader
 
 # Parameters that a net must leave as they are to be stacked.
 FIXED = {

@@ -2,15 +2,14 @@
 
 from itertools import groupby
 
-import numpy as np
 import torch
 from torch import nn
 
-from sk_cbloss.neural_net.data._batches import cut
-from sk_cbloss.neural_net.data._features import split_sample_weight
-from sk_cbloss.neural_net.stack._stacked_step import StackedLoss, StackedStep, kind_of_loss
-from sk_cbloss.neural_net.state._fingerprint import fingerprint, structure
-from sk_cbloss.neural_net.training._proof import (
+from sk_cbloss.neural_net.stack._stacked_batches import StackedBatches
+from sk_cbloss.neural_net.stack._stacked_loss import StackedLoss, kind_of_loss
+from sk_cbloss.neural_net.stack._stacked_step import StackedStep
+from sk_cbloss.neural_net.state import fingerprint, structure
+from sk_cbloss.neural_net.training import (
     NotStackableError,
     copied,
     kept_buffers,
@@ -209,7 +208,7 @@ class Stack:
         self._take_losses()
         self._take_settings()
         bounds, losses = loaders[0]._bounds(), []
-        epoch = _Epoch(loaders, orders, self.device)
+        epoch = StackedBatches(loaders, orders, self.device)
         for first in range(0, len(bounds), AT_ONCE):
             part = bounds[first : first + AT_ONCE]
             for batch in epoch.batches(part):
@@ -283,51 +282,6 @@ class Stack:
             learned = self.nets[row].optimizer_.state
             for parameter, state in learned.items():
                 learned[parameter] = {name: value.clone() for name, value in state.items()}
-
-
-class _Epoch:
-    """The batches of an epoch of many nets, gathered from the arrays whose rows they have."""
-
-    def __init__(self, loaders, orders, device):
-        parts = [split_sample_weight(loader._data[0]) for loader in loaders]
-        features, weights = zip(*parts, strict=True)
-        targets = [loader._data[1] for loader in loaders]
-        self.vectors = [targets] if weights[0] is None else [targets, weights]
-        self.rows = [some.rows for some in features]
-        self.arrays = [list(run) for _, run in groupby((f.array for f in features), key=id)]
-        self.orders = [
-            torch.arange(len(target)) if order is None else order
-            for order, target in zip(orders, targets, strict=True)
-        ]
-        self.device = device
-
-    def batches(self, bounds):
-        """Yield features, targets and perhaps weights of each batch, for all nets."""
-        begin, end = bounds[0][0], bounds[-1][1]
-        orders = [order[begin:end] for order in self.orders]
-        rows = _taken(self.rows, orders)
-        if all(isinstance(array, torch.Tensor) for array, *_ in self.arrays):
-            rows = rows.to(self.device)  # where the arrays lie
-        vectors = [_taken(vectors, orders).to(self.device) for vectors in self.vectors]
-        for start, stop in bounds:
-            place = slice(start - begin, stop - begin)
-            yield self._gather(rows[:, place]), *(vector[:, place] for vector in vectors)
-
-    def _gather(self, rows):
-        """Return the features of rows of shape (n_nets, batch_size)."""
-        ends = np.cumsum([len(run) for run in self.arrays])
-        parts = [
-            cut(run[0], rows[end - len(run) : end].reshape(-1)).to(self.device)
-            for run, end in zip(self.arrays, ends, strict=True)
-        ]
-        x = parts[0] if len(parts) == 1 else torch.cat(parts)
-        return x.view(*rows.shape, *x.shape[1:])
-
-
-def _taken(vectors, orders):
-    """Return the entries of each vector in an order of its own, as rows of a matrix."""
-    pairs = zip(vectors, orders, strict=True)
-    return torch.stack([vector.index_select(0, order) for vector, order in pairs])
 
 
 def _stacked(states):

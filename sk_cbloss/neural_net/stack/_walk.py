@@ -1,5 +1,6 @@
 """The fit of a net, walked through epoch by epoch, so that many can take turns."""
 
+from contextlib import suppress
 from functools import partial
 from numbers import Integral
 
@@ -7,17 +8,20 @@ import torch
 from sklearn.base import clone
 from skorch.utils import is_dataset
 
-from sk_cbloss.neural_net.data._batches import Rows, as_tensor, cut
-from sk_cbloss.neural_net.data._features import check_features, is_multi_input, split_sample_weight
-from sk_cbloss.neural_net.data._streamed import is_streamed
-from sk_cbloss.neural_net.errors._explained import first_line
+from sk_cbloss.neural_net.data import (
+    Rows,
+    as_tensor,
+    check_features,
+    cut,
+    is_multi_input,
+    is_streamed,
+    split_sample_weight,
+)
+from sk_cbloss.neural_net.errors import first_line
 from sk_cbloss.neural_net.stack._obstacles import obstacle, obstacle_once_built
-from sk_cbloss.neural_net.stack._stacked_step import kind_of_loss
-from sk_cbloss.neural_net.state._fingerprint import fingerprint, structure
-from sk_cbloss.neural_net.state._randomness import RandomStream
-from sk_cbloss.neural_net.training._divergence import DivergenceGuard
-from sk_cbloss.neural_net.training._fit_call import FitCall
-from sk_cbloss.neural_net.training._steps import record_batches
+from sk_cbloss.neural_net.stack._stacked_loss import kind_of_loss
+from sk_cbloss.neural_net.state import RandomStream, fingerprint, structure
+from sk_cbloss.neural_net.training import DivergenceGuard, FitCall, record_batches
 
 # Parameters that nets of a stack need not share: each has its own loss, optimizer's settings,
 # callbacks and random numbers.
@@ -192,39 +196,12 @@ class Walk:
 
 def _walk_through(net, X, y, sample_weight):
     """Fit a net as its ``fit`` does, but yield the batches of each epoch to train on."""
-    data, positions = net._learn_data(
-        X, y, sample_weight, dtype=net.dtype, anew=True, add_counts=False
-    )
-    call = FitCall()
-    net.initialize()
-    net._check_head()
-    call.split = net._split_to_stop_early(positions, call)
-    net._fit_call = call
+    data = net._learn_of(X, y, sample_weight)
+    net._get_ready(FitCall(), data)
     try:
-        net.notify("on_train_begin", X=data, y=positions)
-        try:
-            yield from _epochs(net, data, positions)
-        except KeyboardInterrupt:  # skorch's way to end training early
-            if not call.may_end_early():
-                raise
-        net.notify("on_train_end", X=data, y=positions)
+        net.notify("on_train_begin", X=data.X, y=data.positions)
+        with suppress(KeyboardInterrupt):  # skorch's way to end training early
+            yield from net._epochs(data.X, data.positions)
+        net.notify("on_train_end", X=data.X, y=data.positions)
     finally:
         del net._fit_call
-
-
-def _epochs(net, X, y):
-    call = net._call
-    call.n_epochs_before = len(net.history) - call.n_epochs_resumed
-    net.check_training_readiness()
-    train, valid = net.get_split_datasets(X, y)
-    told = {"dataset_train": train, "dataset_valid": valid}
-    batches = net.get_iterator(train, training=True)
-    valid_batches = None if valid is None else net.get_iterator(valid, training=False)
-    for _ in range(net.max_epochs - call.n_epochs_resumed):
-        net.notify("on_epoch_begin", **told)
-        yield batches
-        call.has_begun = True
-        net.run_single_epoch(
-            valid_batches, training=False, prefix="valid", step_fn=net.validation_step
-        )
-        net.notify("on_epoch_end", **told)

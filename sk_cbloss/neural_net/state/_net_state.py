@@ -20,7 +20,7 @@ class NetState:
     net : CBNeuralNetClassifier
         The net.
     parts : iterable of torch.nn.Module and torch.optim.Optimizer
-        Parts whose numbers are to change in place: these are copied.
+        Parts whose numbers are to change in place: these are copy_of_state.
     """
 
     def __init__(self, net, parts=()):
@@ -33,7 +33,9 @@ class NetState:
         callbacks = [vars(callback) for callback in callbacks if hasattr(callback, "__dict__")]
         self.settings = [(settings, dict(settings)) for settings in groups + callbacks]
         states = [(part, part.state_dict()) for part in parts]
-        self.numbers = [(part, copied(state)) for part, state in states if not _is_lazy(state)]
+        self.numbers = [
+            (part, copy_of_state(state)) for part, state in states if not _is_lazy(state)
+        ]
 
     def put_back(self):
         """Make the net what it was."""
@@ -59,7 +61,7 @@ def net_put_back_on_error(net, parts=()):
         raise
 
 
-def copied(state):
+def copy_of_state(state):
     """Return a copy of a state_dict, that of an optimizer included."""
     return {
         name: value.clone() if isinstance(value, torch.Tensor) else copy.deepcopy(value)

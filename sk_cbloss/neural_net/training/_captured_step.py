@@ -1,19 +1,14 @@
 """Training steps, captured: recorded once, then repeated without what lies between operations."""
 
-import copy
-import inspect
 import logging
-import random
 from collections import Counter, OrderedDict
 
-import numpy as np
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
 
-from sk_cbloss.neural_net.data._batches import BatchLoader, each_array
-from sk_cbloss.neural_net.errors._explained import first_line
-from sk_cbloss.neural_net.state._fingerprint import OF_EVERY_MODULE, PLAIN, fingerprint
+from sk_cbloss.neural_net.data import BatchLoader, each_array
+from sk_cbloss.neural_net.errors import first_line
+from sk_cbloss.neural_net.training._form import check_repeatable, form_of, modules_of, tensors_of
 from sk_cbloss.neural_net.training._graph import captured
 from sk_cbloss.neural_net.training._operations import record
 from sk_cbloss.neural_net.training._optimizer_step import OptimizerStep, has_own_way
@@ -22,8 +17,6 @@ from sk_cbloss.neural_net.training._proof import (
     Proof,
     copied,
     equal,
-    has_hooks,
-    kept_random_numbers,
 )
 
 LOG = logging.getLogger(__name__)
@@ -78,7 +71,7 @@ class CapturedSteps:
             return
         self.device, obstacle = torch.device(net.device), None
         try:
-            form = _form_of(net)
+            form = form_of(net)
         except (NotCapturableError, TypeError) as error:
             form, obstacle = None, first_line(error)
         is_same = form is not None and form == self.form
@@ -142,7 +135,7 @@ class CapturedSteps:
         tensors = [tensor.to(self.device, copy=True) for tensor in tensors]  # may be written to
         try:
             if key not in RECORDED:
-                _check_repeatable(net, _like(batch, copied(tensors)))
+                check_repeatable(net, _like(batch, copied(tensors)))
             self.steps[shapes] = _Step(net, batch, tensors, key)
         except Exception as error:  # torch's own, of whatever cannot be repeated
             self.steps.clear()
@@ -156,7 +149,7 @@ class _Step:
 
     def __init__(self, net, batch, tensors, key):
         self.device = tensors[0].device
-        modules = _modules_of(net)
+        modules = modules_of(net)
         buffers = [buffer for module in modules for buffer in module.buffers()]
         given = [p for _, p in net.get_all_learnable_params() if p.requires_grad]
         scale = (lambda loss: loss) if net._grad_scaler is None else net._grad_scaler.scale
@@ -179,7 +172,7 @@ class _Step:
         if self.device.type in GRAPHS:
             self.function = captured(compute, tensors, buffers)
             return
-        kept = [tensor for module in modules for tensor in _tensors_of(module)]
+        kept = [tensor for module in modules for tensor in tensors_of(module)]
         proof = Proof(compute, tensors, buffers)
         if key in RECORDED:
             try:
@@ -256,7 +249,7 @@ def _obstacle(net, device):
     for name in OWN_STEPS:
         if getattr(type(net), name).__module__.partition(".")[0] not in {"sk_cbloss", "skorch"}:
             return f"{type(net).__name__} has its own {name}"
-    for module in _modules_of(net):
+    for module in modules_of(net):
         if any(getattr(p, name) for p in module.parameters() for name in HOOKS):
             return "its module has hooks"
         if device.type not in GRAPHS and any(
@@ -264,74 +257,3 @@ def _obstacle(net, device):
         ):
             return "beside convolutions on a CPU, nothing else takes time that counts"
     return None
-
-
-def _modules_of(net):
-    parts = [getattr(net, f"{name}_") for name in [*net._modules, *net._criteria]]
-    return [part for part in [*parts, net.batch_transform] if isinstance(part, nn.Module)]
-
-
-def _form_of(net):
-    """Return what a net's step depends on beside the numbers in its tensors, and their places."""
-    is_module = isinstance(net.batch_transform, nn.Module)
-    kind = [str(net.device), net._dtype_in_use, net.autocast, net.channels_last]
-    kind += [None if is_module else _told(net.batch_transform)]
-    places = []
-    for module in _modules_of(net):
-        for name, part in module.named_modules():
-            own = vars(part)
-            tensors = [*own["_parameters"].values(), *own["_buffers"].values()]
-            tensors = [tensor for tensor in tensors if tensor is not None]
-            if any(map(is_lazy, tensors)):
-                raise NotCapturableError("its module has parameters without a size")
-            if has_hooks(part):
-                raise NotCapturableError("its module has hooks")
-            kind += [name, type(part), part.training]
-            kind += [(t.shape, t.stride(), t.dtype, t.requires_grad) for t in tensors]
-            kind += [
-                (key, _told(value)) for key, value in own.items() if key not in OF_EVERY_MODULE
-            ]
-            places += [tensor.data_ptr() for tensor in tensors]
-    return tuple(kind), places
-
-
-def _told(value):
-    """Return what tells a value from others; of an object, where its tensors on a GPU lie."""
-    if isinstance(value, PLAIN):
-        return type(value), repr(value)
-    if not hasattr(value, "__dict__") or inspect.isroutine(value) or inspect.isclass(value):
-        return fingerprint(value)
-    own = [
-        (name, part.data_ptr() if isinstance(part, torch.Tensor) and part.is_cuda else part)
-        for name, part in vars(value).items()
-    ]
-    return type(value), fingerprint(own)
-
-
-def _tensors_of(module):
-    return [*module.parameters(), *module.buffers()]
-
-
-def _check_repeatable(net, batch):
-    """Raise a NotCapturableError if copies of what a net is made of do more than compute."""
-    twin = object.__new__(type(net))
-    vars(twin).update(vars(net), batch_transform=copy.deepcopy(net.batch_transform))
-    for name in [*net._modules, *net._criteria]:
-        vars(twin)[f"{name}_"] = copy.deepcopy(getattr(net, f"{name}_"))
-    device = torch.device(net.device)
-    before = _form_of(twin), _numbers_elsewhere(device)
-    with kept_random_numbers(device):
-        twin._loss_and_output(batch)
-        after = _form_of(twin), _numbers_elsewhere(device)
-    if after != before:
-        raise NotCapturableError(
-            "its module or batch_transform changes attributes of its own, or draws random numbers "
-            "that are not the device's"
-        )
-
-
-def _numbers_elsewhere(device):
-    """Return where random numbers are that the device does not draw."""
-    numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002
-    on_cpu = [] if device.type == "cpu" else torch.get_rng_state().tolist()
-    return random.getstate(), fingerprint(numpy_state), on_cpu

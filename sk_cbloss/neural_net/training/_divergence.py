@@ -8,10 +8,8 @@ from skorch.dataset import unpack_data
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from sk_cbloss.neural_net.data._batches import each_array
-from sk_cbloss.neural_net.data._features import split_sample_weight
-from sk_cbloss.neural_net.state._net_state import copied
-from sk_cbloss.neural_net.state._saving import plain
+from sk_cbloss.neural_net.data import each_array, split_sample_weight
+from sk_cbloss.neural_net.state import copy_of_state, plain
 
 
 class DivergenceGuard:
@@ -22,7 +20,7 @@ class DivergenceGuard:
         self.n_checked = 0
         parts = net._learning_parts()
         if _are_finite(parts):
-            state = {name: copied(part.state_dict()) for name, part in parts.items()}
+            state = {name: copy_of_state(part.state_dict()) for name, part in parts.items()}
             net._call.finite, net._call.finite_epoch = state, len(net.history) - 1
 
     def check(self, losses):

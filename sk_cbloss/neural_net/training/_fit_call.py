@@ -35,6 +35,10 @@ class FitCall:
         The last finite state of each module.
     finite_epoch : int
         The epoch that it was the end of.
+    loss_changes : dict
+        What callbacks have changed of the loss.
+    reporting : object or None
+        Who is told of the epochs beside skorch's callbacks.
     saved : dict
         What was written to files for the best of it to be loaded again.
     captured : CapturedSteps
@@ -53,6 +57,8 @@ class FitCall:
     has_diverged: bool = False
     finite: dict = field(default_factory=dict)
     finite_epoch: int = 0
+    loss_changes: dict = field(default_factory=dict)
+    reporting: object = None
     saved: dict = field(default_factory=dict)
     captured: CapturedSteps = field(default_factory=CapturedSteps)
 

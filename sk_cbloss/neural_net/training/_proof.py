@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from sk_cbloss.neural_net.errors._explained import first_line
+from sk_cbloss.neural_net.errors import first_line
 
 
 class NotStackableError(Exception):

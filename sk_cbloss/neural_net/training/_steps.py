@@ -7,10 +7,9 @@ from skorch.dataset import get_len, unpack_data
 from skorch.utils import TeeGenerator, to_tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from sk_cbloss.neural_net.data._features import split_sample_weight
-from sk_cbloss.neural_net.errors._explained import check_takes_parameters, meaning_of
+from sk_cbloss.neural_net.data import split_sample_weight
+from sk_cbloss.neural_net.errors import meaning_of
 from sk_cbloss.neural_net.training._divergence import DivergenceGuard
-from sk_cbloss.neural_net.training._optimizer_step import evaluates_again
 
 HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 CHECK_EVERY = 100  # batches; to ask whether a loss is finite, a GPU must be waited for
@@ -22,8 +21,6 @@ class FastSteps(NeuralNet):
     Losses are collected on the device and asked for at the end of the epoch. Where a callback or
     a subclass may look at the loss of each batch, it is there at each batch, as in skorch.
     """
-
-    _grad_scaler = None
 
     # ------------------------------------------------------------------ epochs
 
@@ -182,28 +179,6 @@ class FastSteps(NeuralNet):
                 raise
             raise ValueError(meaning) from error
         return _in_single(y_pred)
-
-    def initialize_optimizer(self, *args, **kwargs):
-        try:
-            super().initialize_optimizer(*args, **kwargs)
-        except (TypeError, ValueError) as error:
-            check_takes_parameters(self, error)
-            raise
-        self._grad_scaler = None
-        if self.autocast == "float16":
-            self._grad_scaler = torch.amp.GradScaler(torch.device(self.device).type)
-            if len(self._optimizers) > 1 or evaluates_again(type(self.optimizer_)):
-                raise ValueError(
-                    "optimizer must be a single one that computes no losses by itself for "
-                    f"autocast='float16', got {type(self.optimizer_).__name__}. "
-                    "autocast='bfloat16' takes any."
-                )
-        return self
-
-    def _forget_steps(self):
-        """Forget what the optimizers have learned."""
-        for name in self._optimizers:
-            getattr(self, f"{name}_").state.clear()
 
 
 def _has_own(callback, hook):

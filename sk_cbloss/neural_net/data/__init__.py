@@ -1,0 +1,31 @@
+"""Features and labels, from what a user gives to the batches of an epoch.
+
+Owns checks, positions of classes, the split, and loaders; of a net, what it learns of the data.
+"""
+
+from sk_cbloss.neural_net.data._arrays import ArrayDataset, Rows, as_tensor, cut, each_array
+from sk_cbloss.neural_net.data._batches import BatchLoader
+from sk_cbloss.neural_net.data._checked_data import CheckedData
+from sk_cbloss.neural_net.data._features import check_features, is_multi_input, split_sample_weight
+from sk_cbloss.neural_net.data._features_and_labels import features_and_labels
+from sk_cbloss.neural_net.data._streamed import is_streamed
+from sk_cbloss.neural_net.data._training_data import split_to_stop_early, training_data
+from sk_cbloss.neural_net.data._validation_data import validation_dataset
+
+__all__ = [
+    "ArrayDataset",
+    "BatchLoader",
+    "CheckedData",
+    "Rows",
+    "as_tensor",
+    "check_features",
+    "cut",
+    "each_array",
+    "features_and_labels",
+    "is_multi_input",
+    "is_streamed",
+    "split_sample_weight",
+    "split_to_stop_early",
+    "training_data",
+    "validation_dataset",
+]

@@ -1,0 +1,127 @@
+"""Arrays of any kind as rows that a batch can be cut out of, made tensors once."""
+
+import mmap
+from collections.abc import Mapping
+
+import numpy as np
+import scipy.sparse
+import torch
+from skorch.dataset import Dataset
+
+
+class ArrayDataset(Dataset):
+    """Hold arrays, and give one row or, at once, the rows of a list of positions.
+
+    Parameters
+    ----------
+    X : array, tensor, CSR matrix, or dict or list of them
+        Features. Sparse rows are made dense as they are asked for.
+    y : array or tensor of shape (n_samples,), default=None
+        Positions of the classes.
+    length : int, default=None
+        Number of rows, if X does not tell.
+    """
+
+    def __getitem__(self, rows):
+        """Return features and target of one row, or of the rows of a list."""
+        # To predict there is no target, but a loader needs one.
+        y = np.zeros(np.shape(rows), dtype=np.int64) if self.y is None else self.y[rows]
+        return _take(self.X, rows), y
+
+
+class Rows:
+    """Some rows of an array that are not copied, so that many nets can share the array.
+
+    Parameters
+    ----------
+    array : array, tensor or CSR matrix
+        The array.
+    rows : array of shape (n_rows,), dtype int64
+        Positions of the rows.
+    learned : dict, default=None
+        What checking the array has told of it, as attributes of a net.
+    """
+
+    def __init__(self, array, rows, learned=None):
+        self.array, self.rows, self.learned = array, torch.as_tensor(rows), learned
+
+    @property
+    def shape(self):
+        return (len(self.rows), *self.array.shape[1:])
+
+    @property
+    def ndim(self):
+        return self.array.ndim
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, rows):
+        return self.array[self.rows[rows].numpy()]
+
+    def as_tensor(self):
+        """Return the same rows of a tensor."""
+        return Rows(as_tensor(self.array), self.rows, self.learned)
+
+    def cut(self, rows):
+        """Return some of the rows, as a tensor."""
+        rows = self.rows[rows]
+        return cut(self.array, rows.to(getattr(self.array, "device", "cpu")))
+
+
+def _is_collection(data):
+    return isinstance(data, Mapping | list | tuple) and not scipy.sparse.issparse(data)
+
+
+def each_array(function, data):
+    """Apply a function to each array of a dict or list of arrays, or to the array."""
+    if isinstance(data, torch.Tensor) or not _is_collection(data):
+        return function(data)
+    if isinstance(data, Mapping):
+        return {name: each_array(function, value) for name, value in data.items()}
+    return [each_array(function, value) for value in data]
+
+
+def _take(data, rows):
+    def take(array):
+        if not scipy.sparse.issparse(array):
+            return array[rows]
+        dense = array[rows if isinstance(rows, list) else [rows]].toarray()
+        return dense if isinstance(rows, list) else dense[0]
+
+    return each_array(take, data)
+
+
+def as_tensor(array):
+    """Return an array in memory as a tensor; leave what is sparse or lies on disk."""
+    if isinstance(array, Rows):
+        return array.as_tensor()
+    if isinstance(array, torch.Tensor):
+        return array
+    if scipy.sparse.issparse(array) or is_mapped(array):
+        return array
+    return torch.from_numpy(np.require(array, requirements=("C", "W")))
+
+
+def is_mapped(array):
+    """Whether an array lies on disk and is read as it is used."""
+    while array is not None:
+        if isinstance(array, np.memmap | mmap.mmap):
+            return True
+        array = getattr(array, "base", None)
+    return False
+
+
+def cut(data, rows):
+    """Return rows of each array, as tensors."""
+
+    def cut_one(array):
+        if isinstance(array, Rows):
+            return array.cut(rows)
+        if isinstance(array, torch.Tensor):
+            # A slice is a view, which a module may write to: the data are the user's own.
+            return array[rows].clone() if isinstance(rows, slice) else array.index_select(0, rows)
+        part = array[rows if isinstance(rows, slice) else rows.numpy()]
+        return torch.from_numpy(part.toarray() if scipy.sparse.issparse(part) else np.array(part))
+
+    return each_array(cut_one, data)

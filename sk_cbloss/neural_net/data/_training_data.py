@@ -1,0 +1,181 @@
+"""What a fit is given, checked: features, positions of the classes, and the classes' counts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from skorch.utils import is_dataset
+
+from sk_cbloss._validation import check_same_length, check_sample_weight
+from sk_cbloss.neural_net.data._dataset_labels import (
+    check_has_length,
+    check_same_names,
+    checked_beside,
+    class_names,
+    dataset_labels,
+)
+from sk_cbloss.neural_net.data._features import (
+    check_features,
+    is_multi_input,
+    n_samples_of,
+    with_sample_weight,
+)
+from sk_cbloss.neural_net.data._labels import (
+    check_known,
+    check_sorted,
+    checked_positions,
+    labels_of,
+    positions_of,
+)
+from sk_cbloss.neural_net.data._streamed import StreamedDataset, check_row, is_streamed
+from sk_cbloss.neural_net.data._validation_data import hold_out
+from sk_cbloss.neural_net.state import seeded
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Data to train on.
+
+    Attributes
+    ----------
+    X : Dataset, array, sparse matrix, dict or list of arrays
+        Features, which carry the samples' weights if there are any.
+    positions : ndarray of shape (n_samples,), dtype int64
+        Positions of the classes.
+    classes : ndarray of shape (n_classes,)
+        The classes.
+    class_count : ndarray of shape (n_classes,), dtype float64
+        Their numbers of samples, or sums of weights.
+    """
+
+    X: object
+    positions: np.ndarray
+    classes: np.ndarray
+    class_count: np.ndarray
+
+
+def training_data(net, X, y, sample_weight, *, dtype, classes=None, known=None, known_count=0.0):
+    """Check what a fit is given; the net learns of it what scikit-learn has it learn of X.
+
+    Parameters
+    ----------
+    net : CBNeuralNetClassifier
+        The net, for its parameters.
+    X, y, sample_weight : object
+        What is given.
+    dtype : {"float32", "float64"}
+        Of features and weights.
+    classes : array-like of shape (n_classes,), default=None
+        The classes, if they are given beside the data.
+    known : ndarray of shape (n_classes,), default=None
+        Those that the net knows, if it is not built anew.
+    known_count : ndarray of shape (n_classes,), default=0.0
+        What has been counted of them, if counts add up.
+
+    Returns
+    -------
+    TrainingData
+        The data.
+
+    Raises
+    ------
+    ValueError
+        If something is invalid.
+    """
+    in_dataset, given = is_dataset(X), classes if net.classes is None else net.classes
+    if in_dataset and sample_weight is not None:
+        raise ValueError(
+            "sample_weight must be None with a Dataset, which batches by itself, "
+            f"got {type(sample_weight).__name__}."
+        )
+    names = class_names(X) if in_dataset and y is None else None
+    labels = _labels_beside(net, X, y)
+    if sample_weight is not None:
+        sample_weight = check_sample_weight(sample_weight, len(labels.values))
+    if net.classes is not None:
+        check_sorted(net.classes)
+    positions, anew = None, known is None
+    if anew:
+        listed = names if given is None else given
+        if listed is None:
+            known, positions, _ = labels.encode()
+        else:
+            known = np.unique(listed)
+    if given is None and in_dataset:
+        check_same_names(X, known)
+    for listed in (net.classes, classes):
+        if listed is not None:
+            check_known(listed, known)
+    if in_dataset:
+        positions = checked_positions(labels.gather(labels.classes), len(known))
+    elif positions is None:
+        positions = positions_of(labels, known)
+    positions = positions.astype(np.int64, copy=False)
+    count = np.bincount(positions, sample_weight, len(known)) + known_count
+    if given is None and np.count_nonzero(count) < 2:
+        weighed = "" if sample_weight is None else " with a sample_weight above 0"
+        raise ValueError(
+            f"{type(net).__name__} needs samples of at least 2 classes{weighed}, "
+            f"got one class: {known[np.argmax(count)]!s}."
+        )
+    X = _features(net, X, dtype=dtype, reset=anew)
+    return TrainingData(_weighed(X, positions, sample_weight, dtype), positions, known, count)
+
+
+def _labels_beside(net, X, y):
+    """Return labels, one for each row of X."""
+    if is_dataset(X):
+        check_has_length(X)
+        with seeded(0, "cpu"):  # rows may draw, and the training is not to notice
+            y = dataset_labels(X) if y is None else checked_beside(X, y)
+    n_samples = len(X) if is_dataset(X) else n_samples_of(X)
+    if y is None:
+        raise ValueError(
+            f"{type(net).__name__} requires y to be passed, but the target y is None."
+        )
+    labels = labels_of(y)
+    check_same_length(n_samples, len(labels.values))
+    if not n_samples:
+        raise ValueError(
+            "Found array with 0 sample(s) while a minimum of 1 is required by "
+            f"{type(net).__name__}."
+        )
+    return labels
+
+
+def _features(net, X, *, dtype, reset):
+    if is_streamed(X):
+        check_module_takes(net, X, check_row(net, X, reset=reset))
+    elif not is_dataset(X):
+        X = check_features(net, X, dtype=dtype, reset=reset)
+        check_module_takes(net, X, None if is_multi_input(X) else X.shape[1:])
+    return X
+
+
+def check_module_takes(net, X, shape_of_row):
+    """Raise a ValueError if the default module cannot take such rows."""
+    if net.module is None and (shape_of_row is None or len(shape_of_row) != 1):
+        several = shape_of_row is None
+        shape = "several arrays" if several else f"shape {(n_samples_of(X), *shape_of_row)}"
+        raise ValueError(
+            "X must have shape (n_samples, n_features) for the default MLP, "
+            f"got {shape}. Give a module of your own."
+        )
+
+
+def _weighed(X, positions, sample_weight, dtype):
+    """Return features that carry weights, whose mean is 1 over all of the data."""
+    if sample_weight is not None:
+        sample_weight = (sample_weight / sample_weight.mean()).astype(dtype)
+    if is_streamed(X):
+        return StreamedDataset(X, positions, dtype=dtype, sample_weight=sample_weight)
+    return X if sample_weight is None else with_sample_weight(X, sample_weight)
+
+
+def split_to_stop_early(net, positions, call):
+    """Return rows to train and to validate on, if early stopping has no others."""
+    if not net.early_stopping or net.train_split or call.validation_data is not None:
+        return None
+    seed = int(torch.randint(2**31, ()))
+    held = hold_out(positions, net.validation_fraction, np.random.RandomState(seed))
+    return np.setdiff1d(np.arange(len(positions)), held), held

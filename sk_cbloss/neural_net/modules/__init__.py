@@ -1,0 +1,14 @@
+"""Modules and augmentations: plain torch, of use without the net.
+
+They know nothing of the rest of the hall.
+"""
+
+from sk_cbloss.neural_net.modules._augmentation import PadCropFlip
+from sk_cbloss.neural_net.modules._cifar_resnet import CifarResNet
+from sk_cbloss.neural_net.modules._mlp import MLP
+
+__all__ = [
+    "CifarResNet",
+    "MLP",
+    "PadCropFlip",
+]

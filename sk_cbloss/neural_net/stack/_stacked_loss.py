@@ -1,0 +1,58 @@
+"""Losses of many nets at once."""
+
+import copy
+
+import torch
+from torch.func import functional_call, vmap
+
+
+class StackedLoss:
+    """The losses of consecutive nets of a stack, alike but for numbers.
+
+    Parameters
+    ----------
+    losses : list of ClassBalancedLoss
+        One of each net.
+    start : int
+        Position of the first of the nets.
+    """
+
+    def __init__(self, losses, start):
+        self.nets = slice(start, start + len(losses))
+        self.template = copy.deepcopy(losses[0])
+        self.buffers = {
+            name: torch.stack([loss.get_buffer(name) for loss in losses])
+            for name, _ in losses[0].named_buffers()
+        }
+        like = next(iter(self.buffers.values()))
+        self.numbers = {
+            name: like.new_tensor([getattr(loss, name) for loss in losses])
+            for name in losses[0].stacked_numbers
+        }
+
+    @property
+    def tensors(self):
+        """What the losses read."""
+        return [*self.buffers.values(), *self.numbers.values()]
+
+    def __call__(self, *batch):
+        """Return the loss of each net, from logits, targets and perhaps sample weights of all."""
+        if self.nets != slice(0, len(batch[0])):  # to cut them costs time in the gradient, too
+            batch = [part[self.nets] for part in batch]
+        return vmap(self._of_one)(self.buffers, self.numbers, *batch)
+
+    def _of_one(self, buffers, numbers, *batch):
+        for name, number in numbers.items():
+            setattr(self.template, name, number)
+        loss = functional_call(self.template, buffers, batch)
+        return loss.mean() if loss.ndim else loss
+
+
+def kind_of_loss(loss):
+    """Return what losses must share to be stacked."""
+    own = {
+        name: value
+        for name, value in vars(loss).items()
+        if not name.startswith("_") and name not in loss.stacked_numbers
+    }
+    return type(loss), own
