@@ -3,14 +3,33 @@
 import statistics
 import time
 
+import torch
+from threadpoolctl import threadpool_limits
+
 from sk_cbloss import CBNeuralNetClassifier
 
 
-class WithoutGraphs(CBNeuralNetClassifier):
+class Uncaptured(CBNeuralNetClassifier):
     """Our net, of which nothing is captured, since its steps may do anything."""
 
     def infer(self, *args, **kwargs):
         return super().infer(*args, **kwargs)
+
+
+def use_threads(n_threads):
+    """Let torch use so many threads, and so what numpy and scikit-learn multiply with."""
+    threadpool_limits(n_threads)
+    torch.set_num_threads(n_threads)
+
+
+def repeated(run, n_calls):
+    """Return what calls a function so many times, for what is too short to be timed once."""
+
+    def runs():
+        for _ in range(n_calls):
+            run()
+
+    return runs
 
 
 def medians_of(sides, n_rounds):

@@ -28,7 +28,7 @@ import numpy as np
 import skorch
 import torch
 import torch.nn.functional as F
-from _timing import WithoutGraphs, medians_of
+from _timing import Uncaptured, medians_of
 from torch.utils.data import DataLoader, TensorDataset
 
 from sk_cbloss import CBNeuralNetClassifier, class_balanced_weight
@@ -208,7 +208,7 @@ def run_case(name, case, weighted, n_rounds):
     data = (case, X, y, sample_weight)
     sides = {"ours": Net(*data, ours=CBNeuralNetClassifier), "optimal": Optimal(*data)}
     if case.device == "cuda":
-        sides["ours, plain"] = Net(*data, ours=WithoutGraphs)
+        sides["ours, plain"] = Net(*data, ours=Uncaptured)
         return print_cuda(name, case, medians_of(sides, n_rounds))
     sides["DataLoader"] = HandWritten(*data)
     if not weighted:  # plain skorch takes no sample weights
