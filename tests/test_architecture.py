@@ -153,6 +153,9 @@ def test_the_private_names_of_others_are_listed():
     used, made = private_names()
     assert "_safe_indexing" in used - made
     assert used - made <= listed
+    named = set(re.findall(r"``(test_\w+\.py)``", page))
+    assert named <= {file.name for file in Path(__file__).parent.rglob("test_*.py")}
+    assert len(named) > 10
 
 
 def test_tests_mirror_the_rooms():

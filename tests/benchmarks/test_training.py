@@ -175,7 +175,9 @@ class StopsLate(sides.Optimal):
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(
-    "change", [None, other_rate, other_momentum, other_features, StopsLate], ids=str
+    "change",
+    [None, other_rate, other_momentum, other_features, StopsLate],
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_a_loop_that_learns_something_else_is_found(change, weighted, monkeypatch):
     X, y, sample_weight = training.make_data(TINY["mlp-10"])

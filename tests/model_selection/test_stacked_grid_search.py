@@ -34,6 +34,7 @@ from sk_cbloss import (
 )
 from sk_cbloss.losses import LOSSES
 from sk_cbloss.neural_net import DeferredReweighting, LearningRateSchedule, LossChange
+from sk_cbloss.neural_net.stack import _fit_together
 from sk_cbloss.neural_net.stack._obstacles import ELEMENTWISE
 from sk_cbloss.neural_net.stack._stack import Stack
 from sk_cbloss.pipeline import make_pipeline as make_weighing_pipeline
@@ -76,6 +77,12 @@ class BatchNormNet(nn.Module):
 
     def forward(self, x):
         return self.head(self.body(x))
+
+
+@pytest.fixture(autouse=True)
+def _as_few_as_one(monkeypatch):
+    """Stack even those that would be faster alone: the searches here are small."""
+    monkeypatch.setattr(_fit_together, "FEW", 1)
 
 
 def make_net(**params):

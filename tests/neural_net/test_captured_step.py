@@ -8,6 +8,8 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
+from sklearn.utils import check_random_state
+from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EpochScoring, GradientNormClipping
 from torch import nn
 
@@ -314,3 +316,46 @@ def test_a_step_outside_of_fit_is_taken_plainly(steps):
         net.train_step(batch)
     assert steps.n_calls == n_calls
     assert CapturedSteps().take(net, batch, whole=True) is None
+
+
+# ---------------------------------------------------------------------- skorch's loop
+
+
+class Theirs(NeuralNetClassifier):
+    """skorch's net, as it comes, in the type and with the labels that ours has."""
+
+    def __init__(self, *args, dtype=torch.float32, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.dtype = dtype
+
+    def initialize_module(self):
+        super().initialize_module()
+        self.module_ = self.module_.to(self.dtype)
+        return self
+
+
+@pytest.mark.parametrize(("dtype", "within"), [("float32", 1e-6), ("float64", 1e-12)])
+@pytest.mark.parametrize("optimizer", [torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD])
+def test_results_are_those_of_skorchs_loop(optimizer, dtype, within):
+    """Initial parameters, order of rows and dropout, over 35 steps, most of them recorded."""
+    sizes = {"module__n_features": 5, "module__n_classes": 3, "module__dropout": 0.3}
+    given = {"max_epochs": 5, "batch_size": 32, "lr": 0.01, "optimizer": optimizer, **sizes}
+    positions = np.unique(Y, return_inverse=True)[1]
+    net = CBNeuralNetClassifier(beta=0, dtype=dtype, random_state=0, device="cpu", **given)
+    net.fit(X, Y)
+    with torch.random.fork_rng():
+        torch.manual_seed(check_random_state(0).randint(np.iinfo(np.int32).max))
+        theirs = Theirs(
+            MLP,
+            criterion=nn.CrossEntropyLoss,
+            train_split=None,
+            iterator_train__shuffle=True,
+            verbose=0,
+            dtype=getattr(torch, dtype),
+            **given,
+        ).fit(X.astype(dtype), positions)
+    np.testing.assert_allclose(
+        net.history_[:, "train_loss"], theirs.history_[:, "train_loss"], rtol=within
+    )
+    for one, other in zip(net.module_.parameters(), theirs.module_.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=within, atol=within)

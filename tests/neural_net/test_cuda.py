@@ -185,7 +185,7 @@ def graphs(monkeypatch, caplog):
             return super().__call__(*inputs)
 
     monkeypatch.setattr("sk_cbloss.neural_net.training._graph.Graph", Counted)
-    monkeypatch.setattr("sk_cbloss.neural_net.training._captured_step.PLAIN_STEPS", 2)
+    monkeypatch.setattr("sk_cbloss.neural_net.training._captured_step.PLAIN_STEPS", {"cuda": 2})
     with caplog.at_level("INFO", logger="sk_cbloss"):
         yield Counted
 

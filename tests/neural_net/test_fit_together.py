@@ -18,15 +18,37 @@ from sk_cbloss import CBNeuralNetClassifier, load_digits_lt
 from sk_cbloss.losses import LOSSES
 from sk_cbloss.neural_net import ArrayDataset, BatchLoader, Fit, fit_together
 from sk_cbloss.neural_net.data._arrays import Rows
+from sk_cbloss.neural_net.stack import _fit_together
 from sk_cbloss.neural_net.stack._probe import probe
 from sk_cbloss.neural_net.stack._stack import Stack
 from sk_cbloss.neural_net.stack._stack_size import stack_size
+from sk_cbloss.neural_net.stack._stacked_linear import _VmappedLinear
 from sk_cbloss.neural_net.stack._stacked_loss import StackedLoss
-from sk_cbloss.neural_net.stack._stacked_step import NotStackableError, StackedStep, _VmappedLinear
+from sk_cbloss.neural_net.stack._stacked_step import StackedStep
+from sk_cbloss.neural_net.training import NotStackableError
 
 X, Y = load_digits_lt(return_X_y=True)
 X = X / 16
 ALL = np.arange(len(Y))
+
+
+@pytest.fixture(autouse=True)
+def _as_few_as_one(monkeypatch):
+    monkeypatch.setattr(_fit_together, "FEW", 1)
+
+
+def test_few_nets_are_left_alone(monkeypatch):
+    monkeypatch.undo()
+    nets = [make_net(beta=beta, device="cpu") for beta in (0, 0.5, 0.9)]
+    for few, more in ((nets[:2], {}), (nets[:2], {"max_stack": 2}), (nets, {})):
+        fits = [Fit(net, X, Y, ALL) for net in few]
+        fit_together(fits, **more)
+        if len(few) == 2 and not more:
+            assert {fit.obstacle for fit in fits} == {
+                "fewer than 3 nets are faster one by one on a CPU"
+            }
+        else:
+            assert all(fit.n_nets == len(few) for fit in fits)
 
 
 def make_net(**params):

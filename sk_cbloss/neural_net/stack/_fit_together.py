@@ -17,6 +17,8 @@ from sk_cbloss.neural_net.stack._walk import Walk
 from sk_cbloss.neural_net.state import seeded
 from sk_cbloss.neural_net.training import NotStackableError
 
+FEW = 3  # nets, below which their steps as one take longer than one after the other
+
 
 @dataclass(eq=False)
 class Fit:
@@ -156,6 +158,10 @@ def _train_alike(walks, max_stack):
     walks.sort(key=lambda walk: (walk.shape, walk.place))
     for _, alike in groupby(walks, key=lambda walk: walk.shape):
         alike = list(alike)
+        if max_stack == "auto" and len(alike) < FEW and some.net.device == "cpu":
+            for walk in alike:
+                walk.give_up(f"fewer than {FEW} nets are faster one by one on a CPU")
+            continue
         n_stacks = -(-len(alike) // size)
         for number in range(n_stacks):  # of even sizes
             start, stop = (len(alike) * n // n_stacks for n in (number, number + 1))

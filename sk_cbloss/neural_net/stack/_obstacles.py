@@ -40,19 +40,8 @@ AT_EASE = {
 }
 
 # These treat each number by itself, so that the numbers of many nets can stand side by side.
-ELEMENTWISE = {
-    optim.ASGD,
-    optim.Adadelta,
-    optim.Adagrad,
-    optim.Adam,
-    optim.AdamW,
-    optim.Adamax,
-    optim.NAdam,
-    optim.RAdam,
-    optim.RMSprop,
-    optim.Rprop,
-    optim.SGD,
-}
+ELEMENTWISE = {optim.ASGD, optim.Adadelta, optim.Adagrad, optim.Adam, optim.AdamW, optim.Adamax}
+ELEMENTWISE |= {optim.NAdam, optim.RAdam, optim.RMSprop, optim.Rprop, optim.SGD}
 
 
 def obstacle(net):

@@ -12,6 +12,7 @@ from sk_cbloss.neural_net.state import fingerprint, structure
 from sk_cbloss.neural_net.training import (
     NotStackableError,
     copied,
+    copy_into,
     kept_buffers,
     kept_random_numbers,
     loops_are_errors,
@@ -80,13 +81,13 @@ class Stack:
     @torch.no_grad()
     def _copy_in(self):
         for row in self.live:
-            torch._foreach_copy_(self.rows[row], self.own[row])
+            copy_into(self.rows[row], self.own[row])
 
     @torch.no_grad()
     def _copy_out(self, is_finite):
         for row in self.live:
             if is_finite[row]:  # else the net keeps what it had before the epoch
-                torch._foreach_copy_(self.own[row], self.rows[row])
+                copy_into(self.own[row], self.rows[row])
 
     # ------------------------------------------------------------------ one optimizer
 
@@ -235,7 +236,7 @@ class Stack:
                 self._prove(row, batch)
             self.is_proven = True
         losses, gradients = self.step(self.parameters, self.buffers, batch)
-        torch._foreach_copy_(list(self.gradients.values()), gradients)
+        copy_into(self.gradients.values(), gradients)
         self.optimizer.step()
         return losses
 

@@ -97,10 +97,12 @@ def _are_finite(parts):
     parameters = [p for part in parts.values() for p in part.parameters()]
     if any(map(is_lazy, parameters)):
         return False  # there is nothing yet
-    # A sum is infinite or NaN if a number is; seldom else, which a closer look tells.
-    finite = [p.detach().sum().isfinite().to(parameters[0].device) for p in parameters]
-    return not finite or bool(torch.stack(finite).all()) or all(_is_finite(p) for p in parameters)
+    if not parameters or len({p.device for p in parameters}) > 1:
+        return all(map(_is_finite, parameters))
+    # The sum of all numbers is finite only if each is; else a closer look tells.
+    total = sum(p.detach().sum() for p in parameters)
+    return _is_finite(total) or all(map(_is_finite, parameters))
 
 
-def _is_finite(parameter):
-    return bool(parameter.isfinite().all())
+def _is_finite(tensor):
+    return bool(tensor.isfinite().all())

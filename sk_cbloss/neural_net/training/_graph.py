@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from sk_cbloss.neural_net.training._proof import Proof, copied, same
+from sk_cbloss.neural_net.training._proof import Proof, copied, copy_into, same
 
 
 class Graph:
@@ -28,7 +28,7 @@ class Graph:
 
     def __call__(self, *inputs):
         """Return what the function would; the next call writes over it."""
-        torch._foreach_copy_(self.inputs, list(inputs))
+        copy_into(self.inputs, inputs)
         self.graph.replay()
         return self.outputs
 

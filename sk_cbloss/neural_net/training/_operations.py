@@ -10,10 +10,15 @@ from functools import partial
 
 import torch
 from torch import fx
+from torch.fx.node import map_aggregate
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
 
-from sk_cbloss.neural_net.training._proof import NotCapturableError, copied, kept_random_numbers
+from sk_cbloss.neural_net.training._proof import (
+    NotCapturableError,
+    copied,
+    copy_into,
+    kept_random_numbers,
+)
 
 ATEN = torch.ops.aten
 # Another look at the same numbers, wherever these lie.
@@ -98,8 +103,7 @@ def record(function, kept, inputs, state, constants=()):
         with kept_random_numbers(inputs[0].device):
             return Operations(function, kept, copied(inputs), constants)
     finally:
-        for tensor, value in zip(state, before, strict=True):
-            tensor.copy_(value)
+        copy_into(state, before)
 
 
 class _Recorder(TorchDispatchMode):
@@ -115,17 +119,19 @@ class _Recorder(TorchDispatchMode):
         self.met.append(tensor)  # so that no other gets its id
         return node
 
-    def _node_of(self, tensor):
-        if id(tensor) not in self.nodes:
+    def _node_of(self, value):
+        if not isinstance(value, torch.Tensor):
+            return value
+        if id(value) not in self.nodes:
             raise NotCapturableError("it uses a tensor that is no parameter or buffer of its own")
-        return self.nodes[id(tensor)]
+        return self.nodes[id(value)]
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         if torch.Tag.dynamic_output_shape in operation.tags and not _counts(operation, args):
             raise NotCapturableError("the shapes of its tensors depend on the numbers in others")
         made = operation(*args, **kwargs)
-        args, kwargs = tree_map_only(torch.Tensor, self._node_of, (args, kwargs))
+        args, kwargs = map_aggregate((args, kwargs), self._node_of)
         node = self.graph.call_function(operation, args, kwargs)
         several = isinstance(made, list | tuple)
         for place, part in enumerate(made if several else [made]):

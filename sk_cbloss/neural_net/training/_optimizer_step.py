@@ -97,7 +97,8 @@ class OptimizerStep:
                     settings["is_first_step"] = False
                 else:
                     settings["beta1"], settings["beta2"] = group["betas"]
-                    torch._foreach_add_(learned[-1], 1)
+                    for n_steps in learned[-1]:
+                        n_steps.add_(1)
                 operation(parameters, [p.grad for p in parameters], *learned, **settings)
 
     def _run(self, group):

@@ -54,8 +54,7 @@ class Proof:
         before = copied(self.state)
         with kept_random_numbers(self.device) as reached:
             made = copied(function(*copied(self.inputs))) + copied(self.state)
-        for tensor, value in zip(self.state, before, strict=True):
-            tensor.copy_(value)
+        copy_into(self.state, before)
         return made, reached
 
 
@@ -107,6 +106,12 @@ def kept_buffers(module):
 def copied(batch):
     """Return copies of tensors, which a module may write to."""
     return [part.clone() for part in batch]
+
+
+def copy_into(tensors, values):
+    """Give tensors other numbers, where they lie."""
+    for tensor, value in zip(tensors, values, strict=True):
+        tensor.copy_(value)
 
 
 def loss_alone(net, batch, names):
