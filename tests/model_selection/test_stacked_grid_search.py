@@ -588,6 +588,7 @@ class TestInterface:
         search.set_params(max_stack=8).fit(X, y)
         assert search.n_fallback_fits_ == 0
 
+    @pytest.mark.slow
     def test_searches_leave_no_tensors_behind(self):
         X, y = digits()
         net = make_net(module=BatchNormNet, max_epochs=1)
@@ -623,7 +624,13 @@ class Killed(BaseException):
 
 
 class TestCheckpoints:
-    @pytest.mark.parametrize("params", [{}, {"early_stopping": True, "n_iter_no_change": 30}])
+    @pytest.mark.parametrize(
+        "params",
+        [
+            {},
+            pytest.param({"early_stopping": True, "n_iter_no_change": 30}, marks=pytest.mark.slow),
+        ],
+    )
     def test_a_search_goes_on_where_it_was_cut_off(self, params, tmp_path, monkeypatch):
         net = make_net(max_epochs=20, module__dropout=0.2, **params)
         grid = {"beta": [0, 0.9], "lr": [0.01, 0.003]}

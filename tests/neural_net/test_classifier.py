@@ -771,7 +771,7 @@ def test_verbose_says_what_was_decided(capsys):
 # ------------------------------------------------------------------ searches and meta-estimators
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_grid_search(n_jobs):
     pipeline = make_pipeline(StandardScaler(), make_net())
     grid = [
@@ -900,6 +900,7 @@ def test_a_net_pickled_while_it_trains_leaves_the_data_behind():
     np.testing.assert_array_equal(pickle.loads(pickles[0]).predict(X), net.predict(X))
 
 
+@pytest.mark.slow
 def test_a_pickle_loads_in_a_fresh_process(tmp_path):
     net = make_net(loss="focal").fit(X, NAMES)
     file = tmp_path / "net.pkl"

@@ -136,6 +136,7 @@ def test_scikit_learns_bar_is_enough():
     assert "0/3 |" not in shown
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are POSIX's")
 def test_on_a_real_terminal():
     import pty
