@@ -17,12 +17,13 @@ from sk_cbloss._validation import (
     refuse_masked,
 )
 from sk_cbloss.losses import _functional
-from sk_cbloss.losses._functional import apply_weight, by_class
+from sk_cbloss.losses._functional import apply_weight, by_class, of_target
 from sk_cbloss.weights import class_balanced_weight
 
 Reduction = Literal["mean", "sum", "none"]
 REDUCTIONS = get_args(Reduction)
 INT64 = torch.iinfo(torch.int64)
+HALF_PRECISION = torch.float16, torch.bfloat16
 
 PROBABILITIES = (
     "target in floating point must hold probabilities: numbers >= 0 that sum to 1 over the "
@@ -208,17 +209,18 @@ class ClassBalancedLoss(nn.Module):
             code and on a GPU, which is not waited for, what target holds is a
             RuntimeError of torch's.
         """
-        logits = _check_logits(logits, self._per_class())
+        weight = self.weight
+        logits = _check_logits(logits, self._per_class() if weight is None else weight)
         target = _check_target(target, logits)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, logits)
-        weight = self.weight
         weight = logits.new_ones(logits.shape[1]) if weight is None else weight.to(logits.dtype)
+        counted = self._counted(target)
         if self.reduction == "mean":  # no gradient flows into weights: divide them, not the loss
-            weight = weight / self._n_counted(target)
+            weight = weight / _n_counted(target, counted)
         losses = self._losses if self.reduction == "none" else self._total
         try:
-            return losses(logits, target, weight, sample_weight)
+            return losses(logits, target, weight, sample_weight, counted)
         except (IndexError, RuntimeError):  # torch's own, of which each operation has another
             if target.is_floating_point():
                 _check_probabilities(target)
@@ -236,15 +238,25 @@ class ClassBalancedLoss(nn.Module):
         """Return a tensor with an entry for each class, or None if there is none."""
         return self.weight
 
-    def _n_counted(self, target):
-        if target.is_floating_point():
-            return max(1, target[:, 0].numel())
-        if self.ignore_index is None:
-            return max(1, target.numel())
-        return (target != self.ignore_index).sum().clamp(min=1)
+    def _counted(self, target):
+        """Return which samples count, None if all do."""
+        ignored = self.ignore_index
+        if ignored is None or target.is_floating_point():
+            return None
+        if _functional.can_be_read(target) and _all_beyond(ignored, target):
+            return None  # the look has spared all that masks would cost
+        return target != ignored
 
-    def _losses(self, logits, target, weight, sample_weight):
+    def _losses(self, logits, target, weight, sample_weight, counted):
         """Return the weighted loss of each sample."""
+        losses = self._parts(logits, target, weight, sample_weight, counted)
+        return losses.sum(dim=1) if losses.ndim == logits.ndim else losses
+
+    def _total(self, logits, target, weight, sample_weight, counted):
+        return self._parts(logits, target, weight, sample_weight, counted).sum()
+
+    def _parts(self, logits, target, weight, sample_weight, counted):
+        """Return the weighted loss of each sample, or what adds up to it over the classes."""
         if target.is_floating_point():
             # Torch has no assertion for the two at once.
             if not (torch.compiler.is_compiling() and _functional.is_transformed()):
@@ -252,21 +264,17 @@ class ClassBalancedLoss(nn.Module):
             drawn = target * by_class(weight, logits)
             loss = (drawn * self.loss_per_class(logits)).sum(dim=1)
             return loss if sample_weight is None else loss * sample_weight
-        label, counted = target, None
-        if self.ignore_index is not None:
-            counted = target != self.ignore_index
-            label = torch.where(counted, target, 0)
+        label = target if counted is None else torch.where(counted, target, 0)
         if torch.compiler.is_compiling():  # compiled code would take -1 for the last class
             valid = (label >= 0) & (label < logits.shape[1])
             _functional.assert_all(valid, "target must hold class positions, got one outside.")
-        weight = weight[label] if sample_weight is None else weight[label] * sample_weight
-        return self._losses_of_labels(logits, label, weight, counted)
+        weight = of_target(weight, label)
+        if sample_weight is not None:
+            weight = weight * sample_weight
+        return self._parts_of_labels(logits, label, weight, counted)
 
-    def _losses_of_labels(self, logits, label, weight, counted):
+    def _parts_of_labels(self, logits, label, weight, counted):
         return apply_weight(self.loss_per_sample(logits, label), weight, counted)
-
-    def _total(self, logits, target, weight, sample_weight):
-        return self._losses(logits, target, weight, sample_weight).sum()
 
     # ------------------------------------------------------------------ what logits mean
 
@@ -456,17 +464,20 @@ def _check_logits(logits, per_class):
             "logits must be floating-point, of shape (n_samples, n_classes, ...), "
             f"got {logits.dtype} of shape {tuple(logits.shape)}."
         )
-    if per_class is not None and len(per_class) != logits.shape[1]:
+    if per_class is not None and per_class.numel() != logits.shape[1]:
         raise ValueError(
             f"logits must have a column for each of the {len(per_class)} classes, "
             f"got {logits.shape[1]} columns."
         )
-    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+    return logits.float() if logits.dtype in HALF_PRECISION else logits
 
 
 def _check_target(target, logits):
     """Return the target, class positions as int64 or probabilities in the logits' type."""
     _check_tensor(target, "target")
+    of_samples = (logits.shape[0], *logits.shape[2:])
+    if target.dtype == torch.int64 and target.shape == of_samples:
+        return target
     if target.shape == logits.shape and logits.shape[1] == 1:
         raise ValueError(
             "logits must have a column for each class, two of them for yes and no, got one beside "
@@ -486,7 +497,7 @@ def _check_target(target, logits):
             "target must hold class positions, or probabilities in floating point, got "
             f"{target.dtype} of the logits' shape: pass target.argmax(dim=1) or target.float()."
         )
-    if target.shape != (logits.shape[0], *logits.shape[2:]):
+    if target.shape != of_samples:
         raise ValueError(
             "logits must have shape (n_samples, n_classes, ...) and target shape "
             f"(n_samples, ...), got {tuple(logits.shape)} and {tuple(target.shape)}."
@@ -508,6 +519,20 @@ def _check_sample_weight(sample_weight, logits):
             f"got {tuple(sample_weight.shape)}."
         )
     return sample_weight.to(logits.dtype)
+
+
+def _all_beyond(ignored, target):
+    """Return whether all lie on that side of the ignored number on which classes do."""
+    if not target.numel():
+        return True
+    return target.min().item() > ignored if ignored < 0 else target.max().item() < ignored
+
+
+def _n_counted(target, counted):
+    """Return the number of samples that count, 1 at least."""
+    if counted is not None:
+        return counted.sum().clamp(min=1)
+    return max(1, (target[:, 0] if target.is_floating_point() else target).numel())
 
 
 def _are_probabilities(target):

@@ -71,7 +71,7 @@ class ClassBalancedFocalLoss(OneVsRestLoss):
     def loss_per_class(self, logits: Tensor) -> Tensor:
         return _functional.sigmoid_focal_of_each_class(logits, self.gamma)
 
-    def _losses_of_labels(self, logits, label, weight, counted):
+    def _parts_of_labels(self, logits, label, weight, counted):
         return _fused.sigmoid_focal(logits, label, weight, counted, self.gamma)
 
     def weighted_log_posterior(self, logits: Tensor) -> Tensor:

@@ -23,24 +23,48 @@ SMALL = 2**14
 
 
 def sigmoid(logits, target, weight, counted):
-    """Weighted binary cross entropies, one class against the rest, summed over the classes."""
-    if _must_be_plain(weight) or logits.numel() <= SMALL:  # a size is not asked when traced
+    """Weighted binary cross entropies, one class against the rest.
+
+    They are summed over the classes, but for few logits, whose caller sums them all at once.
+    """
+    if _must_be_plain(weight):
         return _functional.apply_weight(_functional.sigmoid(logits, target), weight, counted)
-    return _Sigmoid.apply(logits, target, weight, counted)
+    if logits.numel() > SMALL:
+        return _Sigmoid.apply(logits, target, weight, counted)
+    logits, weight = _of_few(logits, weight, counted)
+    return softplus(logits * _sign(logits, target)) * weight
 
 
 def sigmoid_focal(logits, target, weight, counted, gamma):
-    """Weighted binary cross entropies times ``(1 - p_t)**gamma``, summed over the classes."""
+    """Weighted binary cross entropies times ``(1 - p_t)**gamma``, summed likewise."""
     if _must_be_plain(weight):
         loss = _functional.sigmoid_focal(logits, target, gamma)
         return _functional.apply_weight(loss, weight, counted)
     if gamma < 1e-30:  # no power differs from 1
         return sigmoid(logits, target, weight, counted)
-    return _SigmoidFocal.apply(logits, target, weight, counted, gamma, torch.is_grad_enabled())
+    how = gamma, torch.is_grad_enabled()
+    if logits.numel() > SMALL:
+        return _SigmoidFocal.apply(logits, target, weight, counted, *how)
+    logits, weight = _of_few(logits, weight, counted)
+    return _FewSigmoidFocal.apply(logits, target, weight, *how)
 
 
 def _must_be_plain(weight):
     return _functional.is_traced() or weight.requires_grad
+
+
+def _of_few(logits, weight, counted):
+    """Return logits and weights that can be multiplied, 0 where not counted."""
+    weight = weight.unsqueeze(1)
+    if counted is None:
+        return logits, weight
+    counted = counted.unsqueeze(1)
+    return _functional.only_counted(logits, counted), _functional.only_counted(weight, counted)
+
+
+def _sign(logits, target):
+    """Return what makes log-odds that a decision is wrong: -1 for the label, 1 for the others."""
+    return torch.ones_like(logits, requires_grad=False).scatter_(1, target.unsqueeze(1), -1)
 
 
 class _Sigmoid(Function):
@@ -96,23 +120,71 @@ class _SigmoidFocal(Function):
         if torch.is_grad_enabled():  # a second derivative is wanted
             form = partial(_functional.sigmoid_focal, gamma=ctx.gamma)
             return _plain_gradient(form, grad_loss, *ctx.saved_tensors), *[None] * 5
-        # To copy it would take half as long as all the rest, so it is given away, once.
-        gradient, ctx.gradient = ctx.gradient, None
+        gradient = _taken(ctx)
         if gradient is None:
             gradient = _focal(logits, target, ctx.gamma, True)[1]
         slope = _functional.apply_weight(grad_loss, weight, counted).unsqueeze(1)
-        try:
-            return gradient.mul_(slope), *[None] * 5
-        except RuntimeError:  # a batch of slopes (is_grads_batched) has one dimension more
-            return gradient * slope, *[None] * 5
+        return _times(gradient, slope), *[None] * 5
+
+
+class _FewSigmoidFocal(Function):
+    """The same by fewer calls, which pass more often over the memory; not yet summed."""
+
+    @staticmethod
+    def forward(ctx, logits, target, weight, gamma, keeps_gradient):
+        keeps_gradient = keeps_gradient and ctx.needs_input_grad[0]
+        loss, ctx.gradient = _focal_of_few(logits, target, weight, gamma, keeps_gradient)
+        ctx.gamma = gamma
+        ctx.save_for_backward(logits, target, weight)
+        return loss
+
+    @staticmethod
+    def backward(ctx, grad_loss):
+        logits, target, weight = ctx.saved_tensors
+        if torch.is_grad_enabled():
+
+            def form(logits, target):
+                return _functional.binary_focal(logits * _sign(logits, target), ctx.gamma)
+
+            gradient = _plain_gradient(form, grad_loss, logits, target, weight, None)
+            return gradient, *[None] * 4
+        gradient = _taken(ctx)
+        if gradient is None:
+            gradient = _focal_of_few(logits, target, weight, ctx.gamma, True)[1]
+        return _times(gradient, grad_loss), *[None] * 4
+
+
+def _taken(ctx):
+    """Return the gradient that was kept, once: it is given away, to copy it would take long."""
+    gradient, ctx.gradient = ctx.gradient, None
+    return gradient
+
+
+def _times(gradient, slope):
+    """Return their product, in the gradient's memory."""
+    try:
+        return gradient.mul_(slope)
+    except RuntimeError:  # a batch of slopes (is_grads_batched) has one dimension more
+        return gradient * slope
+
+
+def _focal_of_few(z, target, weight, gamma, keeps_gradient):
+    """Return the weighted loss of each class, and its gradient or None."""
+    sign = _sign(z, target)
+    log_odds = z * sign
+    ce = softplus(log_odds)
+    miss = log_odds.sigmoid_()
+    modulator = miss.pow(gamma).mul_(weight)
+    focal = ce.mul_(modulator)
+    if not keeps_gradient:
+        return focal, None
+    return focal, torch.lerp(focal * gamma, modulator, miss).mul_(sign)
 
 
 def _focal(logits, target, gamma, keeps_gradient):
     """Return the unweighted loss, and its gradient or None."""
     label = target.unsqueeze(1)
-    if logits.numel() <= SMALL:
-        loss, gradient = _focal_of_few(logits, label, gamma, keeps_gradient)
-    elif _is_one_block(logits):
+    if _is_one_block(logits):
         loss, gradient = _focal_step(logits, label, gamma, keeps_gradient)
     else:
         loss = logits.new_empty(label.shape)
@@ -120,20 +192,6 @@ def _focal(logits, target, gamma, keeps_gradient):
         for z, y, *out in _blocks(logits, label, loss, gradient, n_scratch=2):
             _focal_step(z, y, gamma, keeps_gradient, *out)
     return loss.squeeze(1), gradient
-
-
-def _focal_of_few(z, label, gamma, keeps_gradient):
-    """Do as below by fewer calls, which pass more often over the memory."""
-    sign = torch.ones_like(z).scatter_(1, label, -1)
-    log_odds = z * sign
-    ce = softplus(log_odds)
-    miss = log_odds.sigmoid_()
-    modulator = miss.pow(gamma)
-    focal = ce.mul_(modulator)
-    loss = focal.sum(1, keepdim=True)
-    if not keeps_gradient:
-        return loss, None
-    return loss, torch.lerp(focal.mul_(gamma), modulator, miss).mul_(sign)
 
 
 def _focal_step(z, label, gamma, keeps_gradient, loss=None, gradient=None, miss=None, ce=None):

@@ -76,7 +76,7 @@ class PriorLoss(ClassBalancedLoss):
 
     def _of_those_that_take_part(self, loss, target):
         """Return losses of samples, 0 for those of a class without samples."""
-        return loss * (self.class_prior > 0)[target]
+        return loss * _functional.of_target(self.class_prior > 0, target)
 
     def decision_function(self, logits: Tensor) -> Tensor:
         return _functional.masked(super().decision_function(logits), self.class_prior)

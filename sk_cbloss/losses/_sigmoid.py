@@ -48,5 +48,5 @@ class ClassBalancedSigmoidLoss(OneVsRestLoss):
     def loss_per_class(self, logits: Tensor) -> Tensor:
         return _functional.sigmoid_focal_of_each_class(logits, 0)
 
-    def _losses_of_labels(self, logits, label, weight, counted):
+    def _parts_of_labels(self, logits, label, weight, counted):
         return _fused.sigmoid(logits, label, weight, counted)

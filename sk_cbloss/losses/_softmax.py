@@ -47,10 +47,20 @@ class ClassBalancedCrossEntropyLoss(SoftmaxLoss):
     tensor(1.4536)
     """
 
-    def _total(self, logits, target, weight, sample_weight):
-        if self.label_smoothing or target.is_floating_point() or _functional.is_transformed():
-            return super()._total(logits, target, weight, sample_weight)
-        # The same, fused by torch.
+    def _is_torchs(self, target):
+        """Whether torch has the total in one call, which also knows what to ignore."""
+        return not (
+            self.label_smoothing or target.is_floating_point() or _functional.is_transformed()
+        )
+
+    def _counted(self, target):
+        if self.reduction == "sum" and self._is_torchs(target):
+            return None
+        return super()._counted(target)
+
+    def _total(self, logits, target, weight, sample_weight, counted):
+        if not self._is_torchs(target):
+            return super()._total(logits, target, weight, sample_weight, counted)
         ignored = _functional.NO_TARGET if self.ignore_index is None else self.ignore_index
         cross_entropy = partial(F.cross_entropy, logits, target, weight, ignore_index=ignored)
         if sample_weight is None:

@@ -7,9 +7,11 @@ import pytest
 import torch
 from _loss_cases import SOFTMAX, batch, build, cases, each_loss, each_softmax_loss, unweighted
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad
+from torch.fx.experimental.proxy_tensor import make_fx
 
-from sk_cbloss.losses import ClassBalancedCrossEntropyLoss
+from sk_cbloss.losses import ClassBalancedCrossEntropyLoss, _functional
 
 # ---------------------------------------------------------------------- shapes and targets
 
@@ -61,6 +63,56 @@ def test_ignored_samples_are_left_out(name, parameters, ignore_index, reduction)
         assert (actual[~left] == 0).all()
         actual = actual[left]
     torch.testing.assert_close(actual, expected, rtol=1e-13, atol=1e-14)
+
+
+@each_loss
+@pytest.mark.parametrize("ignore_index", [-100, 255, 2, None])
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_to_look_at_targets_first_changes_nothing(name, parameters, ignore_index, reduction):
+    """The loss leaves out masks where it finds nothing to ignore, and the result is the same."""
+    logits, target = batch(n=50)
+    some_ignored = target.clone()
+    some_ignored[::3] = 3 if ignore_index is None else ignore_index
+    loss = build(name, parameters, reduction=reduction, ignore_index=ignore_index)
+    for given in (target, some_ignored, torch.full_like(target, some_ignored[0]), target[:0]):
+        made = []
+        for can_be_read in (_functional.can_be_read, lambda tensor: False):
+            z = logits[: len(given)].clone().requires_grad_()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(_functional, "can_be_read", can_be_read)
+                value = loss(z, given)
+            value.sum().backward()
+            made.append((value.detach(), z.grad))
+        torch.testing.assert_close(*made, rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.filterwarnings(
+    "ignore:`torch.jit:DeprecationWarning", "ignore::torch.jit.TracerWarning"
+)
+@each_loss
+def test_what_records_operations_records_them_all(name, parameters):
+    """Though no target of the first call is ignored, one of the next may be."""
+    logits, target = batch(n=50)
+    some_ignored = target.clone()
+    some_ignored[::3] = -100
+    loss = build(name, parameters)
+    for recorded in (
+        make_fx(lambda *given: loss(*given))(logits, target),
+        torch.jit.trace(loss, (logits, target), check_trace=False),
+    ):
+        torch.testing.assert_close(recorded(logits, some_ignored), loss(logits, some_ignored))
+
+
+@each_loss
+def test_tensors_without_numbers(name, parameters):
+    """As those that tell shapes and memory beforehand: there is nothing to look at."""
+    logits, target = batch(n=50)
+    loss = build(name, parameters)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        fake = mode.from_tensor(logits), mode.from_tensor(target)
+        assert loss(*fake).shape == ()
+    assert loss(*fake).shape == ()
+    assert loss.to("meta")(logits.to("meta"), target.to("meta")).shape == ()
 
 
 @each_loss

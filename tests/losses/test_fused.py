@@ -13,14 +13,16 @@ from sk_cbloss.losses import (
 SHAPES = [(70, 40), (5, 3, 200), (3, 4, 20, 30), (1, 7, 900), (2, 3000)]
 
 
-def fused_and_plain(logits, target, gamma):
+def fused_and_plain(logits, target, gamma, *, all_count=False):
     generator = torch.Generator().manual_seed(1)
     weight = torch.rand(target.shape, generator=generator, dtype=logits.dtype)
     counted = torch.rand(target.shape, generator=generator) > 0.2
+    counted = None if all_count else counted
     for form in ("fused", "plain"):
         z = logits.detach().clone().requires_grad_()
         if form == "fused":
             loss = _fused.sigmoid_focal(z, target, weight, counted, gamma)
+            loss = loss.sum(dim=1) if loss.ndim == z.ndim else loss
         else:
             loss = _functional.sigmoid_focal(z, target, gamma)
             loss = _functional.apply_weight(loss, weight, counted)
@@ -31,14 +33,19 @@ def fused_and_plain(logits, target, gamma):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("gamma", [0, 0.5, 1, 2, 3.7])
-@pytest.mark.parametrize("block", [1, 1000, 2**17])
-def test_fused_is_plain(shape, gamma, block, monkeypatch):
-    monkeypatch.setattr(_fused, "BLOCK", block)
-    monkeypatch.setattr(_fused, "SMALL", 0)
+@pytest.mark.parametrize("block", [1, 1000, 2**17, "few"])
+@pytest.mark.parametrize("all_count", [False, True])
+def test_fused_is_plain(shape, gamma, block, all_count, monkeypatch):
+    if block == "few":
+        monkeypatch.setattr(_fused, "SMALL", 10**6)
+    else:
+        monkeypatch.setattr(_fused, "BLOCK", block)
+        monkeypatch.setattr(_fused, "SMALL", 0)
     generator = torch.Generator().manual_seed(0)
     logits = 10 * torch.randn(shape, generator=generator, dtype=torch.float64)
     target = torch.randint(shape[1], (shape[0], *shape[2:]), generator=generator)
-    (loss, gradient), (plain, plain_gradient) = fused_and_plain(logits, target, gamma)
+    both = fused_and_plain(logits, target, gamma, all_count=all_count)
+    (loss, gradient), (plain, plain_gradient) = both
     torch.testing.assert_close(loss, plain, rtol=1e-12, atol=1e-14)
     torch.testing.assert_close(gradient, plain_gradient, rtol=1e-11, atol=1e-14)
 
@@ -70,16 +77,18 @@ def test_a_weight_with_a_gradient_gets_one():
         torch.testing.assert_close(own.grad, per_sample / 2)
 
 
-def test_no_gradient_is_made_where_none_is_wanted(monkeypatch):
+@pytest.mark.parametrize(("form", "small"), [("_focal", 0), ("_focal_of_few", 10**6)])
+def test_no_gradient_is_made_where_none_is_wanted(form, small, monkeypatch):
     logits, target = torch.zeros(50, 4), torch.zeros(50, dtype=torch.int64)
     of_samples = torch.ones(50), torch.ones(50, dtype=torch.bool)
-    original, made = _fused._focal, []
+    original, made = getattr(_fused, form), []
 
     def focal(*args):
         made.append(args[-1])
         return original(*args)
 
-    monkeypatch.setattr(_fused, "_focal", focal)
+    monkeypatch.setattr(_fused, form, focal)
+    monkeypatch.setattr(_fused, "SMALL", small)
     _fused.sigmoid_focal(logits, target, *of_samples, 2)
     logits.requires_grad_()
     with torch.no_grad():

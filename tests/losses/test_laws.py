@@ -457,7 +457,7 @@ def test_a_loss_without_a_formula():
 
 def test_other_errors_of_torch_are_left_alone():
     class Broken(ClassBalancedFocalLoss):
-        def _losses_of_labels(self, *args):
+        def _parts_of_labels(self, *args):
             raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError, match="^out of memory"):
