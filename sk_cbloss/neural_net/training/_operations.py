@@ -32,6 +32,7 @@ SCALED = {ATEN.div.Tensor, ATEN.mul.Tensor, ATEN.neg.default, ATEN.expand.defaul
 IN_TORCH = {"addmm", "mm", "t", "relu", "sum", "div", "mul", "add", "sub", "neg", "exp", "log"}
 IN_TORCH |= {"tanh", "sigmoid", "gather", "bmm", "baddbmm", "_log_softmax", "_softmax", "where"}
 IN_TORCH |= {"_log_softmax_backward_data", "_softmax_backward_data", "log1p", "abs", "sqrt"}
+IN_TORCH |= {"index_select", "unsqueeze", "ones_like", "lerp", "pow"}
 
 
 class Operations:
