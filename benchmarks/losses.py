@@ -49,6 +49,7 @@ except ImportError:
     sys.exit(f"The losses that ours are timed against are not all here: pip install {pins}")
 
 SHAPES = (128, 10), (128, 100), (512, 1000), (128, 8142), (4096, 1000)
+SMALLEST = SHAPES[0]  # where what is around the arithmetic takes the time
 CUDA_SHAPES = (1024, 8142), (8192, 1000), (128, 10)
 CUDA_LOSSES = "focal", "sigmoid", "softmax", "softmax_focal"
 CUDA_TARGET = {"times as fast as the best peer": 4.0, "of the speed of copying": 0.70}
@@ -64,13 +65,13 @@ def target(loss, peer, shape):
     n_elements = math.prod(shape)
     match loss, peer:
         case "focal", _:
-            return 0.40 if n_elements >= LARGE else 0.70 if shape == (128, 10) else None
+            return 0.40 if n_elements >= LARGE else 0.60 if shape == SMALLEST else None
         case "sigmoid", "balanced-loss":
             return 0.60
         case "softmax", "balanced-loss":
             return 0.55
         case "softmax", "torch":
-            return 1.15 if n_elements >= LARGE else None
+            return 1.15 if n_elements >= LARGE else 1.35 if shape == SMALLEST else None
 
 
 MEMORY_TARGET = {"focal": 2.5}
@@ -372,14 +373,15 @@ def replayed_copies(batch):
 
 
 class Verdicts:
-    """Formats ratios and remembers those that miss their target."""
+    """Formats ratios and remembers those that meet their target, and those that miss it."""
 
     def __init__(self):
-        self.missed = []
+        self.met, self.missed = [], []
 
     def __call__(self, value, target, *where):
-        if target is not None and value > target:
-            self.missed.append(f"{value:.2f} > {target:.2f}  {', '.join(where)}")
+        if target is not None:
+            lines, sign = (self.missed, ">") if value > target else (self.met, "<=")
+            lines.append(f"{value:.2f} {sign} {target:.2f}  {', '.join(where)}")
         return f"{value:.2f}"
 
 
@@ -555,9 +557,10 @@ def main():
         time_table(loss, verdict, arguments.seconds)
     check_peak_memory()
     memory_table([loss for loss in losses if loss in ("focal", "sigmoid", "softmax")], verdict)
-    print("\ntargets missed:" if verdict.missed else "\nevery target met")
-    for line in verdict.missed:
-        print(f"  {line}")
+    for what, lines in (("met", verdict.met), ("missed", verdict.missed)):
+        print(f"\ntargets {what}: {len(lines)}")
+        for line in lines:
+            print(f"  {line}")
     if arguments.check and verdict.missed:
         sys.exit(1)
 
