@@ -17,6 +17,7 @@ from sk_cbloss.neural_net import MLP, CifarResNet, PadCropFlip
 from sk_cbloss.neural_net.data._features import with_sample_weight
 from sk_cbloss.neural_net.stack._stacked_loss import StackedLoss
 from sk_cbloss.neural_net.stack._stacked_step import StackedStep
+from sk_cbloss.neural_net.training import record
 
 # For a value that Python wants, a shape that values decide, or numbers that come from Python.
 WAITING = {
@@ -307,9 +308,12 @@ def test_a_step_of_two_nets_stays_where_they_are(name, device):
     given = [part.to(device) for part in given]
     with Discipline(device):
         computed = step._compute(parameters, {}, given)
-    traced = step._trace(parameters, {}, given)
+    kept = [*parameters.values(), *step.losses[0].tensors]
+    recorded = record(
+        lambda *batch: step._compute(parameters, {}, batch), kept, given, [], [step.ones]
+    )
     with Discipline(device):
-        repeated = traced(*parameters.values(), *given)
+        repeated = recorded.bind(kept)(*given)
     for made in (computed, repeated):
         assert all(tensor.device.type == device for tensor in made)
         assert [t.shape for t in made] == [(2,), *(p.shape for p in parameters.values())]

@@ -62,7 +62,7 @@ def both(net, grid, X=X, **parameters):
 
 @pytest.mark.parametrize("loss", ["softmax", "focal", "ldam"])
 def test_losses_as_alone(loss):
-    """Long enough for the steps of a stack to be traced."""
+    """Long enough for the steps of a stack to be captured."""
     search = both(make_net(loss=loss), {"beta": [0, 0.99], "lr": [0.01, 0.001]})
     assert search.n_fallback_fits_ == 0
     assert search.n_stacks_ == 1

@@ -37,18 +37,15 @@ def _as_few_as_one(monkeypatch):
     monkeypatch.setattr(_fit_together, "FEW", 1)
 
 
-def test_few_nets_are_left_alone(monkeypatch):
+@pytest.mark.parametrize(
+    ("n_nets", "more", "n_together"), [(2, {}, 0), (2, {"max_stack": 2}, 2), (3, {}, 3)]
+)
+def test_few_nets_are_left_alone(monkeypatch, n_nets, more, n_together):
     monkeypatch.undo()
-    nets = [make_net(beta=beta, device="cpu") for beta in (0, 0.5, 0.9)]
-    for few, more in ((nets[:2], {}), (nets[:2], {"max_stack": 2}), (nets, {})):
-        fits = [Fit(net, X, Y, ALL) for net in few]
-        fit_together(fits, **more)
-        if len(few) == 2 and not more:
-            assert {fit.obstacle for fit in fits} == {
-                "fewer than 3 nets are faster one by one on a CPU"
-            }
-        else:
-            assert all(fit.n_nets == len(few) for fit in fits)
+    fits = [Fit(make_net(beta=b, device="cpu"), X, Y, ALL) for b in (0, 0.5, 0.9)[:n_nets]]
+    fit_together(fits, **more)
+    why = None if n_together else "fewer than 3 nets are faster one by one on a CPU"
+    assert {(fit.n_nets, fit.obstacle) for fit in fits} == {(n_together, why)}
 
 
 def make_net(**params):
@@ -99,7 +96,7 @@ def assert_same_nets(ours, theirs, **tolerance):
         {"loss": "focal", "optimizer__weight_decay": 0.1},
         {"iterator_train__shuffle": False, "iterator_train__drop_last": True},
         {"batch_size": -1},
-        {"max_epochs": 40, "batch_size": 16},  # long enough to be traced
+        {"max_epochs": 40, "batch_size": 16},  # long enough to be captured
     ],
     ids=str,
 )
@@ -241,7 +238,7 @@ def test_modules_that_would_differ_are_left_alone(how, why):
 )
 @pytest.mark.parametrize("batch_size", [3, 16])
 def test_long_trainings_of_odd_modules(how, batch_size):
-    """More than 100 batches an epoch, and long enough to be traced."""
+    """More than 100 batches an epoch, and long enough to be captured."""
     params = {"module": Odd, "module__how": how, "batch_size": batch_size, "max_epochs": 2}
     fits = [Fit(make_net(beta=beta, **params), X, Y, ALL) for beta in (0, 0.9, 1)]
     fit_together(fits)
@@ -260,7 +257,7 @@ def test_a_module_that_changes_between_epochs():
     assert all(fit.obstacle for fit in fits)
 
 
-def test_a_module_that_is_another_one_when_it_is_traced():
+def test_a_module_that_is_another_one_when_it_is_recorded():
     class Wary(nn.Module):
         def __init__(self, n_features, n_classes):
             super().__init__()
@@ -421,7 +418,7 @@ def test_stacked_losses(name):
         torch.testing.assert_close(stacked(*batch), expected)
 
 
-def test_traced_steps_are_the_same(monkeypatch):
+def test_captured_steps_are_the_same(monkeypatch):
     monkeypatch.setattr("sk_cbloss.neural_net.stack._stacked_step.RECORD_AFTER", 3)
     torch.manual_seed(0)
     sizes = {"module__n_features": 5, "module__n_classes": 2, "module__dropout": 0.5}
