@@ -19,13 +19,13 @@ from sk_cbloss.losses import LOSSES
 from sk_cbloss.neural_net import ArrayDataset, BatchLoader, Fit, fit_together
 from sk_cbloss.neural_net.data._arrays import Rows
 from sk_cbloss.neural_net.stack import _fit_together
+from sk_cbloss.neural_net.stack._alone import NotStackableError
 from sk_cbloss.neural_net.stack._probe import probe
 from sk_cbloss.neural_net.stack._stack import Stack
 from sk_cbloss.neural_net.stack._stack_size import stack_size
 from sk_cbloss.neural_net.stack._stacked_linear import _VmappedLinear
 from sk_cbloss.neural_net.stack._stacked_loss import StackedLoss
 from sk_cbloss.neural_net.stack._stacked_step import StackedStep
-from sk_cbloss.neural_net.training import NotStackableError
 
 X, Y = load_digits_lt(return_X_y=True)
 X = X / 16

@@ -10,12 +10,12 @@ import torch
 from sk_cbloss._validation import check_integer
 from sk_cbloss.neural_net._classifier import CBNeuralNetClassifier
 from sk_cbloss.neural_net.errors import first_line
+from sk_cbloss.neural_net.stack._alone import NotStackableError
 from sk_cbloss.neural_net.stack._probe import probe
 from sk_cbloss.neural_net.stack._stack import Stack
 from sk_cbloss.neural_net.stack._stack_size import stack_size
 from sk_cbloss.neural_net.stack._walk import Walk
 from sk_cbloss.neural_net.state import seeded
-from sk_cbloss.neural_net.training import NotStackableError
 
 FEW = 3  # nets, below which their steps as one take longer than one after the other
 

@@ -6,9 +6,9 @@ import random
 import numpy as np
 import torch
 
+from sk_cbloss.neural_net.stack._alone import NotStackableError
 from sk_cbloss.neural_net.state import fingerprint, structure
 from sk_cbloss.neural_net.training import (
-    NotStackableError,
     generator_states,
     kept_random_numbers,
 )

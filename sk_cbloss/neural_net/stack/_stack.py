@@ -5,20 +5,12 @@ from itertools import groupby
 import torch
 from torch import nn
 
+from sk_cbloss.neural_net.stack._alone import NotStackableError, check_as_alone
 from sk_cbloss.neural_net.stack._stacked_batches import StackedBatches
 from sk_cbloss.neural_net.stack._stacked_loss import StackedLoss, kind_of_loss
 from sk_cbloss.neural_net.stack._stacked_step import StackedStep
 from sk_cbloss.neural_net.state import fingerprint, structure
-from sk_cbloss.neural_net.training import (
-    NotStackableError,
-    copied,
-    copy_into,
-    kept_buffers,
-    kept_random_numbers,
-    loops_are_errors,
-    loss_alone,
-    same,
-)
+from sk_cbloss.neural_net.training import copy_into
 
 AT_ONCE = 100  # batches for which rows are put together
 
@@ -233,35 +225,14 @@ class Stack:
     def _take_step(self, batch):
         if not self.is_proven:
             for row in {min(self.live), max(self.live)}:
-                self._prove(row, batch)
+                check_as_alone(
+                    self.step, self.parameters, self.buffers, batch, row, self.nets[row]
+                )
             self.is_proven = True
         losses, gradients = self.step(self.parameters, self.buffers, batch)
         copy_into(self.gradients.values(), gradients)
         self.optimizer.step()
         return losses
-
-    def _prove(self, row, batch):
-        """Raise a NotStackableError unless a net alone does the same with a batch.
-
-        This finds what cannot be seen from outside: hooks, buffers that are replaced, dropout
-        whose masks are drawn in another order.
-        """
-        net, shared = self.nets[row], {k: v.clone() for k, v in self.buffers.items()}
-        with kept_random_numbers(self.device) as states_of_stack, loops_are_errors():
-            losses, gradients = self.step(self.parameters, shared, copied(batch))
-        net._set_training(True)
-        with kept_random_numbers(self.device) as states_alone, kept_buffers(net.module_):
-            loss, alone = loss_alone(net, copied(part[row] for part in batch), self.parameters)
-            buffers = dict(net.module_.named_buffers())
-            pairs = {"loss": (losses[row], loss)}
-            for name, gradient in zip(self.parameters, gradients, strict=True):
-                pairs[f"gradient of {name}"] = gradient[row], alone[name]
-            pairs |= {f"buffer {n}": (shared[n][row], buffers[n]) for n in buffers}
-            for name, (ours, theirs) in pairs.items():
-                if not same(ours, theirs):
-                    raise NotStackableError(f"its {name} would differ from that of a net alone")
-        if states_of_stack != states_alone:
-            raise NotStackableError("it would draw other random numbers than a net alone")
 
     def _take_losses(self):
         """Stack the nets' losses, if they are others than before."""

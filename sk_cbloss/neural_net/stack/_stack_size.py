@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from sk_cbloss.neural_net.training import NotStackableError
+from sk_cbloss.neural_net.stack._alone import NotStackableError
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 CONVOLUTIONS += (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)

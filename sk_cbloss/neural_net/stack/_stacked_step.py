@@ -8,10 +8,10 @@ import torch
 from torch.func import functional_call, vmap
 
 from sk_cbloss.neural_net.errors import first_line
+from sk_cbloss.neural_net.stack._alone import NotStackableError
 from sk_cbloss.neural_net.stack._stacked_linear import as_template
 from sk_cbloss.neural_net.training import (
     NotCapturableError,
-    NotStackableError,
     Proof,
     captured,
     record,

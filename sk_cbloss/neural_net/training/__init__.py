@@ -11,16 +11,12 @@ from sk_cbloss.neural_net.training._operations import record
 from sk_cbloss.neural_net.training._optimizer_step import can_be_fused, evaluates_again
 from sk_cbloss.neural_net.training._proof import (
     NotCapturableError,
-    NotStackableError,
     Proof,
     copied,
     copy_into,
     generator_states,
     has_hooks,
-    kept_buffers,
     kept_random_numbers,
-    loops_are_errors,
-    loss_alone,
     same,
 )
 from sk_cbloss.neural_net.training._steps import HALF, FastSteps, record_batches
@@ -31,7 +27,6 @@ __all__ = [
     "FitCall",
     "HALF",
     "NotCapturableError",
-    "NotStackableError",
     "NothingLearned",
     "Proof",
     "as_n_epochs",
@@ -43,10 +38,7 @@ __all__ = [
     "copy_into",
     "generator_states",
     "has_hooks",
-    "kept_buffers",
     "kept_random_numbers",
-    "loops_are_errors",
-    "loss_alone",
     "n_epochs_done",
     "record",
     "record_batches",

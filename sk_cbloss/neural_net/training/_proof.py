@@ -1,15 +1,8 @@
 """Whether a fast way to take a step does what the plain one does: tried, on a batch."""
 
-import warnings
 from contextlib import contextmanager
 
 import torch
-
-from sk_cbloss.neural_net.errors import first_line
-
-
-class NotStackableError(Exception):
-    """Why nets cannot be trained as one."""
 
 
 class NotCapturableError(Exception):
@@ -59,17 +52,6 @@ class Proof:
 
 
 @contextmanager
-def loops_are_errors():
-    """Raise a NotStackableError where vmap would run one net after the other, and slowly."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", message="There is a performance drop")
-        try:
-            yield
-        except UserWarning as warning:
-            raise NotStackableError(f"it would be slow: {first_line(warning)}") from warning
-
-
-@contextmanager
 def kept_random_numbers(device):
     """Put torch's generators back afterwards; yield a list for the states they had reached."""
     reached = []
@@ -86,23 +68,6 @@ def generator_states(device):
     return [state.numpy().tobytes() for state in states]
 
 
-@contextmanager
-def kept_buffers(module):
-    """Put a module's buffers back afterwards, even those that were replaced."""
-    kept = [
-        (part, name, buffer, None if buffer is None else buffer.clone())
-        for part in module.modules()
-        for name, buffer in part._buffers.items()
-    ]
-    try:
-        yield
-    finally:
-        for part, name, buffer, value in kept:
-            part._buffers[name] = buffer
-            if buffer is not None:
-                buffer.copy_(value)
-
-
 def copied(batch):
     """Return copies of tensors, which a module may write to."""
     return [part.clone() for part in batch]
@@ -112,18 +77,6 @@ def copy_into(tensors, values):
     """Give tensors other numbers, where they lie."""
     for tensor, value in zip(tensors, values, strict=True):
         tensor.copy_(value)
-
-
-def loss_alone(net, batch, names):
-    """Return a net's loss of a batch of features, targets and perhaps weights, and gradients."""
-    x, *others = batch
-    parameters = dict(net.module_.named_parameters())
-    with torch.enable_grad():
-        logits = net.module_(x)
-        loss = net.criterion_(logits[0] if isinstance(logits, tuple) else logits, *others)
-        loss = loss.mean() if loss.ndim else loss
-        gradients = torch.autograd.grad(loss, [parameters[name] for name in names])
-    return loss.detach(), dict(zip(names, gradients, strict=True))
 
 
 def same(ours, theirs):
