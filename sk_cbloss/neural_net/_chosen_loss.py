@@ -12,11 +12,7 @@ from torch import nn
 from sk_cbloss._validation import check_beta, check_factor, check_normalize
 from sk_cbloss.losses import LOSSES, ClassBalancedLoss
 from sk_cbloss.neural_net.data import split_sample_weight
-from sk_cbloss.neural_net.errors import (
-    check_arguments,
-    check_complete,
-    check_takes_positions,
-)
+from sk_cbloss.neural_net.errors import check_arguments, check_complete, check_takes_positions
 from sk_cbloss.neural_net.state import plain
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}

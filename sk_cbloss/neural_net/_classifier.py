@@ -10,10 +10,7 @@ from sk_cbloss.neural_net._course import Course
 from sk_cbloss.neural_net._parameters import Parameters
 from sk_cbloss.neural_net._prediction import Prediction
 from sk_cbloss.neural_net.callbacks import EpochReporter, with_callbacks
-from sk_cbloss.neural_net.data import (
-    ArrayDataset,
-    BatchLoader,
-)
+from sk_cbloss.neural_net.data import ArrayDataset, BatchLoader
 from sk_cbloss.neural_net.state import OwnFiles, Portable
 from sk_cbloss.neural_net.training import FastSteps
 
@@ -258,8 +255,6 @@ class CBNeuralNetClassifier(
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
-
-    # ------------------------------------------------------------------ training
 
     @with_callbacks
     def fit(self, X, y=None, sample_weight=None, X_val=None, y_val=None, **fit_params):

@@ -22,11 +22,7 @@ from sk_cbloss.losses import LOSSES
 from sk_cbloss.neural_net._chosen_loss import DTYPES, ChosenLoss
 from sk_cbloss.neural_net._rules import check_rules
 from sk_cbloss.neural_net.callbacks import DecodeLabels, TrainingCheckpoint, balanced_accuracy
-from sk_cbloss.neural_net.errors import (
-    check_arguments,
-    check_complete,
-    check_takes_parameters,
-)
+from sk_cbloss.neural_net.errors import check_arguments, check_complete, check_takes_parameters
 from sk_cbloss.neural_net.modules import MLP
 from sk_cbloss.neural_net.state import net_put_back_on_error, plain
 from sk_cbloss.neural_net.training import can_be_fused, evaluates_again

@@ -9,6 +9,7 @@ from skorch import NeuralNetClassifier
 
 from sk_cbloss._validation import check_integer, check_seed
 from sk_cbloss.neural_net._report import report
+from sk_cbloss.neural_net.callbacks import check_watched
 from sk_cbloss.neural_net.data import split_to_stop_early, training_data, validation_dataset
 from sk_cbloss.neural_net.errors import memory_explained
 from sk_cbloss.neural_net.state import NetState, seeded
@@ -108,6 +109,10 @@ class Course(NeuralNetClassifier):
                 raise
             raise NothingLearned from interrupt
         return self
+
+    def on_epoch_begin(self, net, dataset_valid=None, **kwargs):
+        check_watched(self, dataset_valid)
+        super().on_epoch_begin(net, dataset_valid=dataset_valid, **kwargs)
 
     def _epochs(self, X, y, epochs=None, to_split=NOTHING, fit_params=NOTHING):
         """Yield the batches of each epoch that is left, and do what follows upon it.

@@ -9,6 +9,7 @@ from sk_cbloss.neural_net._rules import (
     check_learning_rate,
     check_names,
     check_rules,
+    is_auto,
     parameter_names,
 )
 from sk_cbloss.neural_net.state import net_put_back_on_error, seeded
@@ -55,7 +56,7 @@ class Parameters(NeuralNet):
     def device(self):
         """The device in use: what "auto" stands for on this machine."""
         device = vars(self).get("device", "auto")
-        if not _is_auto(device):
+        if not is_auto(device):
             return device
         if torch.cuda.is_available():
             return "cuda"
@@ -162,14 +163,10 @@ class Parameters(NeuralNet):
         check_integer(self.max_epochs, "max_epochs", minimum=int(bool(self.early_stopping)))
 
     def __setstate__(self, state):
-        if not _is_auto(state["device"]):
+        if not is_auto(state["device"]):
             super().__setstate__(state)
             return
         # Which device "auto" is depends on the machine that loads.
         vars(self).update(device="auto", dtype=state["dtype"])
         super().__setstate__(state | {"device": self.device})
         self.device = "auto"
-
-
-def _is_auto(device):
-    return isinstance(device, str) and device == "auto"

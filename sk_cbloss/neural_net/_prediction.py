@@ -18,7 +18,6 @@ from sk_cbloss.neural_net.errors import memory_explained
 
 NUMBERS = 2**18  # of a table that go through the module at once: few enough for a cache
 
-
 OURS = {"skorch.net", "skorch.classifier", CheckedData.__module__, __name__}
 # skorch's hooks on the way from features to logits.
 HOOKS = ("forward", "forward_iter", "evaluation_step", "get_dataset", "get_iterator")

@@ -14,7 +14,7 @@ from sk_cbloss.neural_net.errors import first_line
 from sk_cbloss.neural_net.training import HALF
 
 
-def _is_auto(value):
+def is_auto(value):
     return isinstance(value, str) and value == "auto"
 
 
@@ -73,7 +73,7 @@ RULES = {
     ),
     "predict_nonlinearity": (
         "callable, None or 'auto'",
-        _or_none(lambda value: callable(value) or _is_auto(value)),
+        _or_none(lambda value: callable(value) or is_auto(value)),
     ),
     "callbacks": (
         "a list of callbacks, which have initialize, get_params and set_params as skorch's do, "
@@ -86,7 +86,7 @@ RULES = {
         "'auto', the name of a device or a torch.device",
         lambda value: isinstance(value, str | int | torch.device),
     ),
-    "use_caching": ("'auto', True or False", lambda value: _is_bool(value) or _is_auto(value)),
+    "use_caching": ("'auto', True or False", lambda value: _is_bool(value) or is_auto(value)),
     "early_stopping": ("True or False", _is_bool),
     "channels_last": ("True or False", _is_bool),
     "validation_fraction": (
@@ -110,7 +110,7 @@ def check_rules(params):
         if name in params and not is_valid(value):
             shown = textwrap.shorten(repr(value), 70, placeholder="...")
             raise ValueError(f"{name} must be {rule}, got {shown}.")
-    if not _is_auto(params.get("device", "auto")):
+    if not is_auto(params.get("device", "auto")):
         check_device(params["device"])
 
 

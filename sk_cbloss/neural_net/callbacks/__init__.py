@@ -10,6 +10,7 @@ from sk_cbloss.neural_net.callbacks._progress import progress_bar, say
 from sk_cbloss.neural_net.callbacks._scoring import DecodeLabels, balanced_accuracy
 from sk_cbloss.neural_net.callbacks._sklearn_callbacks import EpochReporter, with_callbacks
 from sk_cbloss.neural_net.callbacks._training_checkpoint import TrainingCheckpoint
+from sk_cbloss.neural_net.callbacks._watched import check_watched
 
 __all__ = [
     "DecodeLabels",
@@ -19,6 +20,7 @@ __all__ = [
     "LossChange",
     "TrainingCheckpoint",
     "balanced_accuracy",
+    "check_watched",
     "progress_bar",
     "say",
     "with_callbacks",

@@ -65,7 +65,3 @@ class EpochReporter(CallbackSupportMixin):
             now.bar.hide()
             # The net as it stands can predict: nothing needs reconstructing.
             now.stop = now.epoch.call_on_fit_task_end(**now.told, reconstruction_attributes=dict)
-
-    def __getstate__(self):
-        # A net that is pickled while it trains, as by a checkpoint, leaves the data behind.
-        return {name: v for name, v in super().__getstate__().items() if name != "_fit_call"}

@@ -9,11 +9,7 @@ from sk_cbloss.neural_net.data._batches import BatchLoader, check_sampler
 from sk_cbloss.neural_net.data._features import check_features
 from sk_cbloss.neural_net.data._streamed import StreamedDataset, check_row, is_streamed
 from sk_cbloss.neural_net.data._training_data import check_module_takes
-from sk_cbloss.neural_net.data._validation_data import (
-    check_not_awaited,
-    check_recorded,
-    with_positions,
-)
+from sk_cbloss.neural_net.data._validation_data import with_positions
 from sk_cbloss.neural_net.errors import check_arguments
 
 
@@ -51,12 +47,6 @@ class CheckedData(NeuralNetClassifier):
             call.split = np.asarray(train.indices), np.asarray(valid.indices)
         holds_positions = is_dataset(X) and not isinstance(X, StreamedDataset)
         return train, valid if holds_positions else with_positions(self, valid)
-
-    def on_epoch_begin(self, net, dataset_valid=None, **kwargs):
-        if dataset_valid is None:
-            check_not_awaited(self.callbacks_)
-        check_recorded(self)
-        super().on_epoch_begin(net, dataset_valid=dataset_valid, **kwargs)
 
     def get_iterator(self, dataset, training=False):
         prefix = "iterator_train" if training else "iterator_valid"

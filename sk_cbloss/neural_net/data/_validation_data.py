@@ -1,10 +1,7 @@
 """Where validation data come from: given, held out, or in a Dataset of the user's."""
 
-import inspect
-
 import numpy as np
 import skorch.dataset
-from skorch.callbacks import Checkpoint, EarlyStopping
 from skorch.utils import is_dataset
 
 from sk_cbloss._validation import check_same_length
@@ -13,13 +10,6 @@ from sk_cbloss.neural_net.data._dataset_labels import check_same_names
 from sk_cbloss.neural_net.data._features import check_features, n_samples_of
 from sk_cbloss.neural_net.data._labels import labels_of, positions_of
 from sk_cbloss.neural_net.data._streamed import StreamedDataset, check_row, is_streamed
-
-# What the net scores on validation data.
-VALID_SCORES = ("valid_loss", "valid_balanced_accuracy")
-VALID_SCORES += ("valid_loss_best", "valid_balanced_accuracy_best")
-
-
-KNOWN_ROOMS = {"builtins", "skorch", "sk_cbloss", "sklearn"}
 
 
 def hold_out(y, fraction, random_state):
@@ -66,42 +56,3 @@ def with_positions(net, dataset):
     if type(dataset) is not skorch.dataset.Dataset or dataset.y is None:
         return dataset
     return validation_dataset(net, dataset.X, dataset.y)
-
-
-def check_not_awaited(callbacks):
-    """Raise a ValueError if a callback watches a score of data that there are none of."""
-    rooms = {type(callback).__module__.partition(".")[0] for _, callback in callbacks}
-    if not rooms <= {"skorch", "sk_cbloss"}:
-        return  # callbacks from elsewhere may record it
-    for _, callback in callbacks:
-        if isinstance(callback, EarlyStopping | Checkpoint) and callback.monitor in VALID_SCORES:
-            raise ValueError(
-                f"{type(callback).__name__} must have validation data for {callback.monitor!r}, "
-                "got none: set train_split=ValidSplit(5, stratified=True), pass X_val and y_val, "
-                "or use early_stopping=True."
-            )
-
-
-def check_recorded(net):
-    """Raise a ValueError if a callback watches what nobody records, as far as it can be told."""
-    watching = [cb for _, cb in net.callbacks_ if isinstance(cb, EarlyStopping | Checkpoint)]
-    watching = [callback for callback in watching if isinstance(callback.monitor, str)]
-    kinds = [*type(net).__mro__, *(type(callback) for _, callback in net.callbacks_)]
-    if not watching or any(map(_may_record, kinds)):
-        return
-    names = {"epoch", "dur"}
-    for _, callback in net.callbacks_:
-        named = [getattr(callback, key, None) for key in ("name", "name_", "event_name")]
-        names |= {name for name in named if isinstance(name, str)}
-    for callback in watching:
-        if callback.monitor.removesuffix("_best") not in names:
-            raise ValueError(
-                f"{type(callback).__name__} must watch what is recorded, one of "
-                f"{', '.join(map(repr, sorted(names)))}, got {callback.monitor!r}."
-            )
-
-
-def _may_record(kind):
-    is_known = kind.__module__.partition(".")[0] in KNOWN_ROOMS
-    own = [value for name, value in vars(kind).items() if name != "__init__"]
-    return not is_known and any(map(inspect.isfunction, own))

@@ -1,4 +1,4 @@
-"""The modules that come with the net."""
+"""The module that the net has if it is given none."""
 
 from collections.abc import Sequence
 

@@ -1,12 +1,9 @@
 """How many nets are trained as one."""
 
 import torch
-from torch import nn
 
 from sk_cbloss.neural_net.stack._alone import NotStackableError
-
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-CONVOLUTIONS += (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+from sk_cbloss.neural_net.training import CONVOLUTIONS
 
 CPU_BYTES = 12 * 2**20  # more than that does not stay in a CPU's cache from step to step
 

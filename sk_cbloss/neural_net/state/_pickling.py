@@ -21,6 +21,7 @@ class Portable(NeuralNet):
 
     def __getstate__(self):
         state = vars(self).copy()
+        state.pop("_fit_call", None)  # of a net that is pickled while it trains: it holds the data
         prefixes = tuple(self.cuda_dependent_attributes_)
         parts = {name: state.pop(name) for name in list(state) if name.startswith(prefixes)}
         file, named = io.BytesIO(), []

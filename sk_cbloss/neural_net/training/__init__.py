@@ -3,6 +3,7 @@
 The loss of a batch is computed in ``_steps.py``, by ``FastSteps._loss_and_output``.
 """
 
+from sk_cbloss.neural_net.training._captured_step import CONVOLUTIONS
 from sk_cbloss.neural_net.training._divergence import DivergenceGuard
 from sk_cbloss.neural_net.training._epochs import as_n_epochs, check_epoch, n_epochs_done
 from sk_cbloss.neural_net.training._fit_call import FitCall, NothingLearned
@@ -22,6 +23,7 @@ from sk_cbloss.neural_net.training._proof import (
 from sk_cbloss.neural_net.training._steps import HALF, FastSteps, record_batches
 
 __all__ = [
+    "CONVOLUTIONS",
     "DivergenceGuard",
     "FastSteps",
     "FitCall",
@@ -31,11 +33,11 @@ __all__ = [
     "Proof",
     "as_n_epochs",
     "can_be_fused",
-    "evaluates_again",
     "captured",
     "check_epoch",
     "copied",
     "copy_into",
+    "evaluates_again",
     "generator_states",
     "has_hooks",
     "kept_random_numbers",
