@@ -270,7 +270,7 @@ def test_a_module_that_is_another_one_when_it_is_recorded():
     fits = [Fit(make_net(beta=beta, **params), X, Y, ALL) for beta in (0, 0.9)]
     fit_together(fits)
     for fit in fits:
-        assert fit.obstacle == "it computes something else when it is replayed"
+        assert fit.obstacle == "it computes something else when it is repeated"
         assert fit.n_nets == 0
 
 
@@ -419,7 +419,7 @@ def test_stacked_losses(name):
 
 
 def test_captured_steps_are_the_same(monkeypatch):
-    monkeypatch.setattr("sk_cbloss.neural_net.stack._stacked_step.RECORD_AFTER", 3)
+    monkeypatch.setattr("sk_cbloss.neural_net.stack._stacked_step.PLAIN_STEPS", 3)
     torch.manual_seed(0)
     sizes = {"module__n_features": 5, "module__n_classes": 2, "module__dropout": 0.5}
     nets = [make_net(beta=beta, **sizes).initialize() for beta in (0, 0.9)]
@@ -432,7 +432,7 @@ def test_captured_steps_are_the_same(monkeypatch):
         torch.manual_seed(1)
         losses, gradients = step(stack.parameters, stack.buffers, batch)
         results.append([losses, *gradients])
-    assert step.recorded
+    assert step.captured
     for result in results[1:]:
         for ours, first in zip(result, results[0], strict=True):
             torch.testing.assert_close(ours, first)

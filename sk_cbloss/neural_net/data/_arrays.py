@@ -32,14 +32,7 @@ class ArrayDataset(Dataset):
 class Rows:
     """Some rows of an array that are not copied, so that many nets can share the array.
 
-    Parameters
-    ----------
-    array : array, tensor or CSR matrix
-        The array.
-    rows : array of shape (n_rows,), dtype int64
-        Positions of the rows.
-    learned : dict, default=None
-        What checking the array has told of it, as attributes of a net.
+    What checking the array has told of it, as attributes of a net, goes with them.
     """
 
     def __init__(self, array, rows, learned=None):

@@ -23,16 +23,7 @@ def is_streamed(X):
 class StreamedDataset(Dataset):
     """The rows of a SliceDataset as a net takes them, beside positions of the classes.
 
-    Parameters
-    ----------
-    X : skorch.helper.SliceDataset
-        Features.
-    y : array of shape (n_samples,), default=None
-        Positions of the classes.
-    dtype : str
-        Type of the features. Integers in a dict or a list stay what they are.
-    sample_weight : array of shape (n_samples,), default=None
-        Weights of the samples.
+    Features are cast, but for integers in a dict or a list, and carry their samples' weights.
     """
 
     def __init__(self, X, y=None, *, dtype, sample_weight=None):

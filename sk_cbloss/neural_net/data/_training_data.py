@@ -34,53 +34,19 @@ from sk_cbloss.neural_net.state import seeded
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Data to train on.
+    """Data to train on."""
 
-    Attributes
-    ----------
-    X : Dataset, array, sparse matrix, dict or list of arrays
-        Features, which carry the samples' weights if there are any.
-    positions : ndarray of shape (n_samples,), dtype int64
-        Positions of the classes.
-    classes : ndarray of shape (n_classes,)
-        The classes.
-    class_count : ndarray of shape (n_classes,), dtype float64
-        Their numbers of samples, or sums of weights.
-    """
-
-    X: object
-    positions: np.ndarray
+    X: object  # carries the samples' weights if there are any
+    positions: np.ndarray  # of the classes, int64
     classes: np.ndarray
-    class_count: np.ndarray
+    class_count: np.ndarray  # numbers of samples, or sums of weights
 
 
 def training_data(net, X, y, sample_weight, *, dtype, classes=None, known=None, known_count=0.0):
     """Check what a fit is given; the net learns of it what scikit-learn has it learn of X.
 
-    Parameters
-    ----------
-    net : CBNeuralNetClassifier
-        The net, for its parameters.
-    X, y, sample_weight : object
-        What is given.
-    dtype : {"float32", "float64"}
-        Of features and weights.
-    classes : array-like of shape (n_classes,), default=None
-        The classes, if they are given beside the data.
-    known : ndarray of shape (n_classes,), default=None
-        Those that the net knows, if it is not built anew.
-    known_count : ndarray of shape (n_classes,), default=0.0
-        What has been counted of them, if counts add up.
-
-    Returns
-    -------
-    TrainingData
-        The data.
-
-    Raises
-    ------
-    ValueError
-        If something is invalid.
+    The classes may be given beside the data. Known are those of a net that is not built anew, with
+    what has been counted of them if counts add up.
     """
     in_dataset, given = is_dataset(X), classes if net.classes is None else net.classes
     if in_dataset and sample_weight is not None:

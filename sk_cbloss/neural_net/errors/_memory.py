@@ -10,12 +10,7 @@ from torch.cuda import OutOfMemoryError
 def memory_explained(net, iterator=None):
     """Name the parameter to change when memory runs out; the error's type stays what it is.
 
-    Parameters
-    ----------
-    net : CBNeuralNetClassifier
-        The net.
-    iterator : {"iterator_train", "iterator_valid"}, default=None
-        What gives the batches; None asks the net whether it trains.
+    The iterator is what gives the batches; None asks the net whether it trains.
     """
     try:
         yield

@@ -17,24 +17,9 @@ from sk_cbloss.neural_net.training import (
 def probe(module, x):
     """Run a copy of a module once, to learn how it behaves.
 
-    Parameters
-    ----------
-    module : torch.nn.Module
-        The module.
-    x : tensor of shape (batch_size, ...)
-        Features.
-
-    Returns
-    -------
-    is_random : bool
-        Whether it draws from torch's generator.
-    n_bytes : int
-        Memory that it keeps to compute gradients.
-
-    Raises
-    ------
-    NotStackableError
-        If it does what a list of operations cannot repeat.
+    Returns whether it draws from torch's generator, and the memory that it keeps to compute
+    gradients, in bytes. If it does what a list of operations cannot repeat, that is a
+    NotStackableError.
     """
     module, sizes = copy.deepcopy(module).train(), []
     before = _python_state(module)

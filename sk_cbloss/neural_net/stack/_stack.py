@@ -18,15 +18,9 @@ AT_ONCE = 100  # batches for which rows are put together
 class Stack:
     """Train nets of one architecture at once, each on batches of its own.
 
-    Each net stays whole. Its parameters and buffers are copied into its row
-    when an epoch begins, and back when it ends; what its optimizer has
-    learned is a view of what the stack's has.
-
-    Parameters
-    ----------
-    nets : list of CBNeuralNetClassifier
-        Initialised nets with the same parameters' shapes and the same kind of
-        optimizer.
+    Each net, initialised before, stays whole. Its parameters and buffers are copied into its row
+    when an epoch begins, and back when it ends; what its optimizer has learned is a view of what
+    the stack's has.
     """
 
     def __init__(self, nets):
@@ -175,24 +169,10 @@ class Stack:
     # ------------------------------------------------------------------ an epoch
 
     def run_epoch(self, loaders, orders, before_batch=(), after_batch=()):
-        """Train for an epoch.
+        """Train for an epoch, each net on its loader's rows in its own order.
 
-        Parameters
-        ----------
-        loaders : list of BatchLoader
-            One of each net.
-        orders : list of tensor or None
-            The rows of each net's data in the order of the epoch.
-        before_batch, after_batch : list of callables
-            Told of each batch.
-
-        Returns
-        -------
-        losses : tensor of shape (n_batches, n_nets)
-            The losses.
-        is_finite : list of bool
-            Whether a net's losses and parameters are numbers. If not, it has
-            the parameters that it had before.
+        Returns the losses, of shape (n_batches, n_nets), and of each net whether losses and
+        parameters are numbers; if not, it keeps the parameters that it had before.
         """
         some = self.nets[min(self.live)]
         if fingerprint(structure(some.module_)) != self.form:

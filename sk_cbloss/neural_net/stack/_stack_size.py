@@ -9,26 +9,9 @@ CPU_BYTES = 12 * 2**20  # more than that does not stay in a CPU's cache from ste
 
 
 def stack_size(module, n_bytes, max_stack):
-    """Return how many nets like this one to train as one.
+    """Return how many nets to train as one; a NotStackableError if that does not pay.
 
-    Parameters
-    ----------
-    module : torch.nn.Module
-        One of the nets' modules.
-    n_bytes : int
-        What it keeps to compute gradients.
-    max_stack : int or "auto"
-        What the user wants.
-
-    Returns
-    -------
-    int
-        Number of nets, at least 1.
-
-    Raises
-    ------
-    NotStackableError
-        If to train them as one does not pay.
+    The module of one of them keeps ``n_bytes`` to compute gradients.
     """
     if max_stack != "auto":
         return max_stack

@@ -7,15 +7,7 @@ from torch.func import functional_call, vmap
 
 
 class StackedLoss:
-    """The losses of consecutive nets of a stack, alike but for numbers.
-
-    Parameters
-    ----------
-    losses : list of ClassBalancedLoss
-        One of each net.
-    start : int
-        Position of the first of the nets.
-    """
+    """The losses of consecutive nets of a stack, alike but for numbers."""
 
     def __init__(self, losses, start):
         self.nets = slice(start, start + len(losses))

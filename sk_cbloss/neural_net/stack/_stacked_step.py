@@ -1,4 +1,4 @@
-"""A training step of many nets at once, as a plain list of operations."""
+"""A training step of many nets at once, plain or captured."""
 
 import logging
 from collections import Counter
@@ -20,62 +20,36 @@ from sk_cbloss.neural_net.training import (
 
 LOG = logging.getLogger(__name__)
 
-RECORD_AFTER = 10  # calls: about as many steps as that takes the time of
+PLAIN_STEPS = 10  # of each shape before one is captured: about what that takes the time of
 
 
 class StackedStep:
     """Computes losses and gradients of all nets of a stack from a batch.
 
-    What is often called with batches of one shape is recorded: what Python does
-    between the operations is then done once and for all. On a GPU, the
-    operations are then launched as one.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        One of the nets' modules.
-    losses : list of StackedLoss
-        Of all nets, in their order.
+    What is often called with batches of one shape is captured: what Python does between the
+    operations is then done once and for all. On a GPU, the operations are then launched as one.
     """
 
     def __init__(self, module, losses):
         self.template, self.losses = as_template(module), losses
-        self.n_calls, self.recorded = Counter(), {}
+        self.n_calls, self.captured = Counter(), {}
         some = next(module.parameters())
         self.ones = torch.ones(losses[-1].nets.stop, dtype=some.dtype, device=some.device)
 
     def __call__(self, parameters, buffers, batch):
-        """Return losses and gradients.
+        """Return losses and gradients of all nets, which have a row each in every argument.
 
-        Parameters
-        ----------
-        parameters : dict of str to tensor of shape (n_nets, ...)
-            Those that learn.
-        buffers : dict of str to tensor of shape (n_nets, ...)
-            The others; what the modules change of them is changed here.
-        batch : list of tensors of shape (n_nets, batch_size, ...)
-            Features, targets and perhaps sample weights.
-
-        Returns
-        -------
-        losses : tensor of shape (n_nets,)
-            The losses.
-        gradients : list of tensors of shape (n_nets, ...)
-            One of each parameter.
-
-        Raises
-        ------
-        NotStackableError
-            If the modules' code cannot be run for many nets at once.
+        Parameters are those that learn, by name; buffers the others, which are changed where the
+        modules change theirs. A batch is features, targets and perhaps sample weights.
         """
         # What is captured reads parameters and buffers where they lie.
         kind = id(parameters), id(buffers), *(part.shape for part in batch)
         self.n_calls[kind] += 1
         try:
-            if self.n_calls[kind] == RECORD_AFTER:
-                self.recorded[kind] = self._recorded(parameters, buffers, batch)
-            if kind in self.recorded:
-                losses, *gradients = self.recorded[kind](*batch)
+            if self.n_calls[kind] > PLAIN_STEPS and kind not in self.captured:
+                self.captured[kind] = self._capture(parameters, buffers, batch)
+            if kind in self.captured:
+                losses, *gradients = self.captured[kind](*batch)
             else:
                 losses, *gradients = self._compute(parameters, buffers, batch)
             return losses, gradients
@@ -98,7 +72,7 @@ class StackedStep:
         logits = functional_call(self.template, (parameters, buffers), (x,))
         return logits[0] if isinstance(logits, tuple) else logits
 
-    def _recorded(self, parameters, buffers, batch):
+    def _capture(self, parameters, buffers, batch):
         """Return a function of a batch that does the same without Python in between."""
         state = list(buffers.values())
         kept = [*parameters.values(), *state, *chain(*(loss.tensors for loss in self.losses))]
@@ -122,8 +96,8 @@ class StackedStep:
             LOG.info("Stacked steps are not captured: %s.", first_line(error))
             return step
 
-        def replayed(*batch):
+        def repeated(*batch):
             losses, *gradients = graph(*batch)
             return losses.clone(), *gradients  # the next step writes over them
 
-        return replayed
+        return repeated

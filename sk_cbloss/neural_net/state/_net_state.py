@@ -15,12 +15,7 @@ PASSING = {"_callback_fit_ctx", "_skl_callbacks_to_teardown"}
 class NetState:
     """A net as it is now: its attributes, its optimizers' settings and its callbacks' attributes.
 
-    Parameters
-    ----------
-    net : CBNeuralNetClassifier
-        The net.
-    parts : iterable of torch.nn.Module and torch.optim.Optimizer
-        Parts whose numbers are to change in place: these are copy_of_state.
+    Parts are modules and optimizers whose numbers are to change in place: these are copied.
     """
 
     def __init__(self, net, parts=()):

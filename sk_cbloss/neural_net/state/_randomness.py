@@ -27,15 +27,7 @@ def seeded(seed, device):
 
 
 class RandomStream:
-    """Random numbers of one net, from which it goes on drawing whenever it is its turn.
-
-    Parameters
-    ----------
-    seed : int
-        The seed.
-    device : str or torch.device
-        Where the net draws, too.
-    """
+    """Random numbers of one net, from which it goes on drawing whenever it is its turn."""
 
     def __init__(self, seed, device):
         device = torch.device(device)

@@ -1,4 +1,4 @@
-"""Training steps, captured: recorded once, then repeated without what lies between operations."""
+"""Training steps, captured: recorded, compared with the plain step, and then repeated."""
 
 import logging
 from collections import Counter, OrderedDict
@@ -40,13 +40,8 @@ class CapturedSteps:
 
     What is captured is the loss of a batch and its gradients: on a CPU as a list of operations, on
     a GPU as a graph. The optimizer takes its step from there, so that it may be any, and callbacks
-    may change its settings. What cannot be captured is left to be done plainly, for a reason that
-    is logged.
-
-    Attributes
-    ----------
-    obstacle : str or None
-        Why nothing is captured.
+    may change its settings. What cannot be captured is left to be done plainly; the reason, the
+    ``obstacle``, is logged.
     """
 
     def __init__(self):
@@ -58,15 +53,7 @@ class CapturedSteps:
         return CapturedSteps, ()
 
     def begin_epoch(self, net, iterator):
-        """Look whether the net may be captured, and is still the one that was.
-
-        Parameters
-        ----------
-        net : CBNeuralNetClassifier
-            The net, ready for an epoch.
-        iterator : iterable
-            What gives the batches.
-        """
+        """Look whether a net, ready for an epoch, may be captured, and is still the same."""
         if self.has_failed:
             return
         self.device, obstacle = torch.device(net.device), None
@@ -97,20 +84,8 @@ class CapturedSteps:
     def take(self, net, batch, *, whole):
         """Compute the loss of a batch and its gradients; the whole step is the optimizer's, too.
 
-        Parameters
-        ----------
-        net : CBNeuralNetClassifier
-            The net.
-        batch : list
-            Features and targets.
-        whole : bool
-            Whether to take the whole step. Where others come in between, only parts are taken.
-
-        Returns
-        -------
-        dict or None
-            The ``loss``, and what the module returns as ``y_pred``; None if the step must be taken
-            plainly.
+        Returns what skorch's steps do; None if the step must be taken plainly. Where others come
+        in before the optimizer, only parts are taken.
         """
         if self.obstacle is not None or whole is not self.takes_whole_steps:
             return None

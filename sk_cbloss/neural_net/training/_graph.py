@@ -1,4 +1,4 @@
-"""A function on a GPU, recorded once in a CUDA graph and replayed."""
+"""A function on a GPU, captured: recorded in a CUDA graph, compared, and then repeated."""
 
 import warnings
 from contextlib import contextmanager
@@ -11,13 +11,8 @@ from sk_cbloss.neural_net.training._proof import Proof, copied, copy_into, same
 class Graph:
     """What a function makes a GPU do, recorded once, and launched again as one.
 
-    Parameters
-    ----------
-    function : callable
-        Takes tensors and returns a list of tensors. What it reads or changes beside its arguments
-        must stay where it lies.
-    inputs : list of tensors
-        Such as it will be given.
+    The function takes tensors and returns a list of tensors; what it reads or changes beside its
+    arguments must stay where it lies. Inputs are such as it will be given.
     """
 
     def __init__(self, function, inputs):
@@ -34,26 +29,9 @@ class Graph:
 
 
 def captured(function, inputs, state):
-    """Return a Graph of a function that has done the same as the function itself.
+    """Return a Graph of a function, compared with the function itself; else a NotCapturableError.
 
-    Parameters
-    ----------
-    function : callable
-        Takes tensors and returns a list of tensors.
-    inputs : list of tensors
-        What to try it with, on the GPU.
-    state : list of tensors
-        What the function changes in place.
-
-    Returns
-    -------
-    Graph
-        The graph.
-
-    Raises
-    ------
-    NotCapturableError
-        If the two differ.
+    Inputs, on the GPU, are what it is tried with; state is what it changes in place.
     """
     with torch.cuda.device(inputs[0].device):
         # What libraries make at the first call must not end up in the graph.

@@ -38,22 +38,9 @@ IN_TORCH |= {"index_select", "unsqueeze", "ones_like", "lerp", "pow"}
 class Operations:
     """What a function does to tensors, without the function.
 
-    Parameters
-    ----------
-    function : callable
-        Takes the inputs and returns a list of tensors.
-    kept : list of tensors
-        What the function reads or changes besides: parameters and buffers, which stay where they
-        lie.
-    inputs : list of tensors
-        Such as it will be given.
-    constants : list of tensors, default=()
-        What it reads besides that never changes.
-
-    Raises
-    ------
-    NotCapturableError
-        If what the function does depends on the numbers in the tensors.
+    The function takes the inputs and returns a list of tensors. What it reads or changes besides,
+    parameters and buffers, is kept where it lies; constants never change. If what it does depends
+    on the numbers in the tensors, that is a NotCapturableError.
     """
 
     def __init__(self, function, kept, inputs, constants=()):
@@ -83,21 +70,9 @@ class Operations:
 
 
 def record(function, kept, inputs, state, constants=()):
-    """Record what a function does; what it changes, and torch's random numbers, stay as they are.
+    """Return the Operations of a function; neither its state nor random numbers change by it.
 
-    Parameters
-    ----------
-    function : callable
-        Takes the inputs and returns a list of tensors.
-    kept, inputs, constants : list of tensors
-        See :class:`Operations`.
-    state : list of tensors
-        Those kept that it changes in place.
-
-    Returns
-    -------
-    Operations
-        What it does.
+    The state is those tensors that are kept which the function changes in place.
     """
     before = copied(state)
     try:

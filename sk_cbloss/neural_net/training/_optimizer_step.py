@@ -23,24 +23,7 @@ OTHER_WAYS = {"foreach", "fused", "capturable", "differentiable"}
 
 
 def can_be_fused(kind, kwargs, modules, device):
-    """Whether an optimizer that is to be built may do its step as one operation on a CPU.
-
-    Parameters
-    ----------
-    kind : type
-        The optimizer's class.
-    kwargs : dict
-        What it is to be built with.
-    modules : list of torch.nn.Module
-        What learns.
-    device : str or torch.device
-        Where.
-
-    Returns
-    -------
-    bool
-        False, too, if the user has chosen another way.
-    """
+    """Whether an optimizer, to be built of a class by kwargs, may do its step as one operation."""
     if kind not in OPERATIONS or torch.device(device).type != "cpu" or OTHER_WAYS & kwargs.keys():
         return False
     if isinstance(kwargs.get("lr"), torch.Tensor):
@@ -58,11 +41,8 @@ def can_be_fused(kind, kwargs, modules, device):
 class OptimizerStep:
     """Does what an optimizer's ``step`` does, for as long as the same tensors learn.
 
-    Parameters
-    ----------
-    optimizer : torch.optim.Optimizer
-        The optimizer, whose settings may change from step to step. If its step is one operation,
-        that is called, else its own method.
+    Settings may change from step to step. If the step is one operation, that is called, else the
+    optimizer's own method.
     """
 
     def __init__(self, optimizer):

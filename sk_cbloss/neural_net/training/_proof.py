@@ -6,21 +6,14 @@ import torch
 
 
 class NotCapturableError(Exception):
-    """Why a step cannot be recorded, or must not be replayed."""
+    """Why a step cannot be captured."""
 
 
 class Proof:
     """What a function does with some inputs, for others to be compared with.
 
-    Parameters
-    ----------
-    function : callable
-        Takes tensors and returns a list of tensors.
-    inputs : list of tensors
-        What to try it with.
-    state : list of tensors
-        What it changes in place. After each trial it is as before, and so are torch's random
-        numbers.
+    It takes tensors, returns a list of tensors and changes a state in place. After each trial the
+    state is as before, and so are torch's random numbers.
     """
 
     def __init__(self, function, inputs, state):
@@ -28,20 +21,12 @@ class Proof:
         self.made, self.numbers = self._tried(function)
 
     def check(self, function, same):
-        """Raise a NotCapturableError unless another function does the same.
-
-        Parameters
-        ----------
-        function : callable
-            Takes and returns the same.
-        same : callable
-            Tells whether two tensors are.
-        """
+        """Raise a NotCapturableError unless another function makes the same tensors."""
         made, numbers = self._tried(function)
         if numbers != self.numbers:
-            raise NotCapturableError("it draws other random numbers when it is replayed")
+            raise NotCapturableError("it draws other random numbers when it is repeated")
         if len(made) != len(self.made) or not all(map(same, made, self.made)):
-            raise NotCapturableError("it computes something else when it is replayed")
+            raise NotCapturableError("it computes something else when it is repeated")
 
     def _tried(self, function):
         before = copied(self.state)
