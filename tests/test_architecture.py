@@ -128,6 +128,15 @@ def test_files_of_the_hall_can_be_read_at_a_sitting():
     assert statistics.median(lengths) <= 90
 
 
+def test_the_net_itself_can_be_read_at_a_sitting():
+    (net,) = ast.parse((PACKAGE / "neural_net" / "_classifier.py").read_text()).body[-1:]
+    kinds = ast.FunctionDef | ast.ClassDef
+    documented = [node.body[0] for node in ast.walk(net) if isinstance(node, kinds)]
+    texts = [node for node in documented if isinstance(node, ast.Expr)]
+    n_lines = net.end_lineno - net.lineno + 1
+    assert 50 < n_lines - sum(node.end_lineno - node.lineno + 1 for node in texts) < 250
+
+
 def test_the_test_sees_an_arrow_that_points_up(tmp_path):
     file = tmp_path / "file.py"
     file.write_text("from sk_cbloss.losses import _functional\ndef f():\n    import torch.nn\n")

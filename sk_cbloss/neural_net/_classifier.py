@@ -293,9 +293,7 @@ class CBNeuralNetClassifier(
             If losses or parameters are not finite any more.
         """
         build = not (self.warm_start and self.initialized_)
-        return self._train(
-            X, y, sample_weight, X_val, y_val, fit_params, method="fit", build=build
-        )
+        return self._train("fit", build, X, y, sample_weight, X_val, y_val, fit_params)
 
     @with_callbacks
     def partial_fit(
@@ -341,17 +339,8 @@ class CBNeuralNetClassifier(
             If losses or parameters are not finite any more.
         """
         build = not self.initialized_
-        return self._train(
-            X,
-            y,
-            sample_weight,
-            X_val,
-            y_val,
-            fit_params,
-            method="partial_fit",
-            build=build,
-            classes=classes,
-        )
+        data = X, y, sample_weight, X_val, y_val
+        return self._train("partial_fit", build, *data, fit_params, classes)
 
     __repr__ = BaseEstimator.__repr__
 

@@ -21,9 +21,7 @@ NOTHING = MappingProxyType({})
 class Course(NeuralNetClassifier):
     """Go through a fit; what belongs to it alone lies in its FitCall, and goes with it."""
 
-    def _train(
-        self, X, y, sample_weight, X_val, y_val, fit_params, *, method, build, classes=None
-    ):
+    def _train(self, method, build, X, y, sample_weight, X_val, y_val, fit_params, classes=None):
         self.check_training_readiness()
         epochs = fit_params.get("epochs")
         if epochs is not None:

@@ -72,20 +72,6 @@ class Parameters(NeuralNet):
         return [name for name in super()._get_param_names() if not name.startswith("_")]
 
     def get_params(self, deep=True, **kwargs):
-        """Return the parameters.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether to include the callbacks' parameters.
-        **kwargs : dict
-            Not used.
-
-        Returns
-        -------
-        dict
-            Parameters by name.
-        """
         params = super().get_params(deep=deep, **kwargs)
         return params | {"device": vars(self)["device"]}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from skorch.history import History
+from torch import nn
 
 from sk_cbloss._validation import check_integer
 from sk_cbloss.neural_net.callbacks._plain_callback import PlainCallback
@@ -153,7 +154,11 @@ class TrainingCheckpoint(PlainCallback):
         }
         parts, learned = net._learning_parts(), None
         # Without a seed, a module that was made just now is another one each time.
-        if net.random_state is not None or not net._call.is_new or _is_module(net.module):
+        if (
+            net.random_state is not None
+            or not net._call.is_new
+            or isinstance(net.module, nn.Module)
+        ):
             learned = {name: dict(part.state_dict()) for name, part in parts.items()}
         branch = None
         if self.start_from is not None:
@@ -293,10 +298,6 @@ class TrainingCheckpoint(PlainCallback):
 
 def _in_order(path):
     return len(path.name), path.name
-
-
-def _is_module(value):
-    return isinstance(value, torch.nn.Module)
 
 
 def _frozen(module):

@@ -3,7 +3,14 @@
 Owns checks, positions of classes, the split, and loaders; of a net, what it learns of the data.
 """
 
-from sk_cbloss.neural_net.data._arrays import ArrayDataset, Rows, as_tensor, cut, each_array
+from sk_cbloss.neural_net.data._arrays import (
+    ArrayDataset,
+    Rows,
+    arrays_of,
+    as_tensor,
+    cut,
+    each_array,
+)
 from sk_cbloss.neural_net.data._batches import BatchLoader
 from sk_cbloss.neural_net.data._checked_data import CheckedData
 from sk_cbloss.neural_net.data._features import check_features, is_multi_input, split_sample_weight
@@ -17,6 +24,7 @@ __all__ = [
     "BatchLoader",
     "CheckedData",
     "Rows",
+    "arrays_of",
     "as_tensor",
     "check_features",
     "cut",

@@ -75,6 +75,13 @@ def each_array(function, data):
     return [each_array(function, value) for value in data]
 
 
+def arrays_of(data):
+    """Return the arrays of a dict or list of arrays, or the array, as a list."""
+    arrays = []
+    each_array(arrays.append, data)
+    return arrays
+
+
 def _take(data, rows):
     def take(array):
         if not scipy.sparse.issparse(array):

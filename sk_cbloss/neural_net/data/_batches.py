@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, Subset
 
 from sk_cbloss._validation import check_integer
-from sk_cbloss.neural_net.data._arrays import ArrayDataset, as_tensor, cut, each_array
+from sk_cbloss.neural_net.data._arrays import ArrayDataset, arrays_of, as_tensor, cut, each_array
 
 AT_ONCE = 2**20  # bytes of rows that are put together at once, and then cut into batches
 
@@ -99,24 +99,20 @@ class BatchLoader(DataLoader):
         for first in range(0, len(bounds), n_at_once):
             rows = slice(bounds[first][0], bounds[first : first + n_at_once][-1][1])
             taken = cut(self._data, rows if order is None else order[rows])
-            arrays = []
-            each_array(arrays.append, taken)
-            for parts in zip(*(array.split(size) for array in arrays), strict=True):
+            for parts in zip(*(array.split(size) for array in arrays_of(taken)), strict=True):
                 parts = iter(parts)
                 yield each_array(lambda _: next(parts), taken)  # noqa: B023
 
     def _bytes_of_a_row(self):
-        sizes = []
-        each_array(lambda array: sizes.append(8 * math.prod(array.shape[1:])), self._data)
-        return sum(sizes)
+        return sum(8 * math.prod(array.shape[1:]) for array in arrays_of(self._data))
 
     def _draw_order(self):
         """Return the rows of the arrays in the order of an epoch; None if as they lie."""
         _draw_seed(self.generator)  # as DataLoader does, for workers that it may not have
         if not isinstance(self.sampler.sampler, RandomSampler):
             return self._rows
-        order = torch.randperm(len(self.dataset), generator=_generator(_draw_seed()))
-        order = order.to(self._device)
+        generator = torch.Generator().manual_seed(_draw_seed())
+        order = torch.randperm(len(self.dataset), generator=generator).to(self._device)
         return order if self._rows is None else self._rows[order]
 
     def _bounds(self):
@@ -149,10 +145,6 @@ def _draw_seed(generator=None):
     return torch.empty((), dtype=torch.int64).random_(generator=generator).item()
 
 
-def _generator(seed):
-    return torch.Generator().manual_seed(seed)
-
-
 def _rows(dataset):
     """Return the rows of the source that a Subset, or a Subset of one, stands for."""
     rows = None
@@ -167,8 +159,7 @@ def _fits(data, device):
     """Whether all of the data are tensors that take at most half of a GPU's free memory."""
     if torch.device(device).type != "cuda":
         return False
-    arrays = []
-    each_array(arrays.append, data)
+    arrays = arrays_of(data)
     if not all(isinstance(array, torch.Tensor) for array in arrays):
         return False
     free, _ = torch.cuda.mem_get_info(device)

@@ -29,7 +29,9 @@ class NetState:
         self.settings = [(settings, dict(settings)) for settings in groups + callbacks]
         states = [(part, part.state_dict()) for part in parts]
         self.numbers = [
-            (part, copy_of_state(state)) for part, state in states if not _is_lazy(state)
+            (part, copy_of_state(state))
+            for part, state in states
+            if not any(map(is_lazy, state.values()))  # there are no numbers yet
         ]
 
     def put_back(self):
@@ -62,7 +64,3 @@ def copy_of_state(state):
         name: value.clone() if isinstance(value, torch.Tensor) else copy.deepcopy(value)
         for name, value in state.items()
     }
-
-
-def _is_lazy(state):
-    return any(map(is_lazy, state.values()))  # there are no numbers yet

@@ -6,7 +6,7 @@ from collections import Counter, OrderedDict
 import torch
 from torch import nn
 
-from sk_cbloss.neural_net.data import BatchLoader, each_array
+from sk_cbloss.neural_net.data import BatchLoader, arrays_of, each_array
 from sk_cbloss.neural_net.errors import first_line
 from sk_cbloss.neural_net.training._form import check_repeatable, form_of, modules_of, tensors_of
 from sk_cbloss.neural_net.training._graph import captured
@@ -188,9 +188,7 @@ def _laid_out_as(parameter, gradient):
 def _tensors_in(batch):
     if len(batch) == 2 and isinstance(batch[0], torch.Tensor):  # most often
         return batch
-    tensors = []
-    each_array(tensors.append, batch)
-    return tensors
+    return arrays_of(batch)
 
 
 def _like(batch, tensors):

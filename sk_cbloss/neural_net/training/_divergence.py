@@ -8,7 +8,7 @@ from skorch.dataset import unpack_data
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from sk_cbloss.neural_net.data import each_array, split_sample_weight
+from sk_cbloss.neural_net.data import arrays_of, split_sample_weight
 from sk_cbloss.neural_net.state import copy_of_state, plain
 
 
@@ -88,7 +88,8 @@ class DivergenceGuard:
         sizes = [0.0]
         with suppress(Exception):  # whatever a loader does that is asked out of turn
             features, _ = split_sample_weight(unpack_data(next(iter(self.iterator)))[0])
-            each_array(lambda array: sizes.append(float(array.abs().max())), features)
+            for array in arrays_of(features):
+                sizes.append(float(array.abs().max()))
         return max(sizes, key=lambda size: math.inf if math.isnan(size) else size)
 
 
