@@ -35,10 +35,10 @@ GROUND_FLOOR = {"_doc_link", "_labels", "_state", "_validation"}
 HALL = {
     "stack": {"net", "callbacks", "training", "data", "state", "errors"},
     "net": {"callbacks", "training", "data", "state", "errors", "modules"},
-    "callbacks": {"training", "data", "state", "errors"},
+    "callbacks": {"training", "state"},
     "training": {"data", "state", "errors"},
     "data": {"state", "errors"},
-    "state": {"errors"},
+    "state": set(),
     "errors": set(),
     "modules": set(),
 }

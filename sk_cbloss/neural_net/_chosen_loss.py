@@ -13,7 +13,7 @@ from sk_cbloss._validation import check_beta, check_factor, check_normalize
 from sk_cbloss.losses import LOSSES, ClassBalancedLoss
 from sk_cbloss.neural_net.data import split_sample_weight
 from sk_cbloss.neural_net.errors import check_arguments, check_complete, check_takes_positions
-from sk_cbloss.neural_net.state import plain
+from sk_cbloss.neural_net.state import uncompiled
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 DEFAULTS = {"loss": "softmax", "beta": None, "gamma": None, "normalize": "classes"}
@@ -139,7 +139,7 @@ class ChosenLoss(NeuralNet):
             logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
             return self.criterion_.loss_per_sample(logits, target).mean()
         if isinstance(y_true, torch.Tensor):
-            check_takes_positions(plain(self.criterion_), y_true)
+            check_takes_positions(uncompiled(self.criterion_), y_true)
         loss = super().get_loss(y_pred, y_true, X=X, training=training)
         if sample_weight is None:
             return loss.mean()
@@ -154,10 +154,9 @@ class ChosenLoss(NeuralNet):
     def _loss_is_ours(self):
         """Whether the loss knows its probabilities and takes sample weights."""
         loss = self.criterion_
-        # A compiled loss is another module around ours.
-        return isinstance(loss, ClassBalancedLoss) or isinstance(
-            getattr(loss, "_orig_mod", None), ClassBalancedLoss
-        )
+        if isinstance(loss, ClassBalancedLoss):  # to ask a module for what it lacks takes time
+            return True
+        return isinstance(uncompiled(loss), ClassBalancedLoss)
 
     @property
     def _loss_owns_probabilities(self):
@@ -181,7 +180,7 @@ class ChosenLoss(NeuralNet):
         is_default = self.criterion is None and self.beta is None and not changes
         if not is_default or not self._loss_is_ours:
             return
-        loss, count = plain(self.criterion_), self.class_count_[self.class_count_ > 0]
+        loss, count = uncompiled(self.criterion_), self.class_count_[self.class_count_ > 0]
         weight = None if loss.weight is None else loss.weight[loss.weight > 0]
         is_weighed = (
             weight is not None and len(weight) and bool(weight.max() > 1.01 * weight.min())

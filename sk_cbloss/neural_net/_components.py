@@ -24,7 +24,7 @@ from sk_cbloss.neural_net._rules import check_rules
 from sk_cbloss.neural_net.callbacks import DecodeLabels, TrainingCheckpoint, balanced_accuracy
 from sk_cbloss.neural_net.errors import check_arguments, check_complete, check_takes_parameters
 from sk_cbloss.neural_net.modules import MLP
-from sk_cbloss.neural_net.state import net_put_back_on_error, plain
+from sk_cbloss.neural_net.state import net_put_back_on_error, uncompiled
 from sk_cbloss.neural_net.training import can_be_fused, evaluates_again
 
 
@@ -151,7 +151,7 @@ class Components(ChosenLoss):
         return (
             bool(kwargs.get("weight_decay", decay.default if decay else 0))
             and self._prepares_head_of(self.module_)
-            and not plain(self.criterion_).decays_head_bias
+            and not uncompiled(self.criterion_).decays_head_bias
             and self.module_.head.bias is not None
         )
 

@@ -22,7 +22,7 @@ from sk_cbloss.neural_net.state._net_state import NetState, copy_of_state, net_p
 from sk_cbloss.neural_net.state._own_files import OwnFiles
 from sk_cbloss.neural_net.state._pickling import Portable
 from sk_cbloss.neural_net.state._randomness import RandomStream, seeded
-from sk_cbloss.neural_net.state._saving import plain
+from sk_cbloss.neural_net.state._saving import uncompiled
 from sk_cbloss.neural_net.state._state_file import (
     DamagedStateError,
     read_state,
@@ -46,12 +46,12 @@ __all__ = [
     "methods",
     "net_put_back_on_error",
     "params_of",
-    "plain",
     "put_state",
     "read_state",
     "remove_leftovers",
     "seeded",
     "state_of",
     "structure",
+    "uncompiled",
     "write_state",
 ]

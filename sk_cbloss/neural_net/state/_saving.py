@@ -167,21 +167,21 @@ class SafeSaving(NeuralNet):
     def _learning_parts(self):
         """Return all modules that learn, by name; a loss of ours is made from the data."""
         names = [*self._modules, *(self._criteria if self.criterion is not None else ())]
-        parts = {name: plain(getattr(self, f"{name}_")) for name in names}
+        parts = {name: uncompiled(getattr(self, f"{name}_")) for name in names}
         return {name: part for name, part in parts.items() if isinstance(part, nn.Module)}
 
     def _part(self, name):
         """Return what a file of that name is for, if it can be loaded and saved."""
         attribute = "module_" if name == "f_params" else name.removeprefix("f_") + "_"
-        part = plain(getattr(self, attribute, None))
+        part = uncompiled(getattr(self, attribute, None))
         return part if hasattr(part, "load_state_dict") else None
 
     def _get_module(self, name, msg):
-        return plain(super()._get_module(name, msg))
+        return uncompiled(super()._get_module(name, msg))
 
 
-def plain(module):
-    """Return a compiled module as it was: it saves its parameters under other names."""
+def uncompiled(module):
+    """Return a module without what compiling puts around it, which renames parameters."""
     return getattr(module, "_orig_mod", module)
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from sk_cbloss.neural_net.data import arrays_of, split_sample_weight
-from sk_cbloss.neural_net.state import copy_of_state, plain
+from sk_cbloss.neural_net.state import copy_of_state, uncompiled
 
 
 class DivergenceGuard:
@@ -63,7 +63,7 @@ class DivergenceGuard:
         net = self.net
         if net.autocast == "float16":
             return "numbers above 65504, the largest in float16; autocast='bfloat16' takes them."
-        if isinstance(plain(net.criterion_), nn.NLLLoss):
+        if isinstance(uncompiled(net.criterion_), nn.NLLLoss):
             return (
                 "criterion=NLLLoss, for which skorch has the module return probabilities; "
                 "CrossEntropyLoss takes logits."

@@ -1,4 +1,4 @@
-"""A function of tensors as a plain list of operations: recorded once, then called without Python.
+"""A function of tensors as a list of operations: recorded once, then called without Python.
 
 What Python does between the operations, and what autograd does to know of them, takes longer than
 the operations themselves where a net is small. (torch's own ``make_fx`` records the same in six
