@@ -59,7 +59,7 @@ class Prediction(CheckedData):
         """Return the logits of rows of numbers, checked once, in batches that fill the machine."""
         X = as_tensor(check_features(self, X, dtype=self._dtype_in_use, reset=False))
         self._set_training(False)
-        size = max(self.batch_size, NUMBERS // X.shape[1])
+        size = max(self.batch_size or 1, NUMBERS // X.shape[1], 1)  # None and -1 name none
         logits = []
         for start in range(0, X.shape[0], size):
             with memory_explained(self, "iterator_valid"):

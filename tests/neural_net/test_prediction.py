@@ -44,6 +44,16 @@ def test_a_table_goes_in_few_batches_of_bounded_size(monkeypatch):
     assert max(net.module_.sizes[4:]) == 32  # never smaller than in training
 
 
+@pytest.mark.parametrize("numbers", [0, 4 * 200])
+@pytest.mark.parametrize("size", [-1, None])
+def test_a_batch_size_that_names_no_number(monkeypatch, size, numbers):
+    net = fitted()
+    expected = net.predict_proba(X)
+    monkeypatch.setattr(_prediction, "NUMBERS", numbers)
+    net.set_params(batch_size=size)
+    np.testing.assert_allclose(net.predict_proba(X), expected, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("size", [7, 400])
 def test_a_size_that_is_given_holds(size):
     net = fitted(iterator_valid__batch_size=size)

@@ -11,7 +11,7 @@ KNOWN_ROOMS = {"builtins", "skorch", "sk_cbloss", "sklearn"}
 
 
 def check_watched(net, dataset_valid):
-    """Raise a ValueError if a callback watches what nobody records, as far as it can be told."""
+    """Raise a ValueError if a callback waits for a score in vain."""
     if dataset_valid is None:
         _check_not_awaited(net.callbacks_)
     _check_recorded(net)

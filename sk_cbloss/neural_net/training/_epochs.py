@@ -5,7 +5,7 @@ from numbers import Integral, Real
 
 
 def n_epochs_done(net):
-    """Return how many epochs the current fit has begun and ended, between two epochs."""
+    """Return how many epochs the current fit has begun; between two, all of them are done."""
     return len(net.history) - net._call.n_epochs_before
 
 
