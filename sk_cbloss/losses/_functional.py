@@ -220,7 +220,7 @@ def can_be_read(tensor):
         and tensor.is_cpu
         and type(tensor) is torch.Tensor
         and not torch._C._len_torch_dispatch_stack()
-        and not torch.jit.is_tracing()
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined]
     )
 
 
