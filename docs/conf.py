@@ -26,6 +26,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "numpydoc",
+    "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
     "matplotlib.sphinxext.plot_directive",
     "mathml",
@@ -59,6 +60,11 @@ sphinx_gallery_conf = {
     # A build that fails on warnings must fail on a broken example too.
     "abort_on_example_error": True,
 }
+
+# A block's button copies its code: lines behind a prompt, without it, where there are prompts.
+copybutton_prompt_text = r">>> |\.\.\. "
+copybutton_prompt_is_regexp = True
+copybutton_selector = "div:not(.sphx-glr-script-out) > div.highlight > pre"
 
 plot_html_show_source_link = False
 plot_html_show_formats = False

