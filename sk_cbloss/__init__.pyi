@@ -32,6 +32,7 @@ from .meta import PriorCorrectedClassifier as PriorCorrectedClassifier
 from .metrics import classwise_brier_score_loss as classwise_brier_score_loss
 from .metrics import classwise_calibration_error as classwise_calibration_error
 from .metrics import make_shot_scorer as make_shot_scorer
+from .metrics import paired_difference_interval as paired_difference_interval
 from .metrics import shot_recall_score as shot_recall_score
 from .metrics import worst_class_recall_score as worst_class_recall_score
 from .model_selection import StackedGridSearchCV as StackedGridSearchCV

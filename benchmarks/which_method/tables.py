@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 import run
 import sets
-from scipy.stats import t as student
+
+from sk_cbloss import paired_difference_interval
 
 ARMS = {
     "plain": "plain",
@@ -87,12 +88,13 @@ class Results:
 
     def difference(self, name, model, arm, metric="balanced_accuracy"):
         """Return the mean difference to the rival, and half the width of its interval."""
-        paired = self.scores(name, model, arm, metric) - self.scores(name, model, RIVAL, metric)
-        n, share = len(paired), run.TEST_SIZE / (1 - run.TEST_SIZE)
-        if n < 2:
-            return paired.mean(), np.nan
-        error = np.sqrt(paired.var(ddof=1) * (1 / n + share))
-        return paired.mean(), student.ppf(0.975, n - 1) * error
+        ours, rival = (self.scores(name, model, each, metric) for each in (arm, RIVAL))
+        if len(ours) < 2:
+            return (ours - rival).mean(), np.nan
+        found = paired_difference_interval(
+            ours, rival, n_train=1 - run.TEST_SIZE, n_test=run.TEST_SIZE
+        )
+        return found.mean, found.high - found.mean
 
 
 # ---------------------------------------------------------------------- tables

@@ -20,6 +20,7 @@ from sklearn.metrics import recall_score
 from sk_cbloss import (
     classwise_brier_score_loss,
     classwise_calibration_error,
+    paired_difference_interval,
     shot_recall_score,
     worst_class_recall_score,
 )
@@ -246,3 +247,48 @@ def test_any_weights_of_samples(pair, data):
         if not isinstance(result, Refused):
             for value in result.values() if isinstance(result, dict) else [result]:
                 assert math.isnan(value) or 0 <= value <= 1, value
+
+
+ANY_SCORES = ODD_NUMBERS | codes(
+    "[0.5, 0.7]",
+    "(1, 2)",
+    "np.array([0.5, 0.7], np.float32)",
+    "pd.Series([0.5, 0.7], index=[3, 1])",
+    "pl.Series([0.5, 0.7])",
+    "torch.tensor([0.5, 0.7])",
+    "np.ma.array([0.5, 0.7], mask=[0, 1])",
+    "[True, False]",
+    "[0.1, 0.2, 0.3]",
+    "[1e-320, 0]",
+    "[1e200, -1e200]",
+    "[1e308, -1e308]",
+    "[nan, 1]",
+    "[-inf, 1]",
+    "['a', 'b']",
+    "[None, 1]",
+    "[10**400, 1]",
+    "[1j, 1]",
+    "[[0.5, 0.7]]",
+    "[[0.5], [0.7, 0.8]]",
+    "[]",
+    "'ab'",
+    "{}",
+    "{0: 0.5, 1: 0.7}",
+)
+
+
+@law(
+    150,
+    a=ANY_SCORES,
+    b=ANY_SCORES | codes("[0.6, 0.7]"),
+    given=st.dictionaries(
+        st.sampled_from(["n_train", "n_test", "confidence"]),
+        ODD_NUMBERS | codes("1e-308", "0.5", "1 - 1e-16"),
+        max_size=2,
+    ),
+)
+def test_any_scores_of_two_models(a, b, given):
+    found = attempt(paired_difference_interval, a, b, **{"n_train": 2, "n_test": 1} | given)
+    if not isinstance(found, Refused):
+        assert -math.inf < found.low <= found.mean <= found.high < math.inf
+        assert 0 <= found.p_value <= 1
