@@ -51,6 +51,7 @@ class Prediction(CheckedData):
             self.iterator_valid is BatchLoader
             and self.dataset is ArrayDataset
             and all(getattr(type(self), name).__module__ in OURS for name in HOOKS)
+            and vars(self).keys().isdisjoint(HOOKS)
             and not any("iterator_valid__" in name or "dataset__" in name for name in vars(self))
         )
 

@@ -4,6 +4,7 @@ import copy
 import pickle
 import random
 from collections import OrderedDict
+from functools import partial
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from sk_cbloss.neural_net import (
 )
 from sk_cbloss.neural_net.training import _captured_step
 from sk_cbloss.neural_net.training._captured_step import CapturedSteps
-from sk_cbloss.neural_net.training._proof import Proof, kept_random_numbers
+from sk_cbloss.neural_net.training._proof import Proof, copy_into, kept_random_numbers
 
 RNG = np.random.default_rng(0)
 Y = np.repeat(["ant", "bee", "cat"], [140, 45, 15])
@@ -66,15 +67,14 @@ def steps(request, monkeypatch):
             type(self).n_made += 1
             super().__init__(*args)
 
-        def __call__(self, tensors):
+        def __call__(self, *args, **kwargs):
             type(self).n_calls += 1
-            return super().__call__(tensors)
+            return super().__call__(*args, **kwargs)
 
     def captured(function, inputs, state):
         before = [tensor.clone() for tensor in state]
         graph = Replay(function, inputs)
-        for tensor, value in zip(state, before, strict=True):
-            tensor.copy_(value)
+        copy_into(state, before)
         Proof(function, inputs, state).check(graph, torch.equal)
         return graph
 
@@ -359,3 +359,234 @@ def test_results_are_those_of_skorchs_loop(optimizer, dtype, within):
     )
     for one, other in zip(net.module_.parameters(), theirs.module_.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=within, atol=within)
+
+
+# ---------------------------------------------------------------------- what changes meanwhile
+
+SETTINGS = {}  # of modules that read what is not their own
+
+
+class Reads(MLP):
+    """A module that asks for a factor wherever one may lie."""
+
+    shared = 1.0
+
+    def __init__(self, n_features, n_classes):
+        super().__init__(n_features, n_classes)
+        self.table = OrderedDict(factor=1.0)
+        self.function = partial(torch.mul, other=1.0)
+        self.draws = random.Random(0)
+
+    def forward(self, x):
+        return super().forward(self.function(x)) * self.factor()
+
+    def factor(self):
+        return SETTINGS["factor"] * self.shared * self.table["factor"]
+
+
+class DrawsItsOwn(Reads):
+    def factor(self):
+        return 1.0 if self.draws.random() < 0.8 else 0.5
+
+
+class DrawsFromAGlobal(Reads):
+    def factor(self):
+        return 1.0 if SETTINGS["rng"].random() < 0.8 else 0.5
+
+
+class CountsAside(Reads):
+    def factor(self):
+        SETTINGS["n"] += 1
+        return 1.0 if SETTINGS["n"] < 30 else 0.5
+
+
+class LooksAtNumbers(Reads):
+    def forward(self, x):
+        return super().forward(x) * x.tolist()[0][0]
+
+
+class Shrinks(Reads):
+    def forward(self, x):
+        with torch.no_grad():
+            self.head.weight.mul_(0.99)
+        return super().forward(x)
+
+
+class ByItsRows(Reads):
+    """A module of which the last, smaller batch uses another part."""
+
+    def __init__(self, n_features, n_classes):
+        super().__init__(n_features, n_classes)
+        self.other = nn.Linear(n_features, n_classes)
+
+    def forward(self, x):
+        return super().forward(x) if len(x) == 32 else self.other(x)
+
+
+@pytest.fixture
+def settings():
+    SETTINGS.update(factor=1.0, n=0, rng=np.random.default_rng(0))
+    Reads.shared = 1.0
+
+
+@pytest.mark.parametrize(
+    "module", [DrawsItsOwn, DrawsFromAGlobal, CountsAside, LooksAtNumbers, Shrinks, ByItsRows]
+)
+def test_modules_of_all_kinds_learn_what_plain_steps_teach(steps, settings, module, caplog):
+    with caplog.at_level("INFO", logger="sk_cbloss"):
+        net = fitted(module=module)
+    assert bool(steps.n_calls) is (module in {Shrinks, ByItsRows})
+    assert bool(caplog.records) is not bool(steps.n_calls)
+    SETTINGS.update(n=0, rng=np.random.default_rng(0))
+    plain = fitted(module=module, plain=True)
+    for ours, theirs in zip(net.module_.parameters(), plain.module_.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert net.history_[:, "train_loss"] == plain.history_[:, "train_loss"]
+
+
+def replaced_step(net):
+    step, optimizer = net.optimizer_.step, net.optimizer_
+
+    def halved(*args, **kwargs):
+        loss = step(*args, **kwargs)
+        optimizer.param_groups[0]["lr"] *= 0.5
+        return loss
+
+    optimizer.step = halved
+
+
+def without_the_head(net):
+    group = net.optimizer_.param_groups[0]
+    group["params"] = group["params"][:2]
+
+
+def in_two_groups(net):
+    group = net.optimizer_.param_groups[0]
+    without_the_head(net)
+    net.optimizer_.add_param_group(
+        {"params": [*net.module_.head.parameters()], "lr": 0.1 * group["lr"]}
+    )
+
+
+def forgotten(net):
+    for state in net.optimizer_.state.values():
+        state.update({name: torch.zeros_like(value) for name, value in state.items()})
+
+
+def replaced_loss(net):
+    get_loss = net.get_loss
+    vars(net)["get_loss"] = lambda *args, **kwargs: 0.1 * get_loss(*args, **kwargs)
+
+
+CHANGES = {
+    "global": lambda net: SETTINGS.update(factor=0.5),
+    "class": lambda net: setattr(Reads, "shared", 0.5),
+    "ordered": lambda net: net.module_.table.update(factor=0.5),
+    "partial": lambda net: setattr(net.module_, "function", partial(torch.mul, other=0.5)),
+    "tensor hook": lambda net: net.module_.head.bias.register_hook(lambda grad: 0.1 * grad),
+    "parameter": lambda net: setattr(
+        net.module_.head, "bias", nn.Parameter(net.module_.head.bias.data)
+    ),
+    "loss": replaced_loss,
+    "step hook": lambda net: net.optimizer_.register_step_post_hook(
+        lambda optimizer, *args: optimizer.param_groups[0].update(lr=0.0)
+    ),
+    "step": replaced_step,
+    "groups": without_the_head,
+    "new group": in_two_groups,
+    "state": forgotten,
+    "another way": lambda net: net.optimizer_.param_groups[0].update(fused=False, foreach=True),
+}
+
+
+@pytest.mark.parametrize("clips", [False, True], ids=["", "clips"])
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_a_callback_changes_between_epochs_counts(steps, settings, change, clips):
+    class Changes(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            if len(net.history) == 4:
+                change(net)
+
+    def given():
+        SETTINGS.update(factor=1.0)
+        Reads.shared = 1.0
+        callbacks = [Changes(), *[GradientNormClipping(0.1)] * clips]
+        return {"module": Reads, "callbacks": callbacks}
+
+    net = fitted(**given())
+    assert steps.n_calls > 5
+    plain = fitted(plain=True, **given())
+    assert_same(net, plain)
+
+
+@pytest.mark.parametrize("hook", ["on_grad_computed", "on_batch_begin"])
+def test_what_a_callback_changes_between_batches_counts(steps, settings, hook):
+    class Freezes(Callback):
+        reads_batches, n = False, 0
+
+    def freeze(self, net, **kwargs):
+        self.n += 1
+        net.module_.head.requires_grad_(self.n < 30)
+
+    setattr(Freezes, hook, freeze)
+    net = fitted(module=Reads, callbacks=[Freezes()])
+    assert steps.n_calls > 5
+    assert_same(net, fitted(plain=True, module=Reads, callbacks=[Freezes()]))
+
+
+def test_gradients_that_an_optimizer_gathers(steps):
+    class Gathers(torch.optim.SGD):
+        n = 0
+
+        def zero_grad(self, *args, **kwargs):
+            self.n += 1
+            if self.n % 3 == 0:
+                super().zero_grad(*args, **kwargs)
+
+    net = fitted(optimizer=Gathers)
+    assert steps.n_calls > 30
+    assert_same(net, fitted(plain=True, optimizer=Gathers))
+
+
+def test_a_momentum_that_comes_late(steps):
+    class Comes(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            net.optimizer_.param_groups[0]["momentum"] = 0.9 * (len(net.history) > 4)
+
+    parameters = {"optimizer": torch.optim.SGD, "optimizer__momentum": 0.0, "callbacks": [Comes()]}
+    net = fitted(**parameters)
+    assert steps.n_calls > 30
+    assert_same(net, fitted(plain=True, **parameters))
+
+
+def test_hooks_of_all_modules(steps, caplog):
+    handle = nn.modules.module.register_module_forward_hook(lambda *args: None)
+    try:
+        with caplog.at_level("INFO", logger="sk_cbloss"):
+            fitted(max_epochs=2)
+    finally:
+        handle.remove()
+    assert steps.n_calls == 0
+    assert "hooks" in caplog.text
+
+
+class Clamps(MLP):
+    """A module whose attribute makes a difference to few rows alone."""
+
+    def __init__(self, n_features, n_classes, largest):
+        super().__init__(n_features, n_classes)
+        self.largest = largest
+
+    def forward(self, x):
+        return super().forward(self.largest(x))
+
+
+def test_nets_that_differ_in_few_rows_share_nothing(steps):
+    for make in (
+        lambda largest: partial(torch.clamp, max=largest),
+        lambda largest: lambda x: x.clamp(max=largest),
+        lambda largest: nn.Hardtanh(-9, largest),
+    ):
+        nets = [fitted(module=Clamps, module__largest=make(largest)) for largest in (3.9, 9.0)]
+        plain = fitted(plain=True, module=Clamps, module__largest=make(9.0))
+        assert_same(nets[1], plain)

@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -194,6 +195,9 @@ REFUSED = {
     "a number": lambda x: x * x.sum().item(),
     "a branch": lambda x: x if x.sum() > 0 else -x,
     "a comparison": lambda x: x * (2 if torch.equal(x, x + 1) else 1),
+    "numpy": lambda x: x * float(np.asarray(x).sum()),
+    "a list": lambda x: x * x.tolist()[0][0],
+    "an address": lambda x: x * (x.data_ptr() % 7),
     "a mask": lambda x: x[x > 0].sum() * x,
     "what is not zero": lambda x: x * len(x.nonzero()),
     "different values": lambda x: x * len(x.unique()),
@@ -204,6 +208,12 @@ REFUSED = {
 def test_what_depends_on_numbers_is_refused(name):
     with pytest.raises(NotCapturableError, match="depend"):
         Operations(lambda x: [REFUSED[name](x)], [], [torch.randn(5, 3)])
+
+
+def test_generators_of_ones_own_are_refused():
+    generator = torch.Generator()
+    with pytest.raises(NotCapturableError, match="generator of its own"):
+        Operations(lambda x: [x * torch.rand(3, generator=generator)], [], [torch.randn(5, 3)])
 
 
 def test_tensors_that_nobody_told_of_are_refused():

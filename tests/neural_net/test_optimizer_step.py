@@ -40,6 +40,7 @@ def give_gradients(module, seed):
     for number, parameter in enumerate(module.parameters()):
         if number != 4:  # one that does not learn
             parameter.grad = torch.randn_like(parameter)
+    return [parameter for parameter in module.parameters() if parameter.grad is not None]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -52,9 +53,8 @@ def test_it_is_the_optimizers_own_step(kind, settings, dtype):
     for seed in range(6):
         for optimizer in (our_optimizer, their_optimizer, slow_optimizer):
             optimizer.param_groups[1]["lr"] = 0.1 / (seed + 1)  # as a schedule does
-        for module in (ours, theirs, slow):
-            give_gradients(module, seed)
-        step()
+        learning, *_ = [give_gradients(module, seed) for module in (ours, theirs, slow)]
+        step(learning)
         their_optimizer.step()
         slow_optimizer.step()
     tolerance = {"rtol": 1e-5, "atol": 1e-6} if dtype == torch.float32 else {"rtol": 1e-12}
@@ -69,15 +69,13 @@ def test_it_is_the_optimizers_own_step(kind, settings, dtype):
 def test_it_knows_when_the_optimizer_has_learned_elsewhere():
     module, optimizer = make(optim.Adam, {"fused": True})
     step = OptimizerStep(optimizer)
-    give_gradients(module, 0)
-    step()
+    step(give_gradients(module, 0))
     assert step.is_of(optimizer)
     assert not step.is_of(copy.deepcopy(optimizer))
     optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     assert not step.is_of(optimizer)
     step = OptimizerStep(optimizer)
-    give_gradients(module, 1)
-    step()
+    step(give_gradients(module, 1))
     optimizer.state.clear()
     assert not step.is_of(optimizer)
 
@@ -88,9 +86,39 @@ def test_hooks_are_called():
     optimizer.register_step_post_hook(lambda *args: calls.append(1))
     step = OptimizerStep(optimizer)
     for seed in range(3):
-        give_gradients(module, seed)
-        step()
+        step(give_gradients(module, seed))
     assert len(calls) == 3
+
+
+def test_a_step_of_ones_own_is_called_and_a_schedules_only_counts():
+    module, optimizer = make(optim.SGD, {"fused": True})
+    optim.lr_scheduler.StepLR(optimizer, 5)
+    assert OptimizerStep(optimizer).is_one_operation
+    step, calls = OptimizerStep(optimizer), []
+    own = optimizer.step
+    optimizer.step = lambda *args: calls.append(own(*args))
+    assert not step.is_of(optimizer)
+    step = OptimizerStep(optimizer)
+    for seed in range(3):
+        step(give_gradients(module, seed))
+    assert len(calls) == 3
+
+
+def test_other_parameters_may_learn_at_each_step():
+    ours, our_optimizer = make(optim.Adam, {"fused": True})
+    theirs, their_optimizer = make(optim.Adam, {"fused": True})
+    step = OptimizerStep(our_optimizer)
+    for seed in range(6):
+        give_gradients(ours, seed)
+        give_gradients(theirs, seed)
+        for parameter in [*theirs.parameters()][seed % 2 :: 2]:
+            parameter.grad = None
+        pairs = zip(ours.parameters(), theirs.parameters(), strict=True)
+        learning = [one for one, other in pairs if other.grad is not None]
+        step(learning)
+        their_optimizer.step()
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_where_it_may_be_one_operation():

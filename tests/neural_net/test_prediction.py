@@ -71,6 +71,9 @@ def test_what_a_subclass_does_is_done():
     np.testing.assert_allclose(
         ours.decision_function(X), 2 * theirs.decision_function(X), rtol=1e-5
     )
+    before, evaluation_step = theirs.decision_function(X), theirs.evaluation_step
+    vars(theirs)["evaluation_step"] = lambda *args, **kwargs: 2 * evaluation_step(*args, **kwargs)
+    np.testing.assert_allclose(theirs.decision_function(X), 2 * before, rtol=1e-5)
 
 
 @pytest.mark.parametrize("n_rows", [1, 500])

@@ -2,20 +2,22 @@
 
 import logging
 from collections import Counter, OrderedDict
+from contextlib import contextmanager
 
 import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback
 from torch import nn
 
 from sk_cbloss.neural_net.data import BatchLoader, arrays_of, each_array
 from sk_cbloss.neural_net.errors import first_line
-from sk_cbloss.neural_net.training._form import check_repeatable, form_of, modules_of, tensors_of
+from sk_cbloss.neural_net.training._form import all_but_numbers, form_of, modules_of, tensors_of
 from sk_cbloss.neural_net.training._graph import captured
 from sk_cbloss.neural_net.training._operations import record
 from sk_cbloss.neural_net.training._optimizer_step import OptimizerStep, has_own_way
 from sk_cbloss.neural_net.training._proof import (
     NotCapturableError,
     Proof,
-    copied,
     equal,
 )
 
@@ -26,7 +28,6 @@ GRAPHS = {"cuda"}  # devices that repeat a step as a whole; a CPU, as a list of 
 PLAIN_STEPS = {"cpu": 20, "cuda": 10}
 OWN_STEPS = ("train_step", "train_step_single", "infer", "get_loss")
 OWN_STEPS += ("_zero_grad_optimizer", "_step_optimizer")
-HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 CONVOLUTIONS += (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
@@ -47,7 +48,8 @@ class CapturedSteps:
     def __init__(self):
         self.steps, self.n_seen, self.form = {}, Counter(), None
         self.obstacle, self.has_failed = "no epoch has begun", False
-        self.takes_whole_steps = self.are_alike = False
+        self.step_optimizer, self.is_due, self.logged = None, False, None
+        self.takes_whole_steps = self.are_alike = self.may_change = False
 
     def __reduce__(self):  # graphs belong to the process and the GPU
         return CapturedSteps, ()
@@ -56,19 +58,28 @@ class CapturedSteps:
         """Look whether a net, ready for an epoch, may be captured, and is still the same."""
         if self.has_failed:
             return
-        self.device, obstacle = torch.device(net.device), None
-        try:
-            form = form_of(net)
-        except (NotCapturableError, TypeError) as error:
-            form, obstacle = None, first_line(error)
-        is_same = form is not None and form == self.form
-        if not is_same:
+        self.device, self.iterator = torch.device(net.device), iterator
+        obstacle, form = _obstacle(net, self.device), None
+        if obstacle is None:
+            try:
+                form = form_of(net)
+            except NotCapturableError as error:
+                obstacle = first_line(error)
+        self._set_obstacle(obstacle)
+        if form != self.form:
+            if None not in (form, self.form):
+                self._log(
+                    "Training steps are plain until they repeat again: what they depend on beside "
+                    "tensors, such as attributes or global variables, has changed."
+                )
             self.steps.clear()
-            self._set_obstacle(obstacle or _obstacle(net, self.device))
-            net.optimizer_.zero_grad()  # what does not learn any more has no gradient
-        if not is_same or not self.step_optimizer.is_of(net.optimizer_):
+            self.n_seen.clear()
+            self.form = form
+        if obstacle is not None:
+            return
+        if self.step_optimizer is None or not self.step_optimizer.is_of(net.optimizer_):
             self.step_optimizer = OptimizerStep(net.optimizer_)
-        self.form = form
+        self.may_change = _others_act(net)
         self.are_alike = isinstance(iterator, BatchLoader) and iterator.is_in_memory
         self.takes_whole_steps = (
             net._grad_scaler is None
@@ -77,9 +88,14 @@ class CapturedSteps:
         )
 
     def _set_obstacle(self, obstacle):
-        if obstacle and obstacle != self.obstacle:
-            LOG.info("Training steps are not captured: %s.", obstacle)
+        if obstacle:
+            self._log(f"Training steps are not captured: {obstacle}.")
         self.obstacle = obstacle
+
+    def _log(self, message):
+        if message != self.logged:
+            LOG.info(message)
+        self.logged = message
 
     def take(self, net, batch, *, whole):
         """Compute the loss of a batch and its gradients; the whole step is the optimizer's, too.
@@ -89,33 +105,52 @@ class CapturedSteps:
         """
         if self.obstacle is not None or whole is not self.takes_whole_steps:
             return None
+        if self.may_change:
+            self.begin_epoch(net, self.iterator)
+            if self.obstacle is not None:
+                return None
         tensors = _tensors_in(batch)
         # Those cut from the same arrays differ in their number of rows alone.
         shapes = len(tensors[-1]) if self.are_alike else _shapes_of(tensors)
         step = self.steps.get(shapes) or self._new_step(net, batch, tensors, shapes)
         if step is None:
             return None
-        done = step(tensors)
+        done = step(tensors, adds=not whole)
         if whole:
-            self.step_optimizer()
+            self.step_optimizer(step.learning)
         return done
+
+    @contextmanager
+    def watched(self, net):
+        """Watch a plain step, if it is the one before a step is captured."""
+        is_due, self.is_due = self.is_due, False
+        before = all_but_numbers(net) if is_due else None
+        yield
+        if is_due and (before is None or all_but_numbers(net) != before):
+            self._give_up(
+                "its module or batch_transform changes attributes of its own, or draws random "
+                "numbers that are not the device's"
+            )
+
+    def _give_up(self, reason):
+        self.steps.clear()
+        self.has_failed = True
+        self._set_obstacle(reason)
 
     def _new_step(self, net, batch, tensors, shapes):
         """Capture a step, if it is time to and nothing is in the way."""
         self.n_seen[shapes] += 1
         key = self.form[0], _shapes_of(tensors)
-        is_time = key in RECORDED or self.n_seen[shapes] > PLAIN_STEPS[self.device.type]
+        n_plain = PLAIN_STEPS[self.device.type]
+        self.is_due = self.n_seen[shapes] == n_plain
+        is_time = key in RECORDED or self.n_seen[shapes] > n_plain
         if not is_time or key[1] is None:
             return None
         tensors = [tensor.to(self.device, copy=True) for tensor in tensors]  # may be written to
         try:
-            if key not in RECORDED:
-                check_repeatable(net, _like(batch, copied(tensors)))
             self.steps[shapes] = _Step(net, batch, tensors, key)
         except Exception as error:  # torch's own, of whatever cannot be repeated
-            self.steps.clear()
-            self.has_failed = True
-            self._set_obstacle(first_line(error))
+            self._give_up(first_line(error))
         return self.steps.get(shapes)
 
 
@@ -125,7 +160,7 @@ class _Step:
     def __init__(self, net, batch, tensors, key):
         self.device = tensors[0].device
         modules = modules_of(net)
-        buffers = [buffer for module in modules for buffer in module.buffers()]
+        kept = [tensor for module in modules for tensor in tensors_of(module)]
         given = [p for _, p in net.get_all_learnable_params() if p.requires_grad]
         scale = (lambda loss: loss) if net._grad_scaler is None else net._grad_scaler.scale
         one = torch.ones((), dtype=getattr(torch, net._dtype_in_use), device=self.device)
@@ -139,23 +174,24 @@ class _Step:
             self.is_tuple = isinstance(y_pred, tuple)
             told = [loss, *y_pred] if self.is_tuple else [loss, y_pred]
             self.n_told = len(told)
+            if any(g is not None and g.is_sparse for g in gradients):
+                raise NotCapturableError("it has sparse gradients")
             pairs = [pair for pair in zip(given, gradients, strict=True) if pair[1] is not None]
             self.learning = [parameter for parameter, _ in pairs]
             told += [_laid_out_as(*pair) for pair in pairs]
             return [tensor.detach() for tensor in told]
 
         if self.device.type in GRAPHS:
-            self.function = captured(compute, tensors, buffers)
+            self.function = captured(compute, tensors, kept)
             return
-        kept = [tensor for module in modules for tensor in tensors_of(module)]
-        proof = Proof(compute, tensors, buffers)
-        if key in RECORDED:
+        proof = Proof(compute, tensors, kept)
+        if (recorded := RECORDED.get(key)) is not None:
             try:
-                self._use(RECORDED[key], kept, proof)
+                self._use(recorded, kept, proof)
                 return
             except NotCapturableError:  # code has been changed behind its name
-                del RECORDED[key]
-        recorded = record(compute, kept, tensors, buffers, [one])
+                RECORDED.pop(key, None)
+        recorded = record(compute, kept, tensors, kept, [one])
         self._use(recorded, kept, proof)
         RECORDED[key] = recorded
         if len(RECORDED) > N_RECORDED:
@@ -166,11 +202,15 @@ class _Step:
         with torch.no_grad():
             proof.check(self.function, equal)
 
-    def __call__(self, tensors):
+    def __call__(self, tensors, *, adds):
         with torch.no_grad():
+            # An optimizer may gather them; a graph writes over those that it returned.
+            gathered = [(p, p.grad.clone()) for p in self.learning if adds and p.grad is not None]
             made = self.function(*tensors)
             for parameter, gradient in zip(self.learning, made[self.n_told :], strict=True):
                 parameter.grad = gradient
+            for parameter, before in gathered:
+                parameter.grad = before.add_(parameter.grad)
             told = made[: self.n_told]
             if self.device.type in GRAPHS:  # the next step writes over them
                 told = [tensor.clone() for tensor in told]
@@ -180,7 +220,7 @@ class _Step:
 
 def _laid_out_as(parameter, gradient):
     """Return a gradient whose numbers lie as the parameter's do; fused optimizers rely on it."""
-    if gradient.stride() == parameter.stride() or gradient.is_sparse:
+    if gradient.stride() == parameter.stride():
         return gradient
     return torch.empty_like(parameter).copy_(gradient)
 
@@ -220,13 +260,32 @@ def _obstacle(net, device):
         if net._listeners(hook) is None:
             return "a callback looks at each batch"
     for name in OWN_STEPS:
-        if getattr(type(net), name).__module__.partition(".")[0] not in {"sk_cbloss", "skorch"}:
+        is_ours = getattr(type(net), name).__module__.partition(".")[0] in {"sk_cbloss", "skorch"}
+        if not is_ours or name in vars(net):
             return f"{type(net).__name__} has its own {name}"
-    for module in modules_of(net):
-        if any(getattr(p, name) for p in module.parameters() for name in HOOKS):
-            return "its module has hooks"
-        if device.type not in GRAPHS and any(
-            isinstance(part, CONVOLUTIONS) for part in module.modules()
-        ):
-            return "beside convolutions on a CPU, nothing else takes time that counts"
+    if device.type not in GRAPHS and any(
+        isinstance(part, CONVOLUTIONS) for module in modules_of(net) for part in module.modules()
+    ):
+        return "beside convolutions on a CPU, nothing else takes time that counts"
     return None
+
+
+def _others_act(net):
+    """Whether anybody else, who may change the net, is called between two steps."""
+    if type(net).on_grad_computed is not NeuralNet.on_grad_computed:
+        return True
+    hooks = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+    return any(
+        _has_own(callback, hook) and not _is_known(callback)
+        for _, callback in net.callbacks_
+        for hook in hooks
+    )
+
+
+def _has_own(callback, hook):
+    method = getattr(callback, hook, None)
+    return getattr(method, "__func__", method) not in {None, getattr(Callback, hook)}
+
+
+def _is_known(callback):
+    return type(callback).__module__.partition(".")[0] in {"sk_cbloss", "skorch"}

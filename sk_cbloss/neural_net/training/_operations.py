@@ -11,9 +11,12 @@ from functools import partial
 import torch
 from torch import fx
 from torch.fx.node import map_aggregate
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sk_cbloss.neural_net.training._proof import (
+    NUMBERS,
+    WAYS_OUT,
     NotCapturableError,
     copied,
     copy_into,
@@ -49,7 +52,7 @@ class Operations:
         self.known = [recorder.take(tensor) for tensor in [*constants, *kept]]
         for tensor in inputs:
             recorder.take(tensor)
-        with recorder:
+        with _Blinds(), recorder:
             made = function(*inputs)
         graph = recorder.graph
         graph.output([recorder.nodes[id(tensor)] for tensor in made])
@@ -82,6 +85,15 @@ def record(function, kept, inputs, state, constants=()):
         copy_into(state, before)
 
 
+class _Blinds(TorchFunctionMode):
+    """Refuse what takes numbers out of tensors without an operation."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if getattr(function, "__name__", "") in WAYS_OUT:
+            raise NotCapturableError(NUMBERS)
+        return function(*args, **(kwargs or {}))
+
+
 class _Recorder(TorchDispatchMode):
     """Write down each operation as it is done, once autograd and vmap have had their say."""
 
@@ -96,6 +108,8 @@ class _Recorder(TorchDispatchMode):
         return node
 
     def _node_of(self, value):
+        if isinstance(value, torch.Generator):
+            raise NotCapturableError("it draws from a generator of its own")
         if not isinstance(value, torch.Tensor):
             return value
         if id(value) not in self.nodes:
@@ -115,7 +129,7 @@ class _Recorder(TorchDispatchMode):
                 whole = (operator.getitem, (node, place))
                 self.take(part, self.graph.call_function(*whole) if several else node)
             elif part is not None and node.all_input_nodes:
-                raise NotCapturableError("what it does depends on the numbers in its tensors")
+                raise NotCapturableError(NUMBERS)
         return made
 
 

@@ -1,6 +1,7 @@
 """Optimizers whose step is one operation for all parameters, and that step by itself."""
 
 import inspect
+import operator
 from functools import cache
 
 import torch
@@ -46,32 +47,48 @@ class OptimizerStep:
     """
 
     def __init__(self, optimizer):
-        self.optimizer, self.runs = optimizer, None
+        self.optimizer, self.runs, self.learning = optimizer, None, None
         kind, groups = type(optimizer), optimizer.param_groups
         self.is_one_operation = (
-            kind in OPERATIONS and not has_hooks(optimizer) and all(g["fused"] for g in groups)
+            kind in OPERATIONS
+            and _has_own_step(optimizer)
+            and not has_hooks(optimizer)
+            and all(g["fused"] for g in groups)
         )
+        self.made_of = _made_of(optimizer)
 
     def is_of(self, optimizer):
         """Whether it is still the optimizer's, with what that has learned."""
-        return optimizer is self.optimizer and all(
-            optimizer.state.get(parameter, {}) is state
-            for *_, parameters, states in self.runs or ()
-            for parameter, state in zip(parameters, states, strict=True)
-        )
+        return optimizer is self.optimizer and self.made_of == _made_of(optimizer)
 
-    def __call__(self):
-        """Take a step along the gradients that the parameters have."""
+    def __call__(self, learning):
+        """Take a step along the gradients that parameters have.
+
+        Parameters
+        ----------
+        learning : list of Parameter
+            Those that have one from the step before it; others have none.
+        """
+        if learning is not self.learning and self.runs is not None:
+            are_same = len(learning) == len(self.learning) and all(
+                map(operator.is_, learning, self.learning)
+            )
+            self.runs = self.runs if are_same else None
+        self.learning = learning
+        if any(_has_other_needs(group, learned) for group, learned, _ in self.runs or ()):
+            self.runs = None
         if self.runs is None:  # it may learn for the first time
+            self._leave_to(learning)
             self.optimizer.step()
             if self.is_one_operation:
                 groups = self.optimizer.param_groups
                 self.runs = [run for run in map(self._run, groups) if run[2]]
+            self.made_of = _made_of(self.optimizer)
             return
         kind = type(self.optimizer)
         operation, names = OPERATIONS[kind], SETTINGS[kind]
         with torch.no_grad():
-            for group, learned, parameters, _ in self.runs:
+            for group, learned, parameters in self.runs:
                 settings = {name: group[name] for name in names}
                 if kind is optim.SGD:
                     settings["is_first_step"] = False
@@ -80,6 +97,14 @@ class OptimizerStep:
                     for n_steps in learned[-1]:
                         n_steps.add_(1)
                 operation(parameters, [p.grad for p in parameters], *learned, **settings)
+
+    def _leave_to(self, learning):
+        """Drop gradients that other parameters have from an earlier step."""
+        ids = set(map(id, learning))
+        for group in self.optimizer.param_groups:
+            for parameter in group["params"]:
+                if id(parameter) not in ids:
+                    parameter.grad = None
 
     def _run(self, group):
         parameters = [p for p in group["params"] if p.grad is not None]
@@ -90,7 +115,35 @@ class OptimizerStep:
         learned = [
             [state[name] for state in states if state.get(name) is not None] for name in names
         ]
-        return group, learned, parameters, states
+        return group, learned, parameters
+
+
+def _has_other_needs(group, learned):
+    """Whether a momentum has come or gone, and with it what the step needs."""
+    return "momentum" in group and bool(group["momentum"]) != bool(learned[0])
+
+
+def _made_of(optimizer):
+    """Return where an optimizer's groups lie, what it has learned, and who else has a say."""
+    groups = [
+        [*map(id, [group, *group["params"]]), *(group.get(way) for way in sorted(OTHER_WAYS))]
+        for group in optimizer.param_groups
+    ]
+    learned = [
+        (id(parameter), name, id(value))
+        for parameter, state in optimizer.state.items()
+        for name, value in state.items()
+    ]
+    return groups, learned, has_hooks(optimizer), vars(optimizer).get("step")
+
+
+def _has_own_step(optimizer):
+    """Whether an optimizer has its class's step, whose calls a schedule may count."""
+    step = vars(optimizer).get("step")
+    return step is None or (
+        getattr(step, "__globals__", {}).get("__name__") == "torch.optim.lr_scheduler"
+        and step.__wrapped__ is type(optimizer).step
+    )
 
 
 def has_own_way(kind):

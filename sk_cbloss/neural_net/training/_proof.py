@@ -4,6 +4,11 @@ from contextlib import contextmanager
 
 import torch
 
+NUMBERS = "what it does depends on the numbers in its tensors"
+# How numbers get out of a tensor without an operation.
+WAYS_OUT = {"numpy", "tolist", "__array__", "__dlpack__", "data_ptr", "storage"}
+WAYS_OUT |= {"untyped_storage", "__reduce_ex__"}
+
 
 class NotCapturableError(Exception):
     """Why a step cannot be captured."""
@@ -55,13 +60,14 @@ def generator_states(device):
 
 def copied(batch):
     """Return copies of tensors, which a module may write to."""
-    return [part.clone() for part in batch]
+    return [part.detach().clone() for part in batch]
 
 
 def copy_into(tensors, values):
     """Give tensors other numbers, where they lie."""
-    for tensor, value in zip(tensors, values, strict=True):
-        tensor.copy_(value)
+    with torch.no_grad():
+        for tensor, value in zip(tensors, values, strict=True):
+            tensor.copy_(value)
 
 
 def same(ours, theirs):

@@ -131,8 +131,9 @@ class FastSteps(NeuralNet):
         self._set_training(True)
         if not fit_params and (done := self._call.captured.take(self, batch, whole=False)):
             return done
-        loss, y_pred = self._loss_and_output(batch, **fit_params)
-        (loss if self._grad_scaler is None else self._grad_scaler.scale(loss)).backward()
+        with self._call.captured.watched(self):
+            loss, y_pred = self._loss_and_output(batch, **fit_params)
+            (loss if self._grad_scaler is None else self._grad_scaler.scale(loss)).backward()
         return {"loss": loss, "y_pred": y_pred}
 
     def _loss_and_output(self, batch, **fit_params):
