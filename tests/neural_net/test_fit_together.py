@@ -1,6 +1,7 @@
 """Nets that train as one are, in all that they hold, nets that were fitted alone."""
 
 import gc
+import random
 import weakref
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from sk_cbloss import CBNeuralNetClassifier, load_digits_lt
 from sk_cbloss.losses import LOSSES
-from sk_cbloss.neural_net import ArrayDataset, BatchLoader, Fit, fit_together
+from sk_cbloss.neural_net import MLP, ArrayDataset, BatchLoader, Fit, fit_together
 from sk_cbloss.neural_net.data._arrays import Rows
 from sk_cbloss.neural_net.stack import _fit_together
 from sk_cbloss.neural_net.stack._alone import NotStackableError
@@ -211,6 +212,29 @@ class Odd(nn.Module):
             self.center = 0.9 * self.center + 0.1 * h.mean(dim=0).detach()
             h = h - self.center
         return self.head(h)
+
+
+NUMBERS = np.random.default_rng(0)
+
+
+class DrawsElsewhere(MLP):
+    """A module whose draws seldom make a difference."""
+
+    def __init__(self, n_features, n_classes, is_own):
+        super().__init__(n_features, n_classes)
+        self.own, self.is_own = random.Random(0), is_own
+
+    def forward(self, x):
+        drawn = self.own.random() if self.is_own else NUMBERS.random()
+        return super().forward(x) * (1 if drawn < 0.97 else 0.5)
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_modules_that_draw_from_other_generators_are_left_alone(is_own):
+    nets = [make_net(module=DrawsElsewhere, module__is_own=is_own, lr=0.1 / n) for n in (1, 2, 3)]
+    fits = [Fit(net, X, Y, ALL) for net in nets]
+    fit_together(fits)
+    assert all("draws random numbers" in fit.obstacle for fit in fits)
 
 
 @pytest.mark.parametrize(
@@ -466,20 +490,13 @@ def test_probe():
             probe(Drawing(how), x)
 
 
-MADE = []
-
-
-class Watched(nn.Linear):
-    def forward(self, x):
-        hidden = super().forward(x).sigmoid()  # whose gradient needs what it returns
-        MADE.append(weakref.ref(hidden))
-        return hidden.exp()
-
-
 def test_probe_leaves_no_tensors_behind():
-    probe(Watched(5, 3), torch.zeros(7, 5))
+    made, module = [], nn.Sequential(nn.Linear(5, 3), nn.Sigmoid(), nn.Flatten())
+    # whose gradient needs what it returns
+    module[1].register_forward_hook(lambda *args: made.append(weakref.ref(args[-1])))
+    probe(module, torch.zeros(7, 5))
     gc.collect()
-    assert [tensor() for tensor in MADE] == [None]
+    assert [tensor() for tensor in made] == [None]
 
 
 def test_stack_size():

@@ -7,10 +7,12 @@ import numpy as np
 import torch
 
 from sk_cbloss.neural_net.stack._alone import NotStackableError
-from sk_cbloss.neural_net.state import fingerprint, structure
+from sk_cbloss.neural_net.state import fingerprint
 from sk_cbloss.neural_net.training import (
+    NotCapturableError,
     generator_states,
     kept_random_numbers,
+    told_of,
 )
 
 
@@ -42,4 +44,8 @@ def probe(module, x):
 
 def _python_state(module):
     numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002
-    return fingerprint(structure(module)), random.getstate(), fingerprint(numpy_state)
+    try:
+        told = told_of(module)
+    except NotCapturableError as error:
+        raise NotStackableError(str(error)) from error
+    return told, random.getstate(), fingerprint(numpy_state)

@@ -21,6 +21,7 @@ from sk_cbloss.neural_net.training._proof import (
     same,
 )
 from sk_cbloss.neural_net.training._steps import HALF, FastSteps, record_batches
+from sk_cbloss.neural_net.training._told import told_of
 
 __all__ = [
     "CONVOLUTIONS",
@@ -45,4 +46,5 @@ __all__ = [
     "record",
     "record_batches",
     "same",
+    "told_of",
 ]

@@ -18,6 +18,13 @@ CALLED = {"forward", "backward", "setup_context", "vjp", "jvp", "vmap"}
 NOT_CALLED = {"__init__", "__new__", "__init_subclass__", "__repr__", "__reduce__"}
 
 
+def told_of(module):
+    """Return what a module depends on beside the numbers in its tensors."""
+    told = Told()
+    told.add_modules([module])
+    return told.finish()
+
+
 class Told:
     """Collect, hashable, what a step may depend on beside the numbers in tensors.
 
