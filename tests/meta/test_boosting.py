@@ -220,9 +220,13 @@ def test_scale_pos_weight_has_no_effect_on_three_classes(make, wrapper):
 
 
 @pytest.mark.parametrize("wrapper", ASKING)
-def test_a_scale_pos_weight_that_only_the_library_can_read_is_refused(wrapper):
-    with pytest.raises(ValueError, match="can be undone, got scale_pos_weight='5' of XGB"):
-        wrapper(xgboost(scale_pos_weight="5")).fit(*two(300))
+def test_a_scale_pos_weight_as_text_is_read_as_the_library_reads_it(wrapper):
+    X, y = two(300)
+    models = [wrapper(xgboost(scale_pos_weight=given)).fit(X, y) for given in ("5", 5)]
+    expected, got = (model.predict_natural_proba(X) for model in models)
+    np.testing.assert_array_equal(got, expected)
+    with pytest.raises(ValueError, match="can be undone, got scale_pos_weight='five' of XGB"):
+        wrapper(xgboost(scale_pos_weight="five")).fit(X, y)
 
 
 @pytest.mark.parametrize("wrapper", [*ASKING, ClassBalancedClassifier])
