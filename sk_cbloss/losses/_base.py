@@ -363,7 +363,7 @@ class ClassBalancedLoss(nn.Module):
             log_posterior = log_posterior - by_class(self.weight.log(), logits)
             seen = by_class(self.weight > 0, logits)
             log_posterior = torch.where(seen, log_posterior, -torch.inf)
-        return log_posterior.log_softmax(dim=1)
+        return _functional.log_softmax(log_posterior)
 
     def _of_those_in_training(self, logits):
         """Return logits in which classes that training never saw are out of the running."""

@@ -170,7 +170,7 @@ class LDAMLoss(PriorLoss):
         return self._of_those_that_take_part(loss, target)
 
     def _log_proba(self, logits):
-        return self.decision_function(self.scale * logits).log_softmax(dim=1)
+        return _functional.log_softmax(self.decision_function(self.scale * logits))
 
     def weighted_log_posterior(self, logits: Tensor) -> NoReturn:
         """Raise a ValueError: a margin has no way back to the posterior.

@@ -4,6 +4,7 @@ import math
 
 from torch import nn
 
+from sk_cbloss.losses import _functional
 from sk_cbloss.losses._base import ClassBalancedLoss
 
 
@@ -45,4 +46,4 @@ class OneVsRestLoss(ClassBalancedLoss):
 
     def _log_proba(self, logits):
         # In log space: sigmoids of very negative logits are all 0, and 0 / 0 is no probability.
-        return nn.functional.logsigmoid(logits).log_softmax(dim=1)
+        return _functional.log_softmax(nn.functional.logsigmoid(logits))

@@ -101,7 +101,7 @@ class SoftmaxLoss(ClassBalancedLoss):
         return (p - even).clamp(min=torch.finfo(p.dtype).tiny).log()
 
     def _log_proba(self, logits):
-        return self.decision_function(logits).log_softmax(dim=1)
+        return _functional.log_softmax(self.decision_function(logits))
 
     def weighted_log_posterior(self, logits: Tensor) -> Tensor:
         return self.training_logits(logits).log_softmax(dim=1)

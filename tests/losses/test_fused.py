@@ -102,3 +102,16 @@ def test_the_modules_are_fused():
     for loss in (ClassBalancedSigmoidLoss, ClassBalancedFocalLoss):
         logits = torch.zeros(5000, 4, requires_grad=True)
         assert "Sigmoid" in loss(reduction="none")(logits, target).grad_fn.name()
+
+
+@pytest.mark.parametrize("n_classes", [1, 2, 10, 33])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_log_softmax_of_few_classes(n_classes, dtype):
+    logits = torch.randn(50, n_classes, dtype=dtype) * 10
+    logits[0, 0], logits[1] = -torch.inf, 1e4
+    ours = _functional.log_softmax(logits)
+    torch.testing.assert_close(ours, logits.log_softmax(dim=1), equal_nan=True)
+    assert ours.is_contiguous()
+    image = logits.reshape(5, 10, -1).movedim(2, 1)
+    expected = image.log_softmax(dim=1)
+    torch.testing.assert_close(_functional.log_softmax(image), expected, equal_nan=True)
