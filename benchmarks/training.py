@@ -57,7 +57,7 @@ FOLD = MLP_10._replace(
     targets={("ours", "MLPClassifier"): 0.80, ("first of its kind", "MLPClassifier"): None},
 )
 RESNET = Case(
-    *(CifarResNet, {"depth": 32}, (3, 32, 32), 10, 512, 128, 1),
+    *(CifarResNet, {"depth": 32}, (3, 32, 32), 10, 512, 128, 8),
     targets={("ours", "optimal"): 1.05, ("ours", "DataLoader"): None},
     optimizer="SGD",
 )
