@@ -10,7 +10,12 @@ from torch import nn
 
 from sk_cbloss.losses import LOSSES
 from sk_cbloss.neural_net.training._operations import Operations, record
-from sk_cbloss.neural_net.training._proof import NotCapturableError, kept_random_numbers
+from sk_cbloss.neural_net.training._proof import (
+    NotCapturableError,
+    Proof,
+    equal,
+    kept_random_numbers,
+)
 
 CPU = torch.device("cpu")
 
@@ -230,3 +235,27 @@ def test_shapes_and_rows_by_number_are_fine():
     recorded = Operations(function, [], [x]).bind([])
     other = torch.randn(5, 3)
     assert torch.equal(recorded(other)[0], function(other)[0])
+
+
+def test_what_writes_to_a_constant_is_found_at_the_second_time():
+    one = torch.ones(())
+
+    def function(x):
+        return [x * (one / 2).mul_(3)]
+
+    inputs = [torch.randn(5, 3)]
+    recorded = Operations(function, [], inputs, [one]).bind([])
+    proof = Proof(function, inputs, [])
+    proof.check(function, equal)
+    with pytest.raises(NotCapturableError, match="something else when it is repeated"):
+        proof.check(recorded, equal)
+
+
+def test_equal_is_bit_by_bit():
+    nan, inf, largest = torch.nan, torch.inf, torch.finfo(torch.float32).max
+    assert equal(torch.tensor([nan, inf, 1.0]), torch.tensor([nan, inf, 1.0]))
+    assert equal(torch.tensor([True]), torch.tensor([True]))
+    for one, other in (([inf], [largest]), ([nan], [0.0]), ([1.0], [1.0 + 2**-23])):
+        assert not equal(torch.tensor(one), torch.tensor(other))
+    assert not equal(torch.ones(2), torch.ones(1))
+    assert not equal(torch.ones(2), torch.ones(2).double())

@@ -5,14 +5,13 @@ from collections import Counter, OrderedDict
 from contextlib import contextmanager
 
 import torch
-from skorch import NeuralNet
-from skorch.callbacks import Callback
 from torch import nn
 
 from sk_cbloss.neural_net.data import BatchLoader, arrays_of, each_array
 from sk_cbloss.neural_net.errors import first_line
 from sk_cbloss.neural_net.training._form import all_but_numbers, form_of, modules_of, tensors_of
 from sk_cbloss.neural_net.training._graph import captured
+from sk_cbloss.neural_net.training._listening import others_act
 from sk_cbloss.neural_net.training._operations import record
 from sk_cbloss.neural_net.training._optimizer_step import OptimizerStep, has_own_way
 from sk_cbloss.neural_net.training._proof import (
@@ -79,7 +78,7 @@ class CapturedSteps:
             return
         if self.step_optimizer is None or not self.step_optimizer.is_of(net.optimizer_):
             self.step_optimizer = OptimizerStep(net.optimizer_)
-        self.may_change = _others_act(net)
+        self.may_change = others_act(net)
         self.are_alike = isinstance(iterator, BatchLoader) and iterator.is_in_memory
         self.takes_whole_steps = (
             net._grad_scaler is None
@@ -268,24 +267,3 @@ def _obstacle(net, device):
     ):
         return "beside convolutions on a CPU, nothing else takes time that counts"
     return None
-
-
-def _others_act(net):
-    """Whether anybody else, who may change the net, is called between two steps."""
-    if type(net).on_grad_computed is not NeuralNet.on_grad_computed:
-        return True
-    hooks = ("on_batch_begin", "on_batch_end", "on_grad_computed")
-    return any(
-        _has_own(callback, hook) and not _is_known(callback)
-        for _, callback in net.callbacks_
-        for hook in hooks
-    )
-
-
-def _has_own(callback, hook):
-    method = getattr(callback, hook, None)
-    return getattr(method, "__func__", method) not in {None, getattr(Callback, hook)}
-
-
-def _is_known(callback):
-    return type(callback).__module__.partition(".")[0] in {"sk_cbloss", "skorch"}

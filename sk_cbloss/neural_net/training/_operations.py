@@ -1,8 +1,8 @@
 """A function of tensors as a list of operations: recorded once, then called without Python.
 
 What Python does between the operations, and what autograd does to know of them, takes longer than
-the operations themselves where a net is small. (torch's own ``make_fx`` records the same in six
-times the time, and takes for constants what depends on the numbers in the tensors.)
+the operations themselves where a net is small. (torch's own ``make_fx`` records the same, but
+takes some of what depends on the numbers in the tensors for constants.)
 """
 
 import operator

@@ -47,7 +47,7 @@ class OptimizerStep:
     """
 
     def __init__(self, optimizer):
-        self.optimizer, self.runs, self.learning = optimizer, None, None
+        self.optimizer, self.runs, self.learning = optimizer, None, ()
         kind, groups = type(optimizer), optimizer.param_groups
         self.is_one_operation = (
             kind in OPERATIONS
@@ -69,11 +69,8 @@ class OptimizerStep:
         learning : list of Parameter
             Those that have one from the step before it; others have none.
         """
-        if learning is not self.learning and self.runs is not None:
-            are_same = len(learning) == len(self.learning) and all(
-                map(operator.is_, learning, self.learning)
-            )
-            self.runs = self.runs if are_same else None
+        if learning is not self.learning and not _are_same(learning, self.learning):
+            self.runs = None
         self.learning = learning
         if any(_has_other_needs(group, learned) for group, learned, _ in self.runs or ()):
             self.runs = None
@@ -83,7 +80,7 @@ class OptimizerStep:
             if self.is_one_operation:
                 groups = self.optimizer.param_groups
                 self.runs = [run for run in map(self._run, groups) if run[2]]
-            self.made_of = _made_of(self.optimizer)
+                self.made_of = _made_of(self.optimizer)
             return
         kind = type(self.optimizer)
         operation, names = OPERATIONS[kind], SETTINGS[kind]
@@ -116,6 +113,10 @@ class OptimizerStep:
             [state[name] for state in states if state.get(name) is not None] for name in names
         ]
         return group, learned, parameters
+
+
+def _are_same(some, others):
+    return len(some) == len(others) and all(map(operator.is_, some, others))
 
 
 def _has_other_needs(group, learned):

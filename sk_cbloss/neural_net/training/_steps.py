@@ -2,14 +2,19 @@
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EpochScoring, LRScheduler, PrintLog
+from skorch.callbacks import EpochScoring
 from skorch.dataset import get_len, unpack_data
 from skorch.utils import TeeGenerator, to_tensor
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from sk_cbloss.neural_net.data import split_sample_weight
 from sk_cbloss.neural_net.errors import meaning_of
 from sk_cbloss.neural_net.training._divergence import DivergenceGuard
+from sk_cbloss.neural_net.training._listening import (
+    acts_at_batches,
+    has_own,
+    is_silent,
+    reads_batches,
+)
 
 HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 CHECK_EVERY = 100  # batches; to ask whether a loss is finite, a GPU must be waited for
@@ -82,14 +87,14 @@ class FastSteps(NeuralNet):
             return None
         blind, listeners = getattr(EpochScoring, hook), []
         for _, callback in self.callbacks_:
-            if not _has_own(callback, hook):
+            if not has_own(callback, hook):
                 continue
             if getattr(type(callback), hook, None) is blind:
                 if callback.on_train == training:  # else it does nothing
                     listeners.append(callback)
-            elif _reads_batches(callback):
+            elif reads_batches(callback):
                 return None
-            elif _acts_at_batches(callback):
+            elif acts_at_batches(callback):
                 listeners.append(callback)
         return listeners
 
@@ -116,7 +121,7 @@ class FastSteps(NeuralNet):
             return
         getattr(self, method_name)(self, **kwargs)
         for _, callback in self.callbacks_:
-            if _is_silent(callback, self.verbose):
+            if is_silent(callback, self.verbose):
                 continue
             if (tell := getattr(callback, method_name, None)) is not None:
                 tell(self, **kwargs)
@@ -124,7 +129,7 @@ class FastSteps(NeuralNet):
     @property
     def _is_told_of_gradients(self):
         return type(self).on_grad_computed is not NeuralNet.on_grad_computed or any(
-            _has_own(callback, "on_grad_computed") for _, callback in self.callbacks_
+            has_own(callback, "on_grad_computed") for _, callback in self.callbacks_
         )
 
     def train_step_single(self, batch, **fit_params):
@@ -182,34 +187,10 @@ class FastSteps(NeuralNet):
         return _in_single(y_pred)
 
 
-def _has_own(callback, hook):
-    """Whether a callback does anything at all when it is told; one may have some methods alone."""
-    method = getattr(callback, hook, None)
-    return method is not None and getattr(method, "__func__", method) is not getattr(
-        Callback, hook
-    )
-
-
-def _is_silent(callback, verbose):
-    """Whether a callback would lay out a table, which takes time, that nobody sees."""
-    return not verbose and type(callback) is PrintLog and callback.sink is print
-
-
 def record_batches(rows, prefix, losses, sizes):
     """Write losses and sizes of batches into rows of a history."""
     for row, loss, size in zip(rows, losses, sizes, strict=False):
         row[f"{prefix}_loss"], row[f"{prefix}_batch_size"] = loss, size
-
-
-def _reads_batches(callback):
-    """Whether a callback may look at the loss of each batch."""
-    if isinstance(callback, LRScheduler):
-        return callback.step_every == "batch" and callback.policy_ is ReduceLROnPlateau
-    return getattr(callback, "reads_batches", True)
-
-
-def _acts_at_batches(callback):
-    return not isinstance(callback, LRScheduler) or callback.step_every == "batch"
 
 
 def _n_rows(features):
