@@ -2,6 +2,18 @@
 
 import os
 
+import pytest
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 collect_ignore = ["conf.py", "_build", "auto_examples", "generated"]
+
+# Pages whose code starts dask, ray or several processes.
+ENGINES = {"cluster.rst", "ranks.rst"}
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the doctests of the pages that need an engine."""
+    for item in items:
+        if item.path.name in ENGINES and item.path.parent.name == "user_guide":
+            item.add_marker(pytest.mark.engines)
