@@ -14,6 +14,7 @@ tensor([[0.4680, 0.2660, 0.2660]])
 from sk_cbloss.losses._base import ClassBalancedLoss
 from sk_cbloss.losses._cdt import CDTLoss
 from sk_cbloss.losses._focal import ClassBalancedFocalLoss
+from sk_cbloss.losses._fused_linear import FusedLinear, LinearLogits
 from sk_cbloss.losses._ldam import LDAMLoss, NormalizedLinear
 from sk_cbloss.losses._logit_adjusted import LogitAdjustedLoss
 from sk_cbloss.losses._one_vs_rest import OneVsRestLoss
@@ -44,7 +45,9 @@ __all__ = [
     "ClassBalancedLoss",
     "ClassBalancedSigmoidLoss",
     "ClassBalancedSoftmaxFocalLoss",
+    "FusedLinear",
     "LDAMLoss",
+    "LinearLogits",
     "LogitAdjustedLoss",
     "NormalizedLinear",
     "OneVsRestLoss",

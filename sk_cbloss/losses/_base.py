@@ -1,6 +1,7 @@
 """What every class-balanced loss shares: loss per sample x weight, then reduce."""
 
 import reprlib
+from functools import partial
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
@@ -18,6 +19,7 @@ from sk_cbloss._validation import (
 )
 from sk_cbloss.losses import _functional
 from sk_cbloss.losses._functional import apply_weight, by_class, of_target
+from sk_cbloss.losses._fused_linear import LinearLogits, made
 from sk_cbloss.weights import class_balanced_weight
 
 Reduction = Literal["mean", "sum", "none"]
@@ -179,7 +181,10 @@ class ClassBalancedLoss(nn.Module):
         )
 
     def forward(
-        self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None
+        self,
+        logits: Tensor | LinearLogits,
+        target: Tensor,
+        sample_weight: Tensor | None = None,
     ) -> Tensor:
         """Return the weighted loss.
 
@@ -187,6 +192,7 @@ class ClassBalancedLoss(nn.Module):
         ----------
         logits : tensor of shape (n_samples, n_classes, ...)
             Unnormalised scores. Those in half precision are taken as float32.
+            Or what :class:`~sk_cbloss.losses.FusedLinear` gives in training.
         target : tensor of shape (n_samples, ...) or of the logits' shape
             Class positions from 0 to n_classes - 1, as integers. Or, in
             floating point and of the logits' shape, the probability of each
@@ -209,30 +215,47 @@ class ClassBalancedLoss(nn.Module):
             code and on a GPU, which is not waited for, what target holds is a
             RuntimeError of torch's.
         """
-        weight = self.weight
-        logits = _check_logits(logits, self._per_class() if weight is None else weight)
-        target = _check_target(target, logits)
+        weight, losses = self.weight, self._losses if self.reduction == "none" else self._total
+        parts = logits if isinstance(logits, LinearLogits) else None
+        scores = logits if parts is None else parts.outline
+        scores = _check_logits(scores, self._per_class() if weight is None else weight)
+        target = _check_target(target, scores)
+        if parts is not None:
+            if self._can_do_without_logits(target):
+                losses = partial(self._of_parts, parts)
+            else:
+                scores = parts.logits
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, logits)
-        weight = logits.new_ones(logits.shape[1]) if weight is None else weight.to(logits.dtype)
+            sample_weight = _check_sample_weight(sample_weight, scores)
+        weight = scores.new_ones(scores.shape[1]) if weight is None else weight.to(scores.dtype)
         counted = self._counted(target)
         if self.reduction == "mean":  # no gradient flows into weights: divide them, not the loss
             weight = weight / _n_counted(target, counted)
-        losses = self._losses if self.reduction == "none" else self._total
         try:
-            return losses(logits, target, weight, sample_weight, counted)
+            return losses(scores, target, weight, sample_weight, counted)
         except (IndexError, RuntimeError):  # torch's own, of which each operation has another
             if target.is_floating_point():
                 _check_probabilities(target)
             else:
-                _check_positions(target, logits.shape[1], self.ignore_index)
+                _check_positions(target, scores.shape[1], self.ignore_index)
             raise
 
     if TYPE_CHECKING:  # by torch's own hint, a module takes and returns anything
 
         def __call__(
-            self, logits: Tensor, target: Tensor, sample_weight: Tensor | None = None
+            self,
+            logits: Tensor | LinearLogits,
+            target: Tensor,
+            sample_weight: Tensor | None = None,
         ) -> Tensor: ...
+
+    def _can_do_without_logits(self, target):
+        """Whether ``_of_parts`` gives the loss."""
+        return False
+
+    def _of_parts(self, parts, outline, target, weight, sample_weight, counted):
+        """Return the weighted loss, of each sample or in total, without making the logits."""
+        raise NotImplementedError
 
     def _per_class(self):
         """Return a tensor with an entry for each class, or None if there is none."""
@@ -458,6 +481,7 @@ def _check_tensor(given, name):
 
 def _check_logits(logits, per_class):
     """Return the logits, in single precision at least."""
+    logits = made(logits)
     _check_tensor(logits, "logits")
     if not logits.is_floating_point() or logits.ndim < 2:
         raise ValueError(

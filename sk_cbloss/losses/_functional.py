@@ -72,6 +72,11 @@ def logit_adjusted(logits, class_prior, tau):
     return _with_prior(_held_down(logits, class_prior > 0), class_prior, tau)
 
 
+def prior_bias(class_prior, tau):
+    """Return what a last layer's bias must have more for its logits to be these."""
+    return torch.where(class_prior > 0, tau * class_prior.log(), HELD_DOWN)
+
+
 def class_dependent_temperature(logits, class_prior, gamma):
     """Logits ``z / a`` with ``a = (max(pi) / pi)**gamma``."""
     takes_part = class_prior > 0

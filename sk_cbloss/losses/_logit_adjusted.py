@@ -90,5 +90,13 @@ class LogitAdjustedLoss(PriorSoftmaxLoss):
     def training_logits(self, logits: Tensor) -> Tensor:
         return _functional.logit_adjusted(logits, self.class_prior, self.tau)
 
+    def _can_do_without_logits(self, target):
+        return self._is_torchs(target)
+
+    def _of_parts(self, parts, outline, target, weight, sample_weight, counted):
+        parts = parts.plus(_functional.prior_bias(self.class_prior, self.tau))
+        weight = weight * (self.class_prior > 0)
+        return super()._of_parts(parts, outline, target, weight, sample_weight, counted)
+
     def extra_repr(self) -> str:
         return f"tau={self.tau:g}, {super().extra_repr()}"

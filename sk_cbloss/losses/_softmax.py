@@ -4,7 +4,6 @@ from functools import partial
 
 import torch.nn.functional as F
 
-from sk_cbloss.losses import _functional
 from sk_cbloss.losses._softmax_form import SoftmaxLoss
 
 
@@ -47,11 +46,8 @@ class ClassBalancedCrossEntropyLoss(SoftmaxLoss):
     tensor(1.4536)
     """
 
-    def _is_torchs(self, target):
-        """Whether torch has the total in one call, which also knows what to ignore."""
-        return not (
-            self.label_smoothing or target.is_floating_point() or _functional.is_transformed()
-        )
+    def _can_do_without_logits(self, target):
+        return self._is_torchs(target)
 
     def _counted(self, target):
         if self.reduction == "sum" and self._is_torchs(target):
@@ -61,8 +57,4 @@ class ClassBalancedCrossEntropyLoss(SoftmaxLoss):
     def _total(self, logits, target, weight, sample_weight, counted):
         if not self._is_torchs(target):
             return super()._total(logits, target, weight, sample_weight, counted)
-        ignored = _functional.NO_TARGET if self.ignore_index is None else self.ignore_index
-        cross_entropy = partial(F.cross_entropy, logits, target, weight, ignore_index=ignored)
-        if sample_weight is None:
-            return cross_entropy(reduction="sum")
-        return (cross_entropy(reduction="none") * sample_weight).sum()
+        return self._torchs(partial(F.cross_entropy, logits), target, weight, sample_weight)

@@ -1,5 +1,7 @@
 """What the losses share that are built on the softmax's cross entropy."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -76,6 +78,25 @@ class SoftmaxLoss(ClassBalancedLoss):
     def loss_per_class(self, logits: Tensor) -> Tensor:
         cross_entropy = _functional.softmax_of_each_class(self.training_logits(logits))
         return self._smoothed(self.from_cross_entropy(cross_entropy))
+
+    def _is_torchs(self, target):
+        """Whether torch has the total in one call, which also knows what to ignore."""
+        return not (
+            self.label_smoothing or target.is_floating_point() or _functional.is_transformed()
+        )
+
+    def _of_parts(self, parts, outline, target, weight, sample_weight, counted):
+        return self._torchs(parts.cross_entropy, target, weight, sample_weight)
+
+    def _torchs(self, cross_entropy, target, weight, sample_weight):
+        """Return the losses by torch's cross entropy, in as few calls."""
+        ignored = _functional.NO_TARGET if self.ignore_index is None else self.ignore_index
+        cross_entropy = partial(cross_entropy, target, weight, ignore_index=ignored)
+        if sample_weight is None and self.reduction != "none":
+            return cross_entropy(reduction="sum")
+        losses = cross_entropy(reduction="none")
+        losses = losses if sample_weight is None else losses * sample_weight
+        return losses if self.reduction == "none" else losses.sum()
 
     def _smoothed(self, loss_per_class):
         """Mix each class's loss with that of a label drawn evenly from the classes."""
