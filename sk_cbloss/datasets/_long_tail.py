@@ -393,7 +393,8 @@ def take_rows(values, indices):
         return values.take(indices, axis=0)  # several times faster than indexing
     if getattr(values, "format", None) in ("bsr", "coo", "dia"):  # sparse, without rows to take
         values = values.tocsr()
-    if hasattr(values, "to_pylist"):  # pyarrow's
+    held_otherwise = hasattr(values, "isna") and not hasattr(values, "iloc")  # pandas Index, array
+    if held_otherwise or hasattr(values, "to_pylist"):  # pyarrow's
         return values.take(indices)
     if hasattr(values, "__array_namespace__"):
         xp = values.__array_namespace__()
