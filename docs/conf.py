@@ -37,6 +37,7 @@ default_role = "code"
 
 # One page a name, its methods written out there; those of other libraries are left to them.
 autosummary_generate = True
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 # The docstrings tell types, and what shapes they have.
 autodoc_typehints = "none"
@@ -57,6 +58,9 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_signature": False,
     "write_computation_times": False,
+    # What an API page lists as the examples that use its name.
+    "backreferences_dir": "generated/backreferences",
+    "doc_module": ("sk_cbloss",),
     # A build that fails on warnings must fail on a broken example too.
     "abort_on_example_error": True,
 }

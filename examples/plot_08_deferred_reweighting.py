@@ -1,6 +1,6 @@
 """
-Weights that come late
-======================
+Deferred re-weighting: weights that come late
+=============================================
 
 Weights from the first epoch on can hurt the features that a net learns. Deferred re-weighting
 trains without weights first, and brings them when the learning rate drops. Is it better? The data
