@@ -55,13 +55,13 @@ class Labels:
         return of_sample
 
     def places_among(self, known):
-        """Return the position of each candidate among known classes, and the labels not there."""
-        place_of = {label: place for place, label in enumerate(names_of(known))}
+        """Return each candidate's position among sorted classes, and the labels not there."""
         present = np.flatnonzero(self.count())
-        names = names_of(self.classes[present])
+        candidates = self.classes[present]
+        found = places_among(known, candidates)
         places = np.full(len(self.classes), -1)
-        places[present] = [place_of.get(name, -1) for name in names]
-        return places, [name for name in names if name not in place_of]
+        places[present] = found
+        return places, names_of(candidates[found < 0])
 
     def encode(self):
         """Return the sorted classes, each label's position among them, and their counts.
@@ -94,15 +94,50 @@ def sorted_with_ranks(classes):
     try:
         return np.unique(classes, return_inverse=True)
     except TypeError:
-        raise ValueError(
-            f"y must hold labels that can be sorted, got {_kinds(classes.tolist())}."
-        ) from None
+        raise _cannot_be_sorted(classes) from None
+
+
+def _cannot_be_sorted(classes):
+    return ValueError(f"y must hold labels that can be sorted, got {_kinds(classes.tolist())}.")
+
+
+def places_among(known, classes):
+    """Return the position of each class among sorted ones, -1 of one that is not there.
+
+    Sorted as they are, no index has to be made of those that are known.
+    """
+    if not len(known):
+        return np.full(len(classes), -1)
+    sought = classes
+    try:
+        if known.dtype.kind == "O":
+            sought = _as_objects(classes)
+        elif known.dtype != classes.dtype:  # what changes thereby is not there, which shows below
+            with np.errstate(invalid="ignore"):
+                sought = classes.astype(known.dtype)
+        places = np.searchsorted(known, sought).clip(max=len(known) - 1)
+    except (TypeError, ValueError, OverflowError):  # of another kind
+        return np.full(len(classes), -1)
+    nearest = known[places]
+    if nearest.dtype.kind != classes.dtype.kind:  # numpy might make floats of integers
+        nearest, classes = _as_objects(nearest), _as_objects(classes)
+    return np.where(nearest == classes, places, -1)
+
+
+def with_classes(known, new_classes):
+    """Return sorted classes with new ones, also sorted, among them, and where these came."""
+    both = joined(known, new_classes)
+    known, new_classes = both[: len(known)], both[len(known) :]
+    try:
+        places = np.searchsorted(known, new_classes)
+    except TypeError:
+        raise _cannot_be_sorted(both) from None
+    return np.insert(known, places, new_classes), places
 
 
 def check_one_kind(classes, others, *, where):
-    """Raise a ValueError unless both arrays of classes are of one kind."""
-    numbers = {classes.dtype.kind, others.dtype.kind} <= set("biuf")
-    if not numbers and not _of_one_kind([*names_of(classes), *names_of(others)]):
+    """Raise a ValueError unless arrays of classes, each of one kind, are of the same."""
+    if not _of_one_kind([*names_of(classes[:1]), *names_of(others[:1])]):
         raise ValueError(
             f"y must hold labels of one kind {where}, got {others.dtype} after {classes.dtype}."
         )
@@ -111,10 +146,15 @@ def check_one_kind(classes, others, *, where):
 def joined(classes, new_classes):
     """Return both arrays of classes in one, each label as it was."""
     check_one_kind(classes, new_classes, where="in every chunk")
+    both = [classes, new_classes]
     if classes.dtype.kind != new_classes.dtype.kind:  # numpy might make floats of integers
-        both = [*names_of(classes), *names_of(new_classes)]
-        return _settled(np.fromiter(both, dtype=object))
-    return np.concatenate([classes, new_classes])
+        objects = np.concatenate([_as_objects(each) for each in both])
+        return _settled(objects) if len(objects) and _is_number(objects[0]) else objects
+    return np.concatenate(both)
+
+
+def _as_objects(classes):
+    return np.fromiter(names_of(classes), object) if classes.dtype.kind != "O" else classes
 
 
 def chunks(values):
@@ -126,7 +166,7 @@ def read_labels(y):
     """Return y as Labels, whatever holds it and whatever it holds."""
     y = _unwrapped(y)
     if not isinstance(y, np.ndarray):
-        return _from_categories(y)
+        return _from_numbered(y)
     return _READERS[y.dtype.kind](y) if len(y) else _from_sortable(y)
 
 
@@ -149,14 +189,16 @@ def as_labels(y):
 
 
 def _unwrapped(y):
-    """Return labels as a 1-dimensional array, or as a pandas Categorical."""
+    """Return labels as a 1-dimensional array, or as what numbers them itself."""
     if isinstance(y, Mapping):
         raise ValueError(
             "y must hold a label for each sample, got counts of labels (a "
             f"{type(y).__name__}): pass the labels themselves."
         )
     y = y if hasattr(y, "columns") else getattr(y, "array", y)  # of a pandas Series or Index
-    if hasattr(y, "categories") and hasattr(y, "codes"):
+    if is_arrow(y) and y.null_count:
+        _check_none_missing(y, np.asarray(y.is_null()))
+    if _numbers_itself(y):
         return y
     y = as_numpy(y)
     if isinstance(y, list | tuple):
@@ -291,7 +333,9 @@ def _settled(classes):
         raise ValueError(f"y must hold labels of one kind, got {_kinds(labels)}.")
     if not labels or not _is_number(labels[0]):
         return classes
-    types = (bool, np.int64, np.uint64) if all(map(_is_integer, labels)) else (float,)
+    types = (np.int64, np.uint64) if all(map(_is_integer, labels)) else (float,)
+    if all(isinstance(label, bool | np.bool_) for label in labels):
+        types = (bool,)
     for dtype in types:  # none holds integers that are too large
         try:
             numbers = np.array(labels, dtype=dtype)
@@ -338,11 +382,35 @@ def _numbered(y):
     return np.fromiter(map(index.__getitem__, values), np.intp, len(values)), classes
 
 
-def _from_categories(y):
-    codes, classes = np.asarray(y.codes), y.categories.to_numpy()
+def is_arrow(y):
+    """Whether y is an array, perhaps in chunks, of pyarrow's."""
+    return hasattr(y, "dictionary_encode") and hasattr(y, "null_count")
+
+
+def _numbers_itself(y):
+    """Whether y is a pandas Categorical, or an array of pandas' or pyarrow's strings."""
+    if is_arrow(y):
+        kind = str(y.type)
+        return len(y) and (kind in ("string", "large_string") or kind.startswith("dictionary"))
+    if hasattr(y, "categories"):
+        return hasattr(y, "codes")
+    return hasattr(y, "factorize") and issubclass(getattr(y.dtype, "type", object), str)
+
+
+def _from_numbered(y):
+    if is_arrow(y):
+        coded = y.dictionary_encode()
+        if hasattr(coded, "unify_dictionaries"):
+            coded = coded.unify_dictionaries().combine_chunks()
+        codes, classes = coded.indices.to_numpy(), coded.dictionary
+    elif hasattr(y, "categories"):
+        codes, classes = np.asarray(y.codes), y.categories
+    else:
+        codes, classes = y.factorize()
     _check_none_missing(y, codes < 0)
+    classes = np.asarray(classes)
     classes = _settled(classes) if classes.dtype.kind == "O" else classes
-    return Labels(codes, classes, lambda chunk: chunk.astype(np.intp))
+    return Labels(codes, classes, lambda chunk: chunk.astype(np.intp, copy=False))
 
 
 def _check_none_missing(y, missing):

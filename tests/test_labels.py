@@ -148,6 +148,12 @@ def test_nets_say_which_labels_they_take(kind):
         CBNeuralNetClassifier().fit(X, LABELS[kind])
 
 
+def test_objects_that_are_0_and_1_are_integers():
+    for values in ([0, 1], [1], [True, 0]):
+        assert as_labels(np.array(values, dtype=object)).dtype == np.int64
+    assert as_labels(np.array([True, False], dtype=object)).dtype == bool
+
+
 def test_dates_stay_dates():
     y = np.array(["2020-01-01"] * 9 + ["2021-01-01"] * 3, dtype="M8[ns]")
     strategy = long_tailed_strategy(y, imbalance_factor=3)

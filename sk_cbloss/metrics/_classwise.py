@@ -166,11 +166,12 @@ def _check(y_true, y_proba, labels, average, sample_weight):
     if outside.size or wrong.size:
         got = f"{outside[0]:g}" if outside.size else f"a row that sums to {wrong[0]:g}"
         raise ValueError(f"y_proba must hold probabilities that sum to 1 in every row, got {got}.")
-    places, unknown = true.places_among(labels)
+    order = np.argsort(labels, kind="stable")
+    places, unknown = true.places_among(labels[order])
     if unknown:
         raise ValueError(f"labels must hold every label of y_true, got no {unknown[0]!r}.")
     weight = (
         np.ones(len(p)) if sample_weight is None else check_sample_weight(sample_weight, len(p))
     )
-    hit = true.gather(places)[:, None] == np.arange(len(labels))
+    hit = true.gather(order[places])[:, None] == np.arange(len(labels))
     return hit.astype(float), p, weight / weight.sum()
