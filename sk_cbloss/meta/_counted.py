@@ -3,8 +3,6 @@
 import reprlib
 from contextlib import contextmanager
 
-import numpy as np
-
 from sk_cbloss._labels import as_labels
 from sk_cbloss._validation import check_same_length, check_sample_weight
 
@@ -39,7 +37,7 @@ def counted(estimator, weigher, y, sample_weight):
         raise ValueError("y must hold at least one label, got none.")
     if sample_weight is not None:
         sample_weight = check_sample_weight(sample_weight, len(y))
-    weigher.fit(np.empty((len(y), 1)), y, sample_weight)  # of X it wants the length alone
+    weigher.fit(None, y, sample_weight)
     return y, sample_weight
 
 

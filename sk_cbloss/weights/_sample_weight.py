@@ -1,21 +1,27 @@
 """Sample weights, straight from labels."""
 
+import reprlib
+
 import numpy as np
 
-from sk_cbloss._labels import read_labels
+from sk_cbloss._labels import is_arrow, read_labels
 from sk_cbloss._validation import check_beta, check_normalize, check_sample_weight
 from sk_cbloss.weights._class_weight import class_balanced_weight
+from sk_cbloss.weights._lazy import is_lazy, tally_of, weights_of
 
 
-def class_balanced_sample_weight(y, *, beta, normalize="samples", sample_weight=None):
+def class_balanced_sample_weight(
+    y, *, beta, normalize="samples", sample_weight=None, dtype=np.float64
+):
     """Class-balanced weight of each sample, that of its class.
 
     Parameters
     ----------
-    y : array-like of shape (n_samples,)
+    y : array-like of shape (n_samples,), or a collection of dask
         Class labels of any kind: integers, strings, bools, dates, objects; in
         a list, an array, a pandas or polars Series, a pandas Categorical, a
-        pyarrow array or a torch tensor.
+        pyarrow array or a torch tensor; or in an Array, a Series or a DataFrame
+        of one column of dask, which is counted in one pass, chunk by chunk.
     beta : float in [0, 1]
         See :func:`effective_number`. 0 weighs all classes alike, 1 gives
         inverse frequency.
@@ -25,12 +31,16 @@ def class_balanced_sample_weight(y, *, beta, normalize="samples", sample_weight=
     sample_weight : array-like of shape (n_samples,) or number, default=None
         Weights that the samples have already. A class then counts the sum of
         its weights, so that weight 2 means the same as two copies, and the
-        result is multiplied by them.
+        result is multiplied by them. Of labels in dask, such a collection, too.
+    dtype : {numpy.float64, numpy.float32}, default=numpy.float64
+        Type of the weights.
 
     Returns
     -------
-    ndarray of shape (n_samples,), dtype float64
-        Sample weights, for any estimator whose fit takes ``sample_weight``.
+    ndarray of shape (n_samples,), or dask Array or Series
+        Sample weights, for any estimator whose fit takes ``sample_weight``. Those
+        of a collection of dask are computed when they are asked for, chunk by
+        chunk, cut as y is.
 
     Raises
     ------
@@ -60,13 +70,28 @@ def class_balanced_sample_weight(y, *, beta, normalize="samples", sample_weight=
     """
     check_beta(beta)
     check_normalize(normalize)
+    dtype = check_dtype(dtype)
+
+    def weights(count):
+        if not len(count):
+            return count.astype(dtype)
+        return class_balanced_weight(count, beta=beta, normalize=normalize).astype(dtype)
+
+    if is_lazy(y) or is_arrow(y):
+        tally = tally_of(y, sample_weight)
+        return weights_of(y, tally.classes, weights(tally.count), sample_weight)
     labels = read_labels(y)
-    if not len(labels.values):
-        return np.empty(0)
     if sample_weight is not None:
         sample_weight = check_sample_weight(sample_weight, len(labels.values))
-    class_count = labels.count(sample_weight)
-    weight = labels.gather(class_balanced_weight(class_count, beta=beta, normalize=normalize))
+    weight = labels.gather(weights(labels.count(sample_weight)))
     if sample_weight is not None:
         weight *= sample_weight
     return weight
+
+
+def check_dtype(dtype):
+    """Return the type of weights, float64 or float32."""
+    for one in (np.dtype("float64"), np.dtype("float32")):
+        if dtype is not None and one == dtype:  # numpy takes None for float64
+            return one
+    raise ValueError(f"dtype must be float64 or float32, got {reprlib.repr(dtype)}.")

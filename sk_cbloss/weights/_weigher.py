@@ -7,20 +7,19 @@ from numbers import Integral
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sk_cbloss._doc_link import DocLink
-from sk_cbloss._labels import joined, read_labels, sorted_with_ranks
 from sk_cbloss._state import all_or_nothing
-from sk_cbloss._validation import (
-    check_beta,
-    check_normalize,
-    check_same_length,
-    check_sample_weight,
-)
+from sk_cbloss._validation import check_beta, check_counts, check_normalize, check_same_length
 from sk_cbloss.weights._class_weight import class_balanced_weight
 from sk_cbloss.weights._effective_number import effective_number
+from sk_cbloss.weights._lazy import is_lazy, tally_of, weights_of
+from sk_cbloss.weights._sample_weight import check_dtype
+from sk_cbloss.weights._tally import Tally, tally_of_counts
+
+_OF_FEATURES = ("n_features_in_", "feature_names_in_")
 
 # A variable of the context, since attributes are lost when a Pipeline clones its steps.
 _WEIGHTS_ARE_USED = ContextVar("whether somebody fetches the weights", default=False)
@@ -43,8 +42,11 @@ class UnusedWeightsWarning(UserWarning):
 class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Learn class-balanced weights, and give them to any labels of the same classes.
 
-    Features pass through unchanged; what it learns are the classes' counts,
-    effective numbers and weights, and ``sample_weight(y)`` hands them out.
+    Features pass through unchanged; what it learns are the classes' counts.
+    Effective numbers and weights follow from them and from the parameters, also
+    when these are changed later; ``sample_weight(y)`` hands the weights out.
+    Counts of chunks, wherever they were counted, add up: see ``partial_fit`` and
+    ``merge``.
 
     Parameters
     ----------
@@ -103,14 +105,49 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
         self.beta = beta
         self.normalize = normalize
 
+    @classmethod
+    def from_class_count(cls, class_count, *, classes=None, beta=0.999, normalize="samples"):
+        """Make a weigher that is fitted to counts, without any labels.
+
+        Parameters
+        ----------
+        class_count : mapping from label to number, Series or array-like of shape (n_classes,)
+            Number of samples of each class, or the sum of their weights.
+        classes : array-like of shape (n_classes,), default=None
+            The labels of counts that are not labelled, in any order; None takes 0, 1, ...
+        beta : float in [0, 1], default=0.999
+            See :func:`effective_number`.
+        normalize : {"classes", "samples"} or None, default="samples"
+            See :func:`class_balanced_weight`.
+
+        Returns
+        -------
+        ClassBalancedWeigher
+            The weigher, as if fitted to so many samples.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or a count is invalid, or the labels are not distinct.
+
+        Examples
+        --------
+        >>> from sk_cbloss import ClassBalancedWeigher
+        >>> weigher = ClassBalancedWeigher.from_class_count({"dog": 900, "ant": 100}, beta=1)
+        >>> weigher.sample_weight(["ant", "dog"]).round(2)
+        array([5.  , 0.56])
+        """
+        weigher = cls(beta, normalize=normalize)
+        return weigher._know(tally_of_counts(class_count, classes))
+
     def fit(self, X, y, sample_weight=None):
         """Learn the classes' weights.
 
         Parameters
         ----------
-        X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
-            Features; only their shape and names are looked at.
-        y : array-like of shape (n_samples,)
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features), or None
+            Features; only their shape and names are looked at, if there are any.
+        y : array-like of shape (n_samples,), or a collection of dask
             Class labels of any kind; see :func:`class_balanced_sample_weight`.
         sample_weight : array-like of shape (n_samples,) or number, default=None
             Weights that the samples have already; a class counts their sum.
@@ -125,16 +162,16 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
         ValueError
             If a parameter or the data is invalid.
         """
-        return self._learn(X, y, sample_weight, anew=True)
+        return self._learn(X, y, sample_weight)
 
     def partial_fit(self, X, y, sample_weight=None):
         """Add the samples of one more chunk to the counts.
 
         Parameters
         ----------
-        X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
-            Features; only their shape and names are looked at.
-        y : array-like of shape (n_samples,)
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features), or None
+            Features; only their shape and names are looked at, if there are any.
+        y : array-like of shape (n_samples,), or a collection of dask
             Class labels; new classes may come with any chunk. A chunk without
             samples changes nothing.
         sample_weight : array-like of shape (n_samples,) or number, default=None
@@ -150,53 +187,124 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
         ValueError
             If a parameter or the data is invalid.
         """
-        anew = not hasattr(self, "classes_")
-        return self._learn(X, y, sample_weight, anew=anew, may_be_empty=True)
+        return self._learn(X, y, sample_weight, in_chunks=True)
 
     @all_or_nothing
-    def _learn(self, X, y, sample_weight, *, anew, may_be_empty=False):
-        beta, normalize = check_beta(self.beta), check_normalize(self.normalize)
+    def _learn(self, X, y, sample_weight, *, in_chunks=False):
+        check_beta(self.beta)
+        check_normalize(self.normalize)
         if y is None:
             raise ValueError(
                 "ClassBalancedWeigher requires y to be passed, but the target y is None."
             )
-        labels = read_labels(y)
-        n_samples = len(labels.values)
-        if may_be_empty and not n_samples and not _n_rows(X):
+        if not in_chunks:
+            for name in ("classes_", "class_count_", *_OF_FEATURES):
+                vars(self).pop(name, None)
+        if X is not None and not (in_chunks and _n_rows(X) == 0):
+            X = self._check_features(X, reset=not hasattr(self, "n_features_in_"))
+        n_rows = _n_rows(X)
+        if is_lazy(y):  # whose pass may take long
+            _check_rows(n_rows, _n_rows(y))
+        tally = tally_of(y, sample_weight)
+        _check_rows(n_rows, tally.n_samples)
+        if in_chunks and not tally.n_samples:
             return self
-        X = self._check_features(X, reset=anew)
-        if (n_rows := _n_rows(X)) is not None:
-            check_same_length(n_rows, n_samples)
-        if sample_weight is not None:
-            sample_weight = check_sample_weight(sample_weight, n_samples)
-        new_count = labels.count()
-        seen = np.flatnonzero(new_count)  # with weights of 0, too
-        if sample_weight is not None:
-            new_count = labels.count(sample_weight)
-        new_classes, new_count = labels.classes[seen], new_count[seen]
-        if not anew:
-            new_classes = joined(self.classes_, new_classes)
-            new_count = np.concatenate([self.class_count_, new_count])
-        self.classes_, position = sorted_with_ranks(new_classes)
-        self.class_count_ = np.bincount(position, weights=new_count)
-        self.effective_number_ = effective_number(self.class_count_, beta=beta)
-        self.class_weight_ = class_balanced_weight(
-            self.class_count_, beta=beta, normalize=normalize
-        )
+        return self._know(self._tally() + tally)
+
+    def merge(self, other):
+        """Return a weigher that has counted the samples of both.
+
+        In whatever order and grouping weighers are merged, they have counted
+        what one would that has seen all chunks.
+
+        Parameters
+        ----------
+        other : ClassBalancedWeigher
+            Another weigher. Of two, either may have seen nothing yet.
+
+        Returns
+        -------
+        ClassBalancedWeigher
+            A new weigher, with the parameters of this one.
+
+        Raises
+        ------
+        TypeError
+            If other is no weigher.
+        ValueError
+            If the labels of both are not of one kind, or their features differ.
+
+        Examples
+        --------
+        >>> from functools import reduce
+        >>> from sk_cbloss import ClassBalancedWeigher
+        >>> chunks = ["a", "b"], ["a", "c", "a"]
+        >>> parts = [ClassBalancedWeigher().fit(None, chunk) for chunk in chunks]
+        >>> reduce(ClassBalancedWeigher.merge, parts).class_count_
+        array([3., 1., 1.])
+        """
+        if not isinstance(other, ClassBalancedWeigher):
+            raise TypeError(f"other must be a ClassBalancedWeigher, got {type(other).__name__}.")
+        merged = clone(self)
+        for name in _OF_FEATURES:
+            both = [vars(each)[name] for each in (self, other) if name in vars(each)]
+            if both and not np.array_equal(both[0], both[-1]):
+                raise ValueError(
+                    f"other must have seen the same features, got {name}={both[1]!r} beside "
+                    f"{both[0]!r}."
+                )
+            if both:
+                setattr(merged, name, both[0])
+        tally = self._tally() + other._tally()
+        return merged._know(tally) if len(tally.classes) else merged
+
+    def _tally(self):
+        classes = vars(self).get("classes_", np.empty(0))
+        return Tally(classes, vars(self).get("class_count_", np.empty(0)), 0)
+
+    def _know(self, tally):
+        """Take these counts, if they have weights."""
+        if not len(tally.classes):
+            raise ValueError("y must hold at least one label, got none.")
+        count = check_counts(tally.count)
+        rarest = count.min(initial=count.max(), where=count > 0)
+        class_balanced_weight([rarest, count.max()], beta=self.beta, normalize=self.normalize)
+        self.classes_, self.class_count_ = tally.classes, count
         return self
 
-    def sample_weight(self, y):
+    @property
+    def effective_number_(self):
+        """Effective number of samples of each class."""
+        check_is_fitted(self)
+        return effective_number(self.class_count_, beta=self.beta)
+
+    @property
+    def class_weight_(self):
+        """Weight of each class."""
+        check_is_fitted(self)
+        given = self.class_count_, self.beta, self.normalize
+        *before, weight = vars(self).get("_weight", [None] * 4)
+        if weight is None or any(a is not b for a, b in zip(given, before, strict=True)):
+            count, beta, normalize = given
+            weight = class_balanced_weight(count, beta=beta, normalize=normalize)
+            self._weight = *given, weight
+        return weight
+
+    def sample_weight(self, y, *, dtype=np.float64):
         """Return the weight of each label's class.
 
         Parameters
         ----------
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,), or a collection of dask
             Class labels, all seen in fit.
+        dtype : {numpy.float64, numpy.float32}, default=numpy.float64
+            Type of the weights.
 
         Returns
         -------
-        ndarray of shape (n_samples,), dtype float64
-            Sample weights.
+        ndarray of shape (n_samples,), or dask Array or Series
+            Sample weights. Those of a collection of dask are computed when they
+            are asked for, chunk by chunk, cut as y is.
 
         Raises
         ------
@@ -205,16 +313,8 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
         ValueError
             If y holds a label that fit has not seen.
         """
-        check_is_fitted(self)
-        labels = read_labels(y)
-        if not len(labels.values):
-            return np.empty(0)
-        places, unseen = labels.places_among(self.classes_)
-        if unseen:
-            raise ValueError(
-                f"y must hold only the {len(self.classes_)} labels seen in fit, got {unseen[0]!r}."
-            )
-        return labels.gather(self.class_weight_[places])
+        class_weight = self.class_weight_.astype(check_dtype(dtype), copy=False)
+        return weights_of(y, self.classes_, class_weight)
 
     def fit_transform(self, X, y=None, **fit_params):
         """Fit, warn that the weights go nowhere from here, and return X.
@@ -275,6 +375,12 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
         checked = self._check_features(X, reset=False)
         return X if hasattr(X, "shape") else checked
 
+    def __sklearn_is_fitted__(self):
+        return "classes_" in vars(self)
+
+    def __getstate__(self):
+        return {name: value for name, value in super().__getstate__().items() if name != "_weight"}
+
     def _check_features(self, X, *, reset):
         in_memory = isinstance(X, np.ndarray) or issparse(X) or not hasattr(X, "shape")
         if not in_memory and (len(X.shape) < 2 or _n_rows(X) == 0 or X.shape[1] == 0):
@@ -303,7 +409,12 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
         return tags
 
 
+def _check_rows(n_rows, n_samples):
+    if n_rows is not None and n_samples is not None:
+        check_same_length(n_rows, n_samples)
+
+
 def _n_rows(X):
-    """Return the number of samples; None where a lazy frame does not know it."""
-    n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
+    """Return the number of samples; None where a lazy frame does not know it, or X is None."""
+    n_rows = X.shape[0] if hasattr(X, "shape") else len(X) if hasattr(X, "__len__") else None
     return n_rows if isinstance(n_rows, Integral) else None

@@ -1,11 +1,17 @@
+import operator
 import pickle
+import tracemalloc
 import warnings
+from functools import reduce
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 import scipy.sparse
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
@@ -239,3 +245,325 @@ def test_chunks_of_other_types_keep_their_labels(chunks):
     assert weigher.class_count_.sum() == len(names)
     for y in chunks:
         assert np.all(weigher.sample_weight(y) > 0)
+
+
+# ---------------------------------------------------------------------- counts add up
+
+
+def counted(weigher):
+    names = weigher.classes_.tolist()
+    return list(zip(names, map(type, names), weigher.class_count_.tolist(), strict=True))
+
+
+LABELS = (
+    st.lists(st.integers(-3, 3)) | st.lists(st.text("ab", max_size=2)) | st.lists(st.booleans())
+)
+CONTAINERS = st.sampled_from([list, pd.Series, pl.Series, lambda y: np.array(y, object)])
+
+
+@given(
+    y=LABELS.filter(len),
+    cuts=st.lists(st.integers(0, 20), max_size=5).map(sorted),
+    make=CONTAINERS,
+    data=st.data(),
+)
+def test_merged_parts_have_counted_what_one_has(y, cuts, make, data):
+    """Whatever the parts, and in whatever order and grouping they are merged."""
+    whole = counted(ClassBalancedWeigher().fit(None, y))
+    bounds = [0, *cuts, 20]
+    chunks = [y[start:stop] for start, stop in pairwise(bounds)]
+    chunks = data.draw(st.permutations([make(chunk) if chunk else chunk for chunk in chunks]))
+    parts = [ClassBalancedWeigher().partial_fit(None, chunk) for chunk in chunks]
+    while len(parts) > 1:
+        place = data.draw(st.integers(0, len(parts) - 2))
+        parts[place : place + 2] = [parts[place].merge(parts[place + 1])]
+    (merged,) = parts
+    assert counted(merged) == whole
+    stream = ClassBalancedWeigher()
+    for chunk in chunks:
+        stream.partial_fit(None, chunk)
+    assert counted(stream) == whole
+    np.testing.assert_array_equal(merged.sample_weight(y), stream.sample_weight(y))
+
+
+def test_merging_changes_neither_and_keeps_the_parameters_of_the_first():
+    one = ClassBalancedWeigher(0.9, normalize="classes").fit(X, Y)
+    other = ClassBalancedWeigher(1).fit(X[:4], ["d", "a", "a", "d"])
+    before = pickle.dumps((one, other))
+    merged = one.merge(other)
+    assert pickle.dumps((one, other)) == before
+    assert merged.get_params() == one.get_params()
+    assert dict(zip(merged.classes_, merged.class_count_, strict=True)) == {
+        "a": 5,
+        "b": 6,
+        "c": 1,
+        "d": 2,
+    }
+    assert merged.n_features_in_ == 2
+    merged.partial_fit(X, Y)
+    assert pickle.dumps((one, other)) == before
+
+
+def test_a_weigher_that_has_seen_nothing_is_neutral():
+    empty, full = ClassBalancedWeigher(1), ClassBalancedWeigher(0.9).fit(X, Y)
+    for merged in (
+        empty.merge(full),
+        full.merge(empty),
+        reduce(ClassBalancedWeigher.merge, [full]),
+    ):
+        assert counted(merged) == counted(full)
+        assert merged.n_features_in_ == 2
+    with pytest.raises(NotFittedError):
+        empty.merge(empty).sample_weight(Y)
+
+
+@pytest.mark.parametrize(
+    ("other", "error", "message"),
+    [
+        ({"a": 1}, TypeError, "other must be a ClassBalancedWeigher, got dict"),
+        (
+            ClassBalancedWeigher().fit(None, [1]),
+            ValueError,
+            "one kind in every chunk, got int64 a",
+        ),
+        (
+            ClassBalancedWeigher().fit(X[:, :1], Y),
+            ValueError,
+            "other must have seen the same features, got n_features_in_=1 beside 2",
+        ),
+        (
+            ClassBalancedWeigher().fit(pd.DataFrame(X, columns=["u", "w"]), Y),
+            ValueError,
+            "other must have seen the same features, got feature_names_in_=.*'w'.* beside .*'v'",
+        ),
+    ],
+)
+def test_what_cannot_be_merged(other, error, message):
+    weigher = ClassBalancedWeigher().fit(pd.DataFrame(X, columns=["u", "v"]), Y)
+    with pytest.raises(error, match=message):
+        weigher.merge(other)
+
+
+@pytest.mark.parametrize(
+    ("count", "classes"),
+    [
+        ({"b": 6, "c": 1, "a": 3}, None),
+        (pd.Series(Y).value_counts(), None),
+        (pd.Series(pd.Categorical(Y, categories=list("cab"))).value_counts(), None),
+        ([6, 1, 3], ["b", "c", "a"]),
+        (np.array([3.0, 6, 1]), pd.Index(list("abc"))),
+    ],
+)
+def test_a_weigher_of_counts_is_that_of_so_many_labels(count, classes):
+    weigher = ClassBalancedWeigher.from_class_count(
+        count, classes=classes, beta=0.9, normalize="classes"
+    )
+    whole = ClassBalancedWeigher(0.9, normalize="classes").fit(None, Y)
+    assert weigher.get_params() == whole.get_params()
+    np.testing.assert_array_equal(weigher.sample_weight(Y), whole.sample_weight(Y))
+    weigher, whole = weigher.partial_fit(X, Y), whole.partial_fit(X, Y)
+    assert counted(weigher) == counted(whole)
+    assert counted(pickle.loads(pickle.dumps(weigher))) == counted(whole)
+
+
+def test_counts_without_labels_are_of_positions():
+    weigher = ClassBalancedWeigher.from_class_count([5, 0, 2], beta=0)
+    np.testing.assert_array_equal(weigher.classes_, [0, 1, 2])
+    np.testing.assert_array_equal(weigher.sample_weight([2, 1, 0]), [1, 0, 1])
+
+
+def test_counts_of_dates_are_found_by_dates():
+    y = np.array(["2020", "2021", "2021"], dtype="M8[ns]")
+    weigher = ClassBalancedWeigher.from_class_count(pd.Series(y).value_counts())
+    whole = ClassBalancedWeigher().fit(None, y)
+    np.testing.assert_array_equal(weigher.sample_weight(y), whole.sample_weight(y))
+
+
+@pytest.mark.parametrize(
+    ("count", "parameters", "message"),
+    [
+        ({"a": 3}, {"classes": ["a"]}, "classes must be None for a class_count that names them"),
+        ([3, 1], {"classes": ["a"]}, r"classes must name each of the 2 classes .* got \['a'\]"),
+        ([3, 1], {"classes": ["a", "a"]}, "classes must name each of the 2 classes .*, once"),
+        (
+            {"a": 3, 1: 2},
+            {},
+            "In the labels of the counts: y must hold labels of one kind, got int",
+        ),
+        ({"a": -1}, {}, "class_count must hold finite numbers >= 0, got -1.0"),
+        ({}, {}, "class_count must hold a class that has samples, got none"),
+        ({"a": 3}, {"beta": 2}, r"beta must be a number in \[0, 1\], got 2"),
+        ({"a": 3}, {"normalize": "mean"}, "normalize must be"),
+    ],
+)
+def test_counts_that_are_refused(count, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        ClassBalancedWeigher.from_class_count(count, **parameters)
+
+
+@pytest.mark.parametrize("parameters", [{"beta": 0.5}, {"normalize": None}, {"beta": 1.0}])
+def test_weights_follow_the_parameters(parameters):
+    weigher = ClassBalancedWeigher(0.9).fit(X, Y)
+    before = weigher.sample_weight(Y)
+    whole = ClassBalancedWeigher(0.9).set_params(**parameters).fit(X, Y)
+    weigher.set_params(**parameters)
+    assert not np.allclose(before, weigher.sample_weight(Y))
+    np.testing.assert_array_equal(weigher.class_weight_, whole.class_weight_)
+    np.testing.assert_array_equal(weigher.effective_number_, whole.effective_number_)
+    np.testing.assert_array_equal(weigher.sample_weight(Y), whole.sample_weight(Y))
+    weigher.set_params(beta=2)
+    for ask in (lambda w: w.sample_weight(Y), operator.attrgetter("effective_number_")):
+        with pytest.raises(ValueError, match=r"beta must be a number in \[0, 1\], got 2"):
+            ask(weigher)
+
+
+def test_what_was_asked_for_is_not_pickled():
+    weigher = ClassBalancedWeigher(0.9).fit(X, Y)
+    before = pickle.dumps(weigher)
+    weigher.sample_weight(Y)
+    assert pickle.dumps(weigher) == before
+
+
+def test_labels_need_no_features():
+    weigher = ClassBalancedWeigher(0.9).fit(None, Y)
+    assert counted(weigher) == counted(ClassBalancedWeigher(0.9).fit(X, Y))
+    assert not hasattr(weigher, "n_features_in_")
+    assert weigher.transform(X) is X
+    weigher.partial_fit(None, Y).partial_fit(X, Y)
+    assert weigher.n_features_in_ == 2
+    with pytest.raises(ValueError, match="X has 1 features, but .* is expecting 2"):
+        weigher.partial_fit(X[:, :1], Y)
+    assert not hasattr(weigher.fit(None, Y), "n_features_in_")
+
+
+@pytest.mark.parametrize("nothing", [[], (), np.empty(0, int), pd.Series([], dtype="str")])
+def test_an_empty_chunk_needs_no_features(nothing):
+    weigher = ClassBalancedWeigher().partial_fit(None, nothing)
+    with pytest.raises(NotFittedError):
+        weigher.sample_weight(Y)
+    weigher.partial_fit(None, Y)
+    before = weigher.class_count_
+    assert weigher.partial_fit(None, nothing, []).class_count_ is before
+    with pytest.raises(ValueError, match="y must hold at least one label, got none"):
+        weigher.fit(None, nothing)
+
+
+@pytest.mark.parametrize("dtype", ["float32", np.float32, np.dtype("float32")])
+def test_weights_of_single_precision(dtype):
+    weigher = ClassBalancedWeigher(0.9).fit(X, Y)
+    for weight, double in (
+        (weigher.sample_weight(Y, dtype=dtype), weigher.sample_weight(Y)),
+        (class_balanced_sample_weight(Y, beta=0.9, dtype=dtype), weigher.sample_weight(Y)),
+    ):
+        assert weight.dtype == np.float32
+        assert double.dtype == np.float64
+        np.testing.assert_array_equal(weight, double.astype(np.float32))
+    own = np.linspace(1, 2, 10)
+    weight, double = (
+        class_balanced_sample_weight(Y, beta=0.9, sample_weight=own, dtype=each)
+        for each in (dtype, "float64")
+    )
+    assert weight.dtype == np.float32
+    np.testing.assert_allclose(weight, double, rtol=2e-7)
+
+
+@pytest.mark.parametrize("dtype", [None, "float16", int, "nonsense", np.longdouble])
+def test_types_that_weights_have_not(dtype):
+    for call in (
+        lambda: ClassBalancedWeigher().fit(X, Y).sample_weight(Y, dtype=dtype),
+        lambda: class_balanced_sample_weight(Y, beta=0.9, dtype=dtype),
+    ):
+        with pytest.raises(ValueError, match="^dtype must be float64 or float32, got "):
+            call()
+
+
+# ---------------------------------------------------------------------- many classes
+
+
+def peak_of(call):
+    tracemalloc.start()
+    call()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.parametrize("of_chunk", [str, object, "str"])
+def test_no_index_is_made_of_the_known_classes(of_chunk):
+    """A dictionary of them takes 50 bytes each, beside what their names take."""
+    classes = np.array([f"class {i}" for i in range(50_000)])
+    weigher = ClassBalancedWeigher(0.9).fit(None, classes)
+    weigher.sample_weight(classes[:10])  # which makes the weights of the classes
+    chunk = classes[::500]
+    chunk = pd.Series(chunk, dtype=of_chunk) if of_chunk == "str" else chunk.astype(of_chunk)
+    assert peak_of(lambda: weigher.sample_weight(chunk)) < 8 * len(classes)
+    assert peak_of(lambda: weigher.partial_fit(None, chunk)) < 3 * 8 * len(classes)
+    assert weigher.class_count_.sum() == 50_100
+
+
+def test_classes_come_in_any_order():
+    order = np.random.default_rng(0).permutation(3000)
+    for names in (order, order.astype(str), order.astype(str).astype(object), order - 2.0):
+        weigher = ClassBalancedWeigher(0.9)
+        for chunk in np.split(np.repeat(names, 2), 40):
+            weigher.partial_fit(None, chunk)
+        np.testing.assert_array_equal(weigher.classes_, np.sort(names))
+        np.testing.assert_array_equal(weigher.class_count_, 2)
+
+
+@pytest.mark.parametrize(
+    ("known", "asked"),
+    [
+        (["a", "b"], np.array(["a\0"], object)),
+        (["ab", "b"], "abc"),
+        (np.array(["a", "abcd"]), np.array(["abcde"])),
+        ([1, 2], 1.5 + 0.5 + 1),
+        ([-1, 2], 2**64 - 1),
+        ([0, 1], True + 1),
+        ([2**53, 5], 2.0**60),
+        (np.array([2.0**53, 1]), 2**53 + 1),
+        ([False, True], 2),
+        (["1", "2"], 1),
+        ([1, 2], "1"),
+        ([1, 2], "a"),
+        (np.array(["2020"], "M8[Y]"), np.array(["2020-02"], "M8[M]")),
+        (np.array(["2020"], "M8[D]"), 18262),
+        ([2**70, 1], "a"),
+        ([b"a"], "a"),
+    ],
+)
+def test_a_label_that_is_nearly_a_known_one_is_unknown(known, asked):
+    weigher = ClassBalancedWeigher().fit(None, known)
+    asked = asked if isinstance(asked, np.ndarray) else [asked]
+    with pytest.raises(ValueError, match="y must hold only the . labels seen in fit, got "):
+        weigher.sample_weight(asked)
+
+
+@pytest.mark.parametrize(
+    ("known", "asked"),
+    [
+        ([1, 2], [2.0]),
+        ([1.0, 2.0], [2]),
+        ([1, 2], np.array([2], np.uint8)),
+        (np.array([2], np.uint64), [2]),
+        ([2**70, 2], [2]),
+        ([0, 1], [True]),
+        (["a", "long"], np.array(["a"], object)),
+        (np.array(["a", "long"], object), ["a"]),
+        (np.array(["2020"], "M8[Y]"), np.array(["2020-01-01"], "M8[ns]")),
+        (np.array(["2020"], "M8[ns]"), pd.Series([pd.Timestamp("2020")], dtype=object)),
+    ],
+)
+def test_labels_of_another_type_that_are_equal_are_the_same(known, asked):
+    weigher = ClassBalancedWeigher().fit(None, known)
+    n_classes = len(weigher.classes_)
+    assert weigher.sample_weight(asked) > 0
+    assert weigher.partial_fit(None, asked).class_count_.sum() == len(known) + 1
+    assert len(weigher.classes_) == n_classes
+
+
+def test_labels_that_cannot_be_sorted_together():
+    naive, aware = pd.Timestamp("2020"), pd.Timestamp("2020", tz="UTC")
+    weigher = ClassBalancedWeigher().fit(None, np.array([naive], object))
+    with pytest.raises(ValueError, match="y must hold labels that can be sorted, got Timestamp"):
+        weigher.partial_fit(None, np.array([aware], object))
