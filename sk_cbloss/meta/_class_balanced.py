@@ -1,15 +1,17 @@
 """ClassBalancedClassifier, which weighs any classifier."""
 
+from copy import deepcopy
 from functools import partial
 
 import numpy as np
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sk_cbloss._doc_link import DocLink
 from sk_cbloss._state import all_or_nothing
-from sk_cbloss._validation import check_beta, check_normalize
+from sk_cbloss._validation import check_beta, check_normalize, check_sample_weight
 from sk_cbloss.meta._aligned import in_order, predicted, proba_of
 from sk_cbloss.meta._counted import counted, validation_labels
 from sk_cbloss.meta._fit_weighted import (
@@ -21,9 +23,16 @@ from sk_cbloss.meta._fit_weighted import (
     labels_for,
     with_tags_of,
 )
+from sk_cbloss.meta._in_chunks import (
+    check_are_counted,
+    check_takes_weights_in_chunks,
+    is_empty,
+    known_classes,
+    positions_of,
+)
 from sk_cbloss.meta._measured import miss_of, some_rows, warn_of
 from sk_cbloss.meta._natural import handed_on, normalized, proba_with_weights
-from sk_cbloss.weights import ClassBalancedWeigher
+from sk_cbloss.weights import ClassBalancedWeigher, class_balanced_weight
 
 
 def _estimator_has(name):
@@ -41,6 +50,7 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
 
     The weights come from the labels that ``fit`` receives, so that every fold
     of a search has its own, and ``beta`` can be searched like any parameter.
+    Where rows come in chunks, ``partial_fit`` counts on.
 
     Parameters
     ----------
@@ -108,6 +118,9 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
     (10, 64)
     """
 
+    # Whether the counts were given to partial_fit, which then adds none.
+    _count_is_given = False
+
     def __init__(self, estimator, *, beta=0.999, normalize="samples"):
         self.estimator = estimator
         self.beta = beta
@@ -167,7 +180,93 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
         self.estimator_ = fit_weighted(cloned(self.estimator), X, inner_y, weight, validation)
         self.classes_ = weigher.classes_
         self.class_count_, self.class_weight_ = weigher.class_count_, weigher.class_weight_
+        self._count_is_given = False
         self._miss = self._measured(X, y, sample_weight)
+        return self
+
+    @available_if(_estimator_has("partial_fit"))
+    @all_or_nothing
+    def partial_fit(self, X, y, classes=None, sample_weight=None, *, class_count=None):
+        """Weigh the samples of one more chunk, and have the classifier learn from them.
+
+        Their weights come from the classes' counts so far, this chunk included,
+        or from those that are given. Counts of all chunks give early chunks the
+        weights that late ones have: count first, by
+        ``ClassBalancedWeigher.partial_fit(None, y)``, which takes labels alone.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
+            Whatever the classifier takes. A chunk without rows changes nothing.
+        y : array-like of shape (n_samples,)
+            Class labels of any kind, all known.
+        classes : array-like of shape (n_classes,), default=None
+            All classes. The first call needs them, or class_count.
+        sample_weight : array-like of shape (n_samples,) or number, default=None
+            Weights that the samples have already.
+        class_count : mapping from label to number, Series or array-like of shape \
+                (n_classes,), default=None
+            Numbers of samples of the classes, in place of those so far; an
+            array's are in the order of classes. They are kept for later calls.
+
+        Returns
+        -------
+        self : ClassBalancedClassifier
+            The classifier, fitted to all chunks so far.
+
+        Raises
+        ------
+        TypeError
+            If the classifier takes no ``sample_weight``.
+        ValueError
+            If a parameter is invalid, a label is not known, or the classifier
+            weighs classes itself.
+
+        Examples
+        --------
+        >>> from sklearn.naive_bayes import GaussianNB
+        >>> from sk_cbloss import ClassBalancedClassifier
+        >>> model = ClassBalancedClassifier(GaussianNB(), beta=0.9)
+        >>> for X, y in (([[0], [1], [2]], ["a", "a", "b"]), ([[0], [3]], ["a", "c"])):
+        ...     model = model.partial_fit(X, y, classes=["a", "b", "c"])
+        >>> model.class_count_
+        array([3., 1., 1.])
+        """
+        check_beta(self.beta)
+        check_normalize(self.normalize)
+        check_takes_sample_weight(self.estimator)
+        check_takes_weights_in_chunks(self.estimator)
+        if is_empty(X, y):
+            return self
+        known, count, is_given = known_classes(self, classes, class_count)
+        check_weighs_not_yet(self.estimator, len(known))
+        positions = positions_of(y, known)
+        if sample_weight is not None:
+            sample_weight = check_sample_weight(sample_weight, len(positions))
+        if is_given:
+            check_are_counted(positions, known, count)
+        else:
+            count = count + np.bincount(positions, sample_weight, minlength=len(known))
+        class_weight = class_balanced_weight(count, beta=self.beta, normalize=self.normalize)
+        weight = class_weight[positions]
+        if sample_weight is not None:
+            weight *= sample_weight
+        if self.__sklearn_is_fitted__():
+            estimator = deepcopy(
+                self.estimator_
+            )  # since it learns in place, and may fail half-way
+        else:
+            estimator = cloned(self.estimator)
+        inner_y, inner_classes = (
+            labels_for(estimator, labels, known) for labels in (known[positions], known)
+        )
+        # These weights are ours to hand over: nobody has to request them.
+        with config_context(enable_metadata_routing=False):
+            estimator.partial_fit(X, inner_y, classes=inner_classes, sample_weight=weight)
+        self.estimator_, self.classes_ = estimator, known
+        self.class_count_, self.class_weight_ = count, class_weight
+        self._count_is_given = is_given
+        self._miss = None  # of no chunk are shares those of all
         return self
 
     def _measured(self, X, y, sample_weight):
