@@ -9,7 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 collect_ignore = ["conf.py", "_build", "auto_examples", "generated"]
 
 # Pages whose code starts dask, ray or several processes.
-ENGINES = {"cluster.rst", "ranks.rst"}
+ENGINES = {"cluster.rst", "lazy_labels.rst", "ranks.rst"}
 
 
 def pytest_collection_modifyitems(items):

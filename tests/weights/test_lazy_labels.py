@@ -1,5 +1,7 @@
 """Labels of dask and pyarrow: what is lazy equals what is in memory, and no more is loaded."""
 
+import weakref
+
 import dask
 import dask.array as da
 import dask.bag as db
@@ -143,11 +145,18 @@ class Blocks:
     """Blocks that are counted when they are made, and when they are let go."""
 
     def __init__(self, values):
-        self.values, self.n_made, self.held, self.peak = values, 0, 0, 0
+        self.values, self.n_made, self.n_held, self.peak = values, 0, 0, 0
 
     def __call__(self, block):
         self.n_made += 1
-        return block + 0
+        self.n_held += 1
+        self.peak = max(self.peak, self.n_held)
+        made = block.copy()
+        weakref.finalize(made, self.let_go)
+        return made
+
+    def let_go(self):
+        self.n_held -= 1
 
     def array(self, n_blocks):
         whole = da.from_array(self.values, chunks=len(self.values) // n_blocks)
@@ -165,6 +174,16 @@ def test_labels_are_read_once_to_be_counted_and_once_to_be_weighed():
     assert blocks.n_made == 21
     weigher.sample_weight(y)
     assert blocks.n_made == 21
+
+
+@pytest.mark.parametrize("kind", ["int", "str"])
+@pytest.mark.parametrize("scheduler", ["sync", "threads"])
+def test_no_more_blocks_are_held_than_are_worked_on(scheduler, kind):
+    blocks = Blocks(KINDS[kind])
+    with dask.config.set(scheduler=scheduler, num_workers=2):
+        ClassBalancedWeigher().fit(None, blocks.array(100))
+    assert blocks.n_made == 100
+    assert blocks.peak <= 4
 
 
 @pytest.mark.parametrize("scheduler", ["sync", "threads"])
