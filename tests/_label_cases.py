@@ -4,6 +4,7 @@ import array_api_strict
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import torch
 
 CODES = np.random.default_rng(0).choice(4, 1000, p=[0.7, 0.2, 0.08, 0.02])
@@ -110,6 +111,12 @@ LABELS = {
     "polars bool": pl.Series(CODES > 0),
     "torch int64": torch.from_numpy(CODES),
     "torch int8": torch.from_numpy(CODES).to(torch.int8),
+    "pyarrow int": pa.array(CODES),
+    "pyarrow str": pa.array(NAMES[CODES]),
+    "pyarrow bool": pa.array(CODES > 0),
+    "pyarrow chunks": pa.chunked_array([NAMES[CODES[:10]], NAMES[CODES[10:]]]),
+    "pyarrow dictionary": pa.array(NAMES[CODES]).dictionary_encode(),
+    "pyarrow date": pa.array(np.array(DATES, dtype="M8[D]")[CODES]),
     "polars date": pl.Series(np.array(DATES, dtype="M8[D]")[CODES]),
     "array API": array_api_strict.asarray(CODES),
     "torch bool": torch.from_numpy(CODES > 0),

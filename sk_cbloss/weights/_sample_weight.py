@@ -72,18 +72,20 @@ def class_balanced_sample_weight(
     check_normalize(normalize)
     dtype = check_dtype(dtype)
 
-    def weights(count):
-        if not len(count):
-            return count.astype(dtype)
+    def weights(count, n_samples):
+        if not n_samples:
+            return np.zeros(len(count), dtype)
         return class_balanced_weight(count, beta=beta, normalize=normalize).astype(dtype)
 
     if is_lazy(y) or is_arrow(y):
         tally = tally_of(y, sample_weight)
-        return weights_of(y, tally.classes, weights(tally.count), sample_weight)
+        of_class = weights(tally.count, tally.n_samples)
+        return weights_of(y, tally.classes, of_class, sample_weight)
     labels = read_labels(y)
+    n_samples = len(labels.values)
     if sample_weight is not None:
-        sample_weight = check_sample_weight(sample_weight, len(labels.values))
-    weight = labels.gather(weights(labels.count(sample_weight)))
+        sample_weight = check_sample_weight(sample_weight, n_samples)
+    weight = labels.gather(weights(labels.count(sample_weight), n_samples))
     if sample_weight is not None:
         weight *= sample_weight
     return weight

@@ -100,7 +100,8 @@ def check_refusal(error):
     if SCIKIT_LEARNS.match(said):
         return
     sentence = said[:1].isalpha() and said.endswith((".", ".)")) and not RAW.search(said)
-    if not isinstance(error, ValueError | TypeError) or not sentence:
+    kinds = ValueError | TypeError | AttributeError  # of a method that is not there any more
+    if not isinstance(error, kinds) or not sentence:
         raise error
 
 

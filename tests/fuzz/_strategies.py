@@ -6,12 +6,13 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import scipy.sparse
 import torch
 from fuzz._call import NAMES, Code, codes
 from hypothesis import strategies as st
 
-NAMES |= {"np": np, "pd": pd, "pl": pl, "torch": torch, "datetime": datetime}
+NAMES |= {"np": np, "pd": pd, "pl": pl, "pa": pa, "torch": torch, "datetime": datetime}
 NAMES |= {"nan": np.nan, "inf": np.inf, "Counter": Counter, "sparse": scipy.sparse}
 
 # ---------------------------------------------------------------------- labels
@@ -55,6 +56,7 @@ HELD = [
             "pd.Categorical({}, categories=[*sorted(set({}), reverse=True), 9])",
             "pl.Series({}, dtype=pl.Int64)",
             "torch.tensor({}, dtype=torch.int64)",
+            "pa.array({}, pa.int64())",
             "np.array({}, int).reshape(-1, 1)",
             "pd.DataFrame({{'y': {}}})",
         )
@@ -80,6 +82,9 @@ HELD = [
             "pd.Index({})",
             "pd.Categorical({}, ordered=True)",
             "pd.Categorical({}, categories=[*sorted(set({}), reverse=True), 'unused'])",
+            "pa.array({}, pa.string())",
+            "pa.array({}, pa.large_string()).dictionary_encode()",
+            "pa.chunked_array([{}, []], pa.string())",
             "pl.Series({}, dtype=pl.String)",
             "pl.Series({}, dtype=pl.Categorical)",
         )
@@ -97,6 +102,7 @@ HELD = [
             "pd.Series({}, dtype='boolean')",
             "pd.Categorical({})",
             "pl.Series({}, dtype=pl.Boolean)",
+            "pa.array({}, pa.bool_())",
             "torch.tensor({}, dtype=torch.bool)",
         )
     ],
@@ -161,6 +167,9 @@ MISSING = codes(
     "['a', nan]",
     "[0, nan]",
     "[1, pd.NA]",
+    "pa.array([1, None])",
+    "pa.chunked_array([['a'], [None]])",
+    "pa.array(['a', None]).dictionary_encode()",
     "np.array([1, nan])",
     "np.array([1, nan], np.float16)",
     "np.array(['a', None], object)",

@@ -38,7 +38,7 @@ def beside(y):
     """Return features of as many samples, where y tells how many it has."""
     if getattr(y, "shape", ()):
         return features(y.shape[0])
-    return features(len(y) if isinstance(y, list | tuple) else 2)
+    return features(len(y) if isinstance(y, list | tuple) or hasattr(y, "to_pylist") else 2)
 
 
 def weights_by_weigher(y, beta=0.9, normalize="samples"):
@@ -123,13 +123,20 @@ def test_weight_2_is_two_copies_and_0_is_none(y, beta, normalize, data):
 def test_a_stream_learns_what_the_whole_does(data, beta, cuts):
     """However it is cut, into empty chunks too."""
     y = data.draw(labels(min_size=1), label="y")
-    values = pd.Series(y().ravel() if isinstance(y(), np.ndarray) else list(y()))
+    values = y().to_pylist() if hasattr(y(), "to_pylist") else y()  # else pyarrow's scalars
+    values = pd.Series(values.ravel() if isinstance(values, np.ndarray) else list(values))
     stream = ClassBalancedWeigher(made(beta))
     bounds = [0, *sorted(cuts), len(values)]
     for start, stop in pairwise(bounds):
         chunk = values[start:stop]
         answer(stream.partial_fit, features(len(chunk)), chunk)
+    merged = ClassBalancedWeigher(made(beta))
+    for start, stop in reversed([*pairwise(bounds)]):
+        part = ClassBalancedWeigher().partial_fit(None, values[start:stop])
+        merged = part.merge(merged)
     whole = ClassBalancedWeigher(made(beta)).fit(features(len(values)), values)
+    assert merged.classes_.tolist() == whole.classes_.tolist()
+    np.testing.assert_allclose(merged.class_count_, whole.class_count_)
     assert stream.classes_.tolist() == whole.classes_.tolist()
     np.testing.assert_allclose(stream.class_count_, whole.class_count_)
     np.testing.assert_allclose(stream.class_weight_, whole.class_weight_, rtol=1e-12)

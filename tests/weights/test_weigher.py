@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 import scipy.sparse
 from hypothesis import given
@@ -436,8 +437,15 @@ def test_labels_need_no_features():
     assert not hasattr(weigher.fit(None, Y), "n_features_in_")
 
 
-@pytest.mark.parametrize("nothing", [[], (), np.empty(0, int), pd.Series([], dtype="str")])
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        *([], (), np.empty(0, int), pd.Series([], dtype="str"), pa.array([], pa.string())),
+        *(pd.Categorical([], categories=["unused"]), pa.chunked_array([], pa.int8())),
+    ],
+)
 def test_an_empty_chunk_needs_no_features(nothing):
+    assert class_balanced_sample_weight(nothing, beta=0.9, sample_weight=[]).shape == (0,)
     weigher = ClassBalancedWeigher().partial_fit(None, nothing)
     with pytest.raises(NotFittedError):
         weigher.sample_weight(Y)
