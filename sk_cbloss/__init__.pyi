@@ -1,5 +1,6 @@
 # The public names, written once: for lazy_loader at run time, and for type checkers.
 from ._show_versions import show_versions as show_versions
+from .datasets import LongTailedImages as LongTailedImages
 from .datasets import fetch_cifar10_lt as fetch_cifar10_lt
 from .datasets import fetch_cifar100_lt as fetch_cifar100_lt
 from .datasets import load_digits_lt as load_digits_lt

@@ -45,7 +45,7 @@ HALL = {
 
 # The rooms in which a heavy library may be imported.
 HEAVY = {
-    "torch": {"losses", "neural_net", "_show_versions"},
+    "torch": {"losses", "neural_net", "datasets", "_show_versions"},
     "skorch": {"neural_net"},
     "imblearn": {"sampling"},
     "matplotlib": {"inspection"},

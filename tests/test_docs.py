@@ -17,7 +17,8 @@ SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
 PACKAGE = sorted((ROOT / "sk_cbloss").rglob("*.py"))
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "imblearn": "imbalanced-learn"}  # of other names
+# Of other names.
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "imblearn": "imbalanced-learn", "PIL": "pillow"}
 
 INSTALL = re.compile(r"^ +(pip install .*\[\w+\]\S*)", re.MULTILINE)
 

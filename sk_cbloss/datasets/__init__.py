@@ -17,6 +17,7 @@ from sk_cbloss.datasets._long_tail import (
 from sk_cbloss.datasets._long_tail import take_rows as take_rows
 
 __all__ = [
+    "LongTailedImages",
     "fetch_cifar10_lt",
     "fetch_cifar100_lt",
     "load_digits_lt",
@@ -26,3 +27,12 @@ __all__ = [
     "make_long_tailed",
     "make_long_tailed_classification",
 ]
+
+
+def __getattr__(name):
+    """Return what needs torch, for which nobody else here should wait."""
+    if name == "LongTailedImages":
+        from sk_cbloss.datasets._images import LongTailedImages
+
+        return LongTailedImages
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,6 +17,7 @@ from sklearn.utils import Bunch
 
 from sk_cbloss._validation import check_choice
 from sk_cbloss.datasets._long_tail import check_imbalance_factor, make_long_tailed
+from sk_cbloss.datasets._pillow import pillow
 
 PIXELS = 3 * 32 * 32
 MAX_RECORD = PIXELS + 1024  # bytes of an image, its labels and its name
@@ -430,10 +431,7 @@ def _checked(cifar, path, pixels, labels):
 
 
 def _read_images(cifar, home, part):
-    try:
-        from PIL import Image
-    except ImportError:
-        raise ImportError(f"Reading the images in {home} needs pillow.") from None
+    image_module, _ = pillow(f"Reading the images in {home}")
     names = {each: _class_folders(home / each) for each in ("train", part)}
     for each, found in names.items():
         if len(found) != cifar.n_classes or found != names["train"]:
@@ -445,7 +443,7 @@ def _read_images(cifar, home, part):
     images, labels = [], []
     for label, name in enumerate(names[part]):
         for path in _images(home / part / name):
-            with Image.open(path) as image:
+            with image_module.open(path) as image:
                 images.append(np.asarray(image.convert("RGB")))
             labels.append(label)
             if images[-1].shape != (32, 32, 3):

@@ -110,7 +110,7 @@ def make_long_tailed(
 
     Parameters
     ----------
-    X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
+    X : array-like, sparse matrix, DataFrame or LongTailedImages of shape (n_samples, ...)
         Features, or images of any shape.
     y : array-like of shape (n_samples,)
         Class labels.
@@ -251,7 +251,7 @@ def long_tailed_train_test_split(
 
     Parameters
     ----------
-    X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
+    X : array-like, sparse matrix, DataFrame or LongTailedImages of shape (n_samples, ...)
         Features, or images of any shape.
     y : array-like of shape (n_samples,)
         Class labels.
