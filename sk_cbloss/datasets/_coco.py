@@ -45,8 +45,8 @@ def read_coco(annotations, root):
             f"{file}: categories must have names of their own, got {twice[0]!r} twice."
         )
     root = file.parent if root is None else Path(root)
-    place = (str(file) + ", images[{}]").format
-    return listed(root, list(paths.values()), labels, list(names.values()), place)
+    paths, names = list(paths.values()), list(names.values())
+    return listed(root, paths, labels, names, lambda row: f"{file}, images[{row}]")
 
 
 def _content(file):

@@ -24,6 +24,6 @@ def read_image(path, size=None):
         raise
     except Exception as error:  # whatever a format's reader stumbles over
         raise ValueError(
-            f"{path} must be an image that pillow can read, got {type(error).__name__}: {error}"
+            f"{path} must be an image that pillow can read, got {type(error).__name__}: {error}."
         ) from error
     return image if size is None else ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
