@@ -148,6 +148,28 @@ def test_each_class_that_has_two_samples_gives_one():
         hold_out(np.arange(5), 0.5, np.random.RandomState(0))
 
 
+def test_each_row_of_a_class_is_held_out_as_often():
+    y = np.array([0] * 5 + [1] * 10 + [2] * 2)[[*range(0, 17, 2), *range(1, 17, 2)]]
+    held = [hold_out(y, 0.2, np.random.RandomState(seed)) for seed in range(2000)]
+    share = np.bincount(np.concatenate(held), minlength=17) / 2000
+    np.testing.assert_allclose(share, np.array([1 / 5, 2 / 10, 1 / 2])[y], atol=0.05)
+
+
+def test_holding_out_draws_once_however_many_classes_there_are():
+    class Counting(np.random.RandomState):
+        n_draws = 0
+
+        def __getattribute__(self, name):
+            if name in ("permutation", "choice", "randint"):
+                Counting.n_draws += 1
+            return super().__getattribute__(name)
+
+    y = np.arange(20_000) % 5_000
+    held = hold_out(y, 0.25, Counting(0))
+    assert Counting.n_draws == 1
+    assert np.bincount(y[held]).tolist() == [1] * 5_000
+
+
 def test_early_stopping_stops_and_keeps_the_best():
     net = make_net(early_stopping=True, max_epochs=200, n_iter_no_change=5).fit(X, Y)
     scores = np.array(net.history_[:, "valid_balanced_accuracy"])

@@ -144,4 +144,6 @@ def split_to_stop_early(net, positions, call):
         return None
     seed = int(torch.randint(2**31, ()))
     held = hold_out(positions, net.validation_fraction, np.random.RandomState(seed))
-    return np.setdiff1d(np.arange(len(positions)), held), held
+    is_held = np.zeros(len(positions), dtype=bool)
+    is_held[held] = True
+    return np.flatnonzero(~is_held), held

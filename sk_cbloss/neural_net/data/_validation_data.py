@@ -13,16 +13,20 @@ from sk_cbloss.neural_net.data._streamed import StreamedDataset, check_row, is_s
 
 
 def hold_out(y, fraction, random_state):
-    """Return the rows to hold out: that share of each class, and at least one of two."""
-    held = []
-    for label in np.unique(y):
-        rows = np.flatnonzero(y == label)
-        if len(rows) > 1:
-            n_held = min(len(rows) - 1, max(1, round(fraction * len(rows))))
-            held.append(random_state.choice(rows, n_held, replace=False))
-    if not held:
+    """Return the rows to hold out: that share of each class, and at least one of two.
+
+    Shuffled rows are sorted by class, and the first of each class are taken.
+    """
+    count = np.bincount(y)
+    n_held = np.clip(np.rint(fraction * count), 1, np.maximum(count - 1, 1)).astype(np.int64)
+    n_held[count < 2] = 0
+    if not n_held.any():
         raise ValueError("early_stopping must have a class of two samples or more, got none.")
-    return np.sort(np.concatenate(held))
+    rows = random_state.permutation(len(y))
+    # Small integers are sorted fastest.
+    by_class = rows[y.astype(np.min_scalar_type(len(count)))[rows].argsort(kind="stable")]
+    place = np.arange(len(y)) - np.repeat(count.cumsum() - count, count)
+    return np.sort(by_class[place < np.repeat(n_held, count)])
 
 
 def validation_dataset(net, X, y):
