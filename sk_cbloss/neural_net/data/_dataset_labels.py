@@ -3,11 +3,12 @@
 import reprlib
 
 import numpy as np
-from torch.utils.data import ConcatDataset, Subset, TensorDataset
+from torch.utils.data import ConcatDataset, Subset
 
 from sk_cbloss._labels import as_labels
-from sk_cbloss._validation import as_numpy
 from sk_cbloss.neural_net.data._labels import label_array
+from sk_cbloss.neural_net.data._listed_labels import listed_labels, single, transformed
+from sk_cbloss.neural_net.data._read_labels import read_labels_of
 
 
 def check_has_length(dataset):
@@ -19,20 +20,25 @@ def check_has_length(dataset):
         )
 
 
-def dataset_labels(dataset):
+def dataset_labels(dataset, *, verbose=False):
     """Return a Dataset's labels: its targets, those of its parts, or those met in one pass."""
     labels = listed_labels(dataset)
     if labels is not None:
         if len(labels) == len(dataset) > 0:
             check_yielded(dataset, labels, 0)
         return labels
-    return as_labels([_label(dataset[row]) for row in range(len(dataset))])
+    if isinstance(dataset, ConcatDataset):  # of which some parts may list theirs
+        parts = [dataset_labels(part, verbose=verbose) for part in dataset.datasets]
+        return np.concatenate(parts)
+    return as_labels(read_labels_of(dataset, verbose=verbose))
 
 
-_NOT_ONE = (
-    "A Dataset's targets must be the positions of the classes, one a sample, got {}: one-hot rows "
-    "become positions by argmax(1)."
-)
+def n_classes_of(dataset, y):
+    """Return how many classes there must be, by the labels of all that a Subset is a part of."""
+    while isinstance(dataset, Subset):
+        dataset = dataset.dataset
+    listed = listed_labels(dataset)
+    return int(max(y.max(), y.max() if listed is None else listed.max())) + 1
 
 
 def check_yielded(dataset, y, row):
@@ -40,7 +46,7 @@ def check_yielded(dataset, y, row):
     item = dataset[row]
     if not isinstance(item, tuple | list) or len(item) != 2:
         return  # there is none, or the net will say so
-    known, target = y[row].item(), _single(item[1])
+    known, target = y[row].item(), single(item[1])
     if known != target:
         raise ValueError(
             "A Dataset's rows must yield the targets that it lists, and that are passed beside "
@@ -56,44 +62,6 @@ def checked_beside(dataset, y):
         differ = listed is not None and len(listed) == len(y) and y != listed
         check_yielded(dataset, y, int(np.argmax(differ)))
     return y
-
-
-def listed_labels(dataset):
-    """Return the labels that a Dataset, or each of its parts, lists; None if not all do."""
-    if isinstance(dataset, Subset):
-        labels = listed_labels(dataset.dataset)
-        return None if labels is None else labels[np.asarray(dataset.indices)]
-    if isinstance(dataset, ConcatDataset):
-        parts = [listed_labels(part) for part in dataset.datasets]
-        return None if any(part is None for part in parts) else np.concatenate(parts)
-    labels = _listed_labels(dataset)
-    if labels is None:
-        return None
-    shape = np.shape(as_numpy(labels))
-    if len(shape) > 1 and shape[1] > 1:
-        raise ValueError(_NOT_ONE.format(f"an array of shape {shape}"))
-    return as_labels(_transformed(labels, dataset))
-
-
-def _listed_labels(dataset):
-    for name in ("targets", "y"):
-        if getattr(dataset, name, None) is not None:
-            return getattr(dataset, name)
-    if isinstance(dataset, TensorDataset):
-        return dataset.tensors[-1]
-    samples = getattr(dataset, "samples", None)  # pairs of a file and a target
-    is_list = isinstance(samples, list) and 0 < len(samples) == len(dataset)
-    if is_list and all(isinstance(item, tuple) and len(item) == 2 for item in samples):
-        return [target for _, target in samples]
-    return None
-
-
-def _transformed(labels, dataset):
-    """Return what a Dataset makes of its labels, as those of torchvision do, before it yields."""
-    transform = getattr(dataset, "target_transform", None)
-    if not callable(transform):
-        return labels
-    return [_single(transform(label)) for label in as_labels(labels).tolist()]
 
 
 def class_names(dataset):
@@ -116,7 +84,7 @@ def class_names(dataset):
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         return None
     places = list(range(len(names)))
-    if list(_transformed(places, dataset)) != places:
+    if list(transformed(places, dataset)) != places:
         return None  # they are not those of its targets
     return np.array(names) if names and list(names) == sorted(set(names)) else None
 
@@ -129,20 +97,3 @@ def check_same_names(dataset, classes):
             f"A Dataset's classes must be those of the net, {reprlib.repr(classes.tolist())}, as "
             f"its targets are positions among them, got {reprlib.repr(names.tolist())}."
         )
-
-
-def _label(item):
-    if not isinstance(item, tuple | list) or len(item) != 2:
-        raise ValueError(
-            "A Dataset must yield pairs of features and target, or y be passed beside it, got "
-            f"{type(item).__name__}."
-        )
-    return _single(item[1])
-
-
-def _single(target):
-    """Return a target as a label."""
-    shape = np.shape(as_numpy(target))
-    if any(size > 1 for size in shape):
-        raise ValueError(_NOT_ONE.format(f"targets of shape {shape}"))
-    return target.item() if hasattr(target, "item") else target

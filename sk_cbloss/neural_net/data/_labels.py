@@ -62,12 +62,22 @@ def positions_of(labels, classes):
     return labels.gather(places)
 
 
-def checked_positions(y, n_classes):
-    """Return a Dataset's targets, which are positions of classes already."""
+def checked_positions(y, n_classes, n_classes_of=None):
+    """Return a Dataset's targets, which are positions of classes already.
+
+    Where they alone told how many classes there are, a function of them tells how many there must
+    be.
+    """
     outside = [label for label in np.unique(y).tolist() if label not in range(n_classes)]
     if outside:
+        remedy = ""
+        if n_classes_of and y.dtype.kind in "iu" and outside[0] > 0:
+            remedy = (
+                " If it lacks some classes, as a Subset may, list all of them: "
+                f"classes=range({n_classes_of(y)})."
+            )
         raise ValueError(
             f"A Dataset's targets must be integers from 0 to {n_classes - 1}, the "
-            f"positions of the classes, got {outside[0]!r}."
+            f"positions of the classes, got {outside[0]!r}.{remedy}"
         )
     return np.asarray(y, dtype=np.int64)

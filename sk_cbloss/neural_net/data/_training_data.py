@@ -1,6 +1,7 @@
 """What a fit is given, checked: features, positions of the classes, and the classes' counts."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from sk_cbloss.neural_net.data._dataset_labels import (
     checked_beside,
     class_names,
     dataset_labels,
+    n_classes_of,
 )
 from sk_cbloss.neural_net.data._features import (
     check_features,
@@ -73,7 +75,12 @@ def training_data(net, X, y, sample_weight, *, dtype, classes=None, known=None, 
         if listed is not None:
             check_known(listed, known)
     if in_dataset:
-        positions = checked_positions(labels.gather(labels.classes), len(known))
+        is_counted = anew and given is None and names is None
+        positions = checked_positions(
+            labels.gather(labels.classes),
+            len(known),
+            partial(n_classes_of, X) if is_counted else None,
+        )
     elif positions is None:
         positions = positions_of(labels, known)
     positions = positions.astype(np.int64, copy=False)
@@ -93,7 +100,7 @@ def _labels_beside(net, X, y):
     if is_dataset(X):
         check_has_length(X)
         with seeded(0, "cpu"):  # rows may draw, and the training is not to notice
-            y = dataset_labels(X) if y is None else checked_beside(X, y)
+            y = dataset_labels(X, verbose=net.verbose) if y is None else checked_beside(X, y)
     n_samples = len(X) if is_dataset(X) else n_samples_of(X)
     if y is None:
         raise ValueError(
