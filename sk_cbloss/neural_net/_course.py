@@ -9,7 +9,7 @@ from skorch import NeuralNetClassifier
 
 from sk_cbloss._validation import check_integer, check_seed
 from sk_cbloss.neural_net._report import report
-from sk_cbloss.neural_net.callbacks import check_watched
+from sk_cbloss.neural_net.callbacks import check_watched, keep_decisions_alone
 from sk_cbloss.neural_net.data import split_to_stop_early, training_data, validation_dataset
 from sk_cbloss.neural_net.errors import memory_explained
 from sk_cbloss.neural_net.state import NetState, seeded
@@ -129,6 +129,7 @@ class Course(NeuralNetClassifier):
         to_validate = None if valid is None else self.get_iterator(valid, training=False)
         for _ in range(epochs - n_epochs_done(self)):
             self.notify("on_epoch_begin", **told)
+            keep_decisions_alone(self)
             yield batches
             self.run_single_epoch(to_validate, False, "valid", self.validation_step, **fit_params)
             self.notify("on_epoch_end", **told)

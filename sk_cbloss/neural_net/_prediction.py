@@ -6,6 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.utils import to_device, to_numpy
 from torch.utils.data import DataLoader
 
+from sk_cbloss.neural_net._gathered import gathered, n_rows_of
 from sk_cbloss.neural_net.data import (
     ArrayDataset,
     BatchLoader,
@@ -37,12 +38,22 @@ class Prediction(CheckedData):
                 output = to_device(self.evaluation_step(batch, training=training), device=device)
             yield output
 
-    def _logits(self, X):
+    def _batches_of_logits(self, X):
+        """Return the logits of all rows, batch by batch; no more than one is held."""
         is_table = hasattr(X, "columns") or (isinstance(X, np.ndarray) and X.ndim == 2)
         if is_table and self._batches_are_ours:
-            return self._logits_of_table(X)
-        logits = self.forward(X)
-        return logits[0] if isinstance(logits, tuple) else logits
+            batches = self._batches_of_table(X)
+        elif self._has_own("forward"):  # which gives all rows at once
+            batches = [self.forward(X, device=self.device)]
+        else:
+            batches = self.forward_iter(X, device=self.device)
+        return map(_first_of, batches)
+
+    def _has_own(self, *names):
+        """Whether the user's subclass or the user has some method in place of ours or skorch's."""
+        methods = (getattr(type(self), name) for name in names)
+        own = any(method.__module__ not in OURS for method in methods)
+        return own or not vars(self).keys().isdisjoint(names)
 
     @property
     def _batches_are_ours(self):
@@ -50,44 +61,68 @@ class Prediction(CheckedData):
         return (
             self.iterator_valid is BatchLoader
             and self.dataset is ArrayDataset
-            and all(getattr(type(self), name).__module__ in OURS for name in HOOKS)
-            and vars(self).keys().isdisjoint(HOOKS)
+            and not self._has_own(*HOOKS)
             and not any("iterator_valid__" in name or "dataset__" in name for name in vars(self))
         )
 
-    @torch.no_grad()
-    def _logits_of_table(self, X):
-        """Return the logits of rows of numbers, checked once, in batches that fill the machine."""
+    def _batches_of_table(self, X):
+        """Yield what the module makes of rows of numbers, in batches that fill the machine."""
         X = as_tensor(check_features(self, X, dtype=self._dtype_in_use, reset=False))
         self._set_training(False)
-        size = max(self.batch_size or 1, NUMBERS // X.shape[1], 1)  # None and -1 name none
-        logits = []
+        n_numbers = max(X.shape[1], len(getattr(self, "classes_", ())))  # of a row, in or out
+        size = max(self.batch_size or 1, NUMBERS // n_numbers, 1)  # None and -1 name none
         for start in range(0, X.shape[0], size):
-            with memory_explained(self, "iterator_valid"):
+            with memory_explained(self, "iterator_valid"), torch.no_grad():
                 made = self.infer(cut(X, slice(start, start + size)))
-            logits.append((made[0] if isinstance(made, tuple) else made).cpu())
-        return logits[0] if len(logits) == 1 else torch.cat(logits)
+            yield made
 
-    def _decision_logits(self, X):
+    def _read(self, meaning, X, out=None):
+        """Return what the logits of all rows mean, read batch by batch."""
         check_is_fitted(self)
-        logits = self._logits(X)
+
+        def parts():
+            for logits in self._batches_of_logits(X):
+                with memory_explained(self, "iterator_valid"):
+                    part = to_numpy(meaning(logits))
+                yield part
+
+        return gathered(parts(), n_rows_of(X), out)
+
+    def _decision_logits(self, logits):
         return self.criterion_.decision_function(logits) if self._loss_is_ours else logits
 
-    def decision_function(self, X):
+    def _margin_or_logits(self, logits):
+        logits = self._decision_logits(logits)
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+
+    def _decided(self, y_pred):
+        """Return positions of classes; they may have been decided when a batch was validated."""
+        logits = _first_of(y_pred)
+        if not logits.is_floating_point():
+            return logits
+        return self._decision_logits(logits).argmax(dim=1)
+
+    @property
+    def _decides_by_logits(self):
+        """Whether nobody else has a say in what is decided by the output of the module."""
+        return not self._has_own("predict", "forward")
+
+    def decision_function(self, X, out=None):
         """Return the logits.
 
         Parameters
         ----------
         X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
             Features.
+        out : ndarray or memmap of shape (n_samples, n_classes) or (n_samples,), default=None
+            Where to write them, in floating point; None makes an array.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes) or (n_samples,)
             Logits; with two classes, the second class's minus the first's.
         """
-        logits = to_numpy(self._decision_logits(X))
-        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+        return self._read(self._margin_or_logits, X, out)
 
     def predict(self, X):
         """Predict the class of the largest logit.
@@ -102,16 +137,18 @@ class Prediction(CheckedData):
         ndarray of shape (n_samples,)
             Class labels.
         """
-        positions = to_numpy(self._decision_logits(X).argmax(dim=1))
+        positions = self._read(self._decided, X)
         return self.classes_[positions]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X, out=None):
         """Predict the probabilities that the loss decides by.
 
         Parameters
         ----------
         X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
             Features.
+        out : ndarray or memmap of shape (n_samples, n_classes), default=None
+            Where to write them, in floating point; None makes an array.
 
         Returns
         -------
@@ -122,10 +159,16 @@ class Prediction(CheckedData):
         """
         check_is_fitted(self)
         if self._loss_owns_probabilities:
-            return to_numpy(self.criterion_.predict_proba(self._logits(X)))
-        return super().predict_proba(X)
+            return self._read(self.criterion_.predict_proba, X, out)
+        return self._read_by_nonlinearity(X, out)
 
-    def predict_natural_proba(self, X):
+    def _read_by_nonlinearity(self, X, out):
+        """Return what skorch takes for probabilities, held once."""
+        nonlinearity = self._get_predict_nonlinearity()
+        parts = (to_numpy(nonlinearity(_first_of(y_pred))) for y_pred in self.forward_iter(X))
+        return gathered(parts, n_rows_of(X), out)
+
+    def predict_natural_proba(self, X, out=None):
         """Predict probabilities for classes as frequent as in the training data.
 
         Weights, prior and focus are undone, as the loss knows best.
@@ -134,6 +177,8 @@ class Prediction(CheckedData):
         ----------
         X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
             Features.
+        out : ndarray or memmap of shape (n_samples, n_classes), default=None
+            Where to write them, in floating point; None makes an array.
 
         Returns
         -------
@@ -157,15 +202,17 @@ class Prediction(CheckedData):
                 "predict_natural_proba must be asked of a net with a loss of sk_cbloss, got "
                 f"criterion={self.criterion!r}. CalibratedClassifierCV calibrates any other."
             )
-        return to_numpy(self.criterion_.natural_proba(self._logits(X)))
+        return self._read(self.criterion_.natural_proba, X, out)
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X, out=None):
         """Predict the logarithm of the probabilities.
 
         Parameters
         ----------
         X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
             Features.
+        out : ndarray or memmap of shape (n_samples, n_classes), default=None
+            Where to write them, in floating point; None makes an array.
 
         Returns
         -------
@@ -174,5 +221,11 @@ class Prediction(CheckedData):
         """
         check_is_fitted(self)
         if self._loss_owns_probabilities:
-            return to_numpy(self.criterion_.predict_log_proba(self._logits(X)))
-        return np.log(super().predict_proba(X))
+            return self._read(self.criterion_.predict_log_proba, X, out)
+        proba = self._read_by_nonlinearity(X, out)
+        return np.log(proba, out=proba)
+
+
+def _first_of(y_pred):
+    """Return the logits, which are the first of several outputs."""
+    return y_pred[0] if isinstance(y_pred, tuple) else y_pred

@@ -7,7 +7,11 @@ from sk_cbloss.neural_net.callbacks._deferred_reweighting import DeferredReweigh
 from sk_cbloss.neural_net.callbacks._learning_rate import LearningRateSchedule
 from sk_cbloss.neural_net.callbacks._loss_change import LossChange
 from sk_cbloss.neural_net.callbacks._progress import progress_bar, say
-from sk_cbloss.neural_net.callbacks._scoring import DecodeLabels, balanced_accuracy
+from sk_cbloss.neural_net.callbacks._scoring import (
+    DecodeLabels,
+    balanced_accuracy,
+    keep_decisions_alone,
+)
 from sk_cbloss.neural_net.callbacks._sklearn_callbacks import EpochReporter, with_callbacks
 from sk_cbloss.neural_net.callbacks._training_checkpoint import TrainingCheckpoint
 from sk_cbloss.neural_net.callbacks._watched import check_watched
@@ -21,6 +25,7 @@ __all__ = [
     "TrainingCheckpoint",
     "balanced_accuracy",
     "check_watched",
+    "keep_decisions_alone",
     "progress_bar",
     "say",
     "with_callbacks",

@@ -1,7 +1,8 @@
 """What the net scores at the end of each epoch."""
 
 import numpy as np
-from sklearn.metrics import recall_score
+from sklearn.metrics import get_scorer, recall_score
+from skorch.callbacks import EpochScoring
 from skorch.utils import to_numpy
 
 
@@ -19,3 +20,34 @@ class DecodeLabels:
     def __call__(self, y):
         """Return labels."""
         return self.classes[to_numpy(y)]
+
+
+class Decisions(list):
+    """Positions of classes, decided as soon as a batch's logits are appended."""
+
+    def __init__(self, decide):
+        super().__init__()
+        self.decide = decide
+
+    def append(self, y_pred):
+        super().append(self.decide(y_pred))
+
+    def __reduce__(self):
+        return list, (list(self),)
+
+
+def keep_decisions_alone(net):
+    """Have callbacks that score labels keep no logits of the epoch that begins."""
+    if not net._decides_by_logits:
+        return
+    for _, callback in net.callbacks_:
+        if type(callback) is EpochScoring and _reads_labels_alone(callback.scoring_, net):
+            callback.y_preds_ = Decisions(net._decided)
+
+
+def _reads_labels_alone(scoring, net):
+    """Whether a score is one of predicted labels."""
+    if scoring is None:
+        return type(net).score.__module__.startswith("sklearn.")
+    scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
+    return scorer is balanced_accuracy or getattr(scorer, "_response_method", None) == "predict"
