@@ -265,8 +265,9 @@ class CBNeuralNetClassifier(
         X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
             Features; or a dict or list of arrays for a module of several
             inputs; or a torch Dataset. Numbers are cast to ``dtype`` (except
-            integers in a dict or list), sparse matrices made dense a batch at
-            a time.
+            integers in a dict or list), a batch at a time where they take
+            fewer bytes as they are or lie on disk; sparse matrices are made
+            dense a batch at a time.
         y : array-like of shape (n_samples,), default=None
             Class labels of any kind. None only with a Dataset that holds them.
         sample_weight : array-like of shape (n_samples,) or number, default=None

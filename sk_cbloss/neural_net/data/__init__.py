@@ -6,6 +6,7 @@ Owns checks, positions of classes, the split, and loaders; of a net, what it lea
 from sk_cbloss.neural_net.data._arrays import (
     ArrayDataset,
     Rows,
+    Uncast,
     arrays_of,
     as_tensor,
     cut,
@@ -24,6 +25,7 @@ __all__ = [
     "BatchLoader",
     "CheckedData",
     "Rows",
+    "Uncast",
     "arrays_of",
     "as_tensor",
     "check_features",

@@ -8,6 +8,9 @@ import scipy.sparse
 import torch
 from skorch.dataset import Dataset
 
+# Types of which torch takes rows; it has others, with which it can do little.
+TAKEN_FROM_TENSORS = {"bool", "uint8", "int8", "int16", "int32", "float16", "float32"}
+
 
 class ArrayDataset(Dataset):
     """Hold arrays, and give one row or, at once, the rows of a list of positions.
@@ -62,6 +65,67 @@ class Rows:
         return cut(self.array, rows.to(getattr(self.array, "device", "cpu")))
 
 
+class Uncast:
+    """An array that keeps a type of its own, in fewer bytes or on disk; rows of it are cast.
+
+    Parameters
+    ----------
+    array : ndarray, memmap or tensor
+        The rows.
+    dtype : str or dtype
+        The net's, which rows are cast to as they are taken.
+    """
+
+    def __init__(self, array, dtype):
+        self.array, self.dtype = array, np.dtype(dtype)
+
+    @property
+    def shape(self):
+        return self.array.shape
+
+    @property
+    def ndim(self):
+        return self.array.ndim
+
+    def __len__(self):
+        return len(self.array)
+
+    def __getitem__(self, rows):
+        part = self.array[rows]
+        if isinstance(part, torch.Tensor):
+            return part.to(getattr(torch, self.dtype.name))
+        return np.asarray(part, dtype=self.dtype)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self[:], dtype=dtype)
+
+    def as_tensor(self):
+        """Return the same in a tensor, if torch can take rows out of one."""
+        is_numpys = isinstance(self.array, np.ndarray) and self.array.dtype.isnative
+        if is_numpys and self.array.dtype.name in TAKEN_FROM_TENSORS:
+            return Uncast(as_tensor(self.array), self.dtype)
+        return self
+
+    def to(self, device):
+        """Return the same on a device, if it is a tensor."""
+        if not isinstance(self.array, torch.Tensor):
+            return self
+        return Uncast(self.array.to(device), self.dtype)
+
+    def cut(self, rows):
+        """Return some of the rows, as a tensor."""
+        if isinstance(self.array, torch.Tensor):
+            return self[rows if isinstance(rows, slice) else rows.to(self.array.device)]
+        return torch.from_numpy(self[rows if isinstance(rows, slice) else rows.numpy()])
+
+
+def is_to_be_cast_by_rows(array, dtype):
+    """Whether an array of numbers takes fewer bytes as it is, or lies on disk."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf" or array.dtype == dtype:
+        return False
+    return array.dtype.itemsize < np.dtype(dtype).itemsize or is_mapped(array)
+
+
 def _is_collection(data):
     return isinstance(data, Mapping | list | tuple) and not scipy.sparse.issparse(data)
 
@@ -94,7 +158,7 @@ def _take(data, rows):
 
 def as_tensor(array):
     """Return an array in memory as a tensor; leave what is sparse or lies on disk."""
-    if isinstance(array, Rows):
+    if isinstance(array, Rows | Uncast):
         return array.as_tensor()
     if isinstance(array, torch.Tensor):
         return array
@@ -116,7 +180,7 @@ def cut(data, rows):
     """Return rows of each array, as tensors."""
 
     def cut_one(array):
-        if isinstance(array, Rows):
+        if isinstance(array, Rows | Uncast):
             return array.cut(rows)
         if isinstance(array, torch.Tensor):
             # A slice is a view, which a module may write to: the data are the user's own.

@@ -8,7 +8,14 @@ import torch
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, Subset
 
 from sk_cbloss._validation import check_integer
-from sk_cbloss.neural_net.data._arrays import ArrayDataset, arrays_of, as_tensor, cut, each_array
+from sk_cbloss.neural_net.data._arrays import (
+    ArrayDataset,
+    Uncast,
+    arrays_of,
+    as_tensor,
+    cut,
+    each_array,
+)
 
 AT_ONCE = 2**20  # bytes of rows that are put together at once, and then cut into batches
 
@@ -159,7 +166,7 @@ def _fits(data, device):
     """Whether all of the data are tensors that take at most half of a GPU's free memory."""
     if torch.device(device).type != "cuda":
         return False
-    arrays = arrays_of(data)
+    arrays = [x.array if isinstance(x, Uncast) else x for x in arrays_of(data)]
     if not all(isinstance(array, torch.Tensor) for array in arrays):
         return False
     free, _ = torch.cuda.mem_get_info(device)

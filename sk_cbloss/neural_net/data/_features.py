@@ -5,17 +5,25 @@ from numbers import Number
 
 import numpy as np
 import scipy.sparse
+import torch
 from sklearn.utils import assert_all_finite, check_consistent_length
 from sklearn.utils.validation import validate_data
 from torch.utils.data import DataLoader
 
 from sk_cbloss._validation import as_numpy
-from sk_cbloss.neural_net.data._arrays import Rows
+from sk_cbloss.neural_net.data._arrays import (
+    ArrayDataset,
+    Rows,
+    Uncast,
+    is_to_be_cast_by_rows,
+)
 
 # Sample weights travel with the features, so that splitting, shuffling and batching keep them
 # together; features that are a single array then stand under the second key.
 SAMPLE_WEIGHT = "sk_cbloss.sample_weight"
 ARRAY = "sk_cbloss.array"
+NUMPYS = torch.float16, torch.float32, torch.float64
+CHECKED = 2**22  # bytes of rows that are looked at together
 
 
 def is_multi_input(X):
@@ -75,9 +83,19 @@ def check_features(net, X, *, dtype, reset):
         arrays = {name: _cast(net, name, value, dtype) for name, value in named}
         check_consistent_length(*arrays.values())
         return arrays if isinstance(X, Mapping) else list(arrays.values())
-    X = as_numpy(X)
+    X = _in_numpy(X.array if isinstance(X, Uncast) else X)
+    by_rows = net.dataset is ArrayDataset and is_to_be_cast_by_rows(X, dtype)
     try:
-        return validate_data(net, X, reset=reset, dtype=dtype, accept_sparse="csr", allow_nd=True)
+        checked = validate_data(
+            net,
+            X,
+            reset=reset,
+            dtype=None if by_rows else dtype,
+            ensure_all_finite=not by_rows,
+            accept_sparse="csr",
+            allow_nd=True,
+        )
+        return _uncast(net, "X", checked, dtype) if by_rows else checked
     except (TypeError, ValueError):
         text = _text_columns(X)
         if not text:
@@ -90,14 +108,37 @@ def check_features(net, X, *, dtype, reset):
 
 
 def _cast(net, name, value, dtype):
-    value = as_numpy(value)
+    value = _in_numpy(value)
     value = value.tocsr() if scipy.sparse.issparse(value) else np.asarray(value)
     if name != SAMPLE_WEIGHT:
         if value.dtype.kind not in "biuf":
             raise ValueError(f"X[{name!r}] must hold numbers, got an array of {value.dtype}.")
+        is_float = value.dtype.kind == "f"
+        if is_float and net.dataset is ArrayDataset and is_to_be_cast_by_rows(value, dtype):
+            return _uncast(net, f"X[{name!r}]", value, dtype)
         assert_all_finite(value, estimator_name=type(net).__name__, input_name=f"X[{name!r}]")
     # Integers stay what they are: an embedding looks them up.
-    return value.astype(dtype) if value.dtype.kind == "f" else value
+    return value.astype(dtype, copy=False) if value.dtype.kind == "f" else value
+
+
+def _in_numpy(values):
+    """Return a tensor as an array, in its own type where numpy has it; anything else as it is."""
+    if not isinstance(values, torch.Tensor):
+        return as_numpy(values)
+    if values.is_floating_point() and values.dtype not in NUMPYS:
+        values = values.float()
+    return values.numpy(force=True)
+
+
+def _uncast(net, name, array, dtype):
+    """Return an array whose rows will be cast, and are finite then."""
+    if array.dtype.kind == "f":
+        n_rows = max(1, CHECKED * len(array) // max(1, array.nbytes))
+        for start in range(0, len(array), n_rows):
+            with np.errstate(over="ignore"):
+                part = array[start : start + n_rows].astype(dtype)
+            assert_all_finite(part, estimator_name=type(net).__name__, input_name=name)
+    return Uncast(array, dtype)
 
 
 def _text_columns(X):

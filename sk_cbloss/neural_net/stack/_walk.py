@@ -10,6 +10,7 @@ from skorch.utils import is_dataset
 
 from sk_cbloss.neural_net.data import (
     Rows,
+    Uncast,
     as_tensor,
     check_features,
     cut,
@@ -96,7 +97,7 @@ class Walk:
             if is_streamed(X) or is_dataset(X):
                 raise ValueError("its rows are read when a batch needs them")
             array = as_tensor(check_features(net, X, dtype=net.dtype, reset=True))
-            if isinstance(array, torch.Tensor):
+            if isinstance(array, torch.Tensor | Uncast):
                 array = array.to(net.device)
             names = ("n_features_in_", "feature_names_in_")
             learned = {name: vars(net)[name] for name in names if name in vars(net)}
