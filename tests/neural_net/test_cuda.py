@@ -109,6 +109,31 @@ def test_data_that_fit_live_on_the_gpu():
     assert not next(iter(sparse.keep_on("cuda")))[0].is_cuda
 
 
+@pytest.mark.parametrize("dtype", ["u1", "f2", "?"])
+def test_bytes_stay_bytes_until_the_batch(dtype):
+    given = (50 * IMAGES + 100).astype(dtype)
+    arguments = {"max_epochs": 2, "random_state": 0, "device": GPU, "module__depth": 8}
+    small = CBNeuralNetClassifier(CifarResNet, **arguments).fit(given, Y)
+    plain = CBNeuralNetClassifier(CifarResNet, **arguments).fit(given.astype("f4"), Y)
+    assert small.history[:, "train_loss"] == pytest.approx(
+        plain.history[:, "train_loss"], rel=1e-3
+    )
+    np.testing.assert_array_equal(small.predict(given), small.predict(given.astype("f4")))
+    loader = small.get_iterator(small.get_dataset(given), training=False)
+    assert loader._data[0].array.is_cuda
+    assert loader._data[0].array.element_size() == np.dtype(dtype).itemsize
+    assert next(iter(loader))[0].dtype == torch.float32
+
+
+def test_what_is_predicted_is_decided_on_the_gpu():
+    net = CBNeuralNetClassifier(max_epochs=2, random_state=0, device=GPU).fit(X, Y)
+    assert all(logits.is_cuda for logits in net._batches_of_logits(X))
+    out = np.empty((200, 3))
+    assert net.predict_proba(X, out=out) is out
+    np.testing.assert_array_equal(out, net.predict_proba(X))
+    np.testing.assert_array_equal(net.predict(X), net.classes_[out.argmax(axis=1)])
+
+
 @pytest.mark.parametrize("autocast", [None, "bfloat16", "float16"])
 def test_the_papers_recipe_in_any_precision(autocast):
     recipe = cifar_recipe(depth=8, max_epochs=2)

@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from sk_cbloss import CBNeuralNetClassifier, StackedGridSearchCV
-from sk_cbloss.neural_net import MLP, TrainingCheckpoint
+from sk_cbloss.neural_net import MLP, ArrayDataset, BatchLoader, TrainingCheckpoint
 from sk_cbloss.neural_net.data import Uncast, _batches, _features
 
 RNG = np.random.default_rng(0)
@@ -330,3 +330,29 @@ def test_what_callbacks_are_told_reads_like_an_array():
     assert rows.array is X
     net = make_net().fit(rows, Y)
     np.testing.assert_array_equal(net.predict_proba(rows), net.predict_proba(X))
+
+
+# ---------------------------------------------------------------------- on a GPU
+
+
+def test_what_fits_on_a_gpu_goes_there_in_its_own_type(monkeypatch, mapped):
+    X = NUMBERS.astype("u1")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2 * N * (12 + 8), None))
+    tensor = Uncast(X, "f4").as_tensor()
+    y = torch.zeros(N, dtype=torch.int64)
+    assert tensor.array.dtype == torch.uint8
+    assert _batches._fits([tensor, y], "cuda")
+    assert not _batches._fits([torch.zeros(N, 12), y], "cuda")
+    for other in (Uncast(mapped(NUMBERS.astype("f8")), "f4"), Uncast(NUMBERS.astype("u2"), "f4")):
+        assert not _batches._fits([other.as_tensor(), y], "cuda")
+
+
+def test_a_loader_casts_batches_where_they_are_kept(monkeypatch):
+    monkeypatch.setattr(_batches, "_fits", lambda data, device: True)
+    dataset = ArrayDataset(Uncast(NUMBERS.astype("i1"), "f4"), Y)
+    for kept, fresh in zip(
+        BatchLoader(dataset, batch_size=50).keep_on("cpu"),
+        BatchLoader(ArrayDataset(NUMBERS.astype("f4"), Y), batch_size=50),
+        strict=True,
+    ):
+        torch.testing.assert_close(kept, fresh, rtol=0, atol=0)

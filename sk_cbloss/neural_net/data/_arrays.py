@@ -115,7 +115,8 @@ class Uncast:
     def cut(self, rows):
         """Return some of the rows, as a tensor."""
         if isinstance(self.array, torch.Tensor):
-            return self[rows if isinstance(rows, slice) else rows.to(self.array.device)]
+            rows = rows if isinstance(rows, slice) else rows.to(self.array.device)
+            return cut(self.array, rows).to(getattr(torch, self.dtype.name))
         return torch.from_numpy(self[rows if isinstance(rows, slice) else rows.numpy()])
 
 
