@@ -34,10 +34,11 @@ GROUND_FLOOR = {"_doc_link", "_labels", "_state", "_validation"}
 # The same within the hall of the net. What stands in no room of it is the net itself.
 HALL = {
     "stack": {"net", "callbacks", "training", "data", "state", "errors"},
-    "net": {"callbacks", "training", "data", "state", "errors", "modules"},
+    "net": {"callbacks", "training", "data", "ranks", "state", "errors", "modules"},
     "callbacks": {"training", "state"},
-    "training": {"data", "state", "errors"},
+    "training": {"data", "ranks", "state", "errors"},
     "data": {"state", "errors"},
+    "ranks": {"errors"},
     "state": set(),
     "errors": set(),
     "modules": set(),

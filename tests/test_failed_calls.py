@@ -39,7 +39,7 @@ from sk_cbloss import (
     PriorCorrectedClassifier,
     StackedGridSearchCV,
 )
-from sk_cbloss.neural_net import TrainingCheckpoint
+from sk_cbloss.neural_net import DistributedCBNeuralNetClassifier, TrainingCheckpoint
 from sk_cbloss.neural_net.state import _saving, _state_file
 from sk_cbloss.pipeline import Pipeline, make_pipeline
 
@@ -86,10 +86,11 @@ ESTIMATORS = {
     "macro-F1": MacroF1Classifier(RandomForestClassifier(5, random_state=0), cv=3),
     "net": make_net(),
     "subclass of the net": make_net(Net),
+    "net of several ranks": make_net(DistributedCBNeuralNetClassifier),
     "stacked search": StackedGridSearchCV(make_net(), {"beta": [0, 0.9]}, cv=2),
     "nets one by one": StackedGridSearchCV(make_net(Net), {"beta": [0, 0.9]}, cv=2),
 }
-NETS = ["net", "subclass of the net"]
+NETS = ["net", "subclass of the net", "net of several ranks"]
 every_estimator = pytest.mark.parametrize("name", ESTIMATORS)
 
 

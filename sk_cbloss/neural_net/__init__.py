@@ -8,6 +8,7 @@ CBNeuralNetClassifier(beta=0.9999, gamma=0.5, loss='focal', module__hidden_units
 from skorch.utils import is_dataset as is_dataset  # for the searches
 
 from sk_cbloss.neural_net._classifier import CBNeuralNetClassifier
+from sk_cbloss.neural_net._distributed import DistributedCBNeuralNetClassifier
 from sk_cbloss.neural_net._recipe import cifar_recipe
 from sk_cbloss.neural_net.callbacks import (
     DeferredReweighting,
@@ -27,6 +28,7 @@ __all__ = [
     "BatchLoader",
     "CBNeuralNetClassifier",
     "CifarResNet",
+    "DistributedCBNeuralNetClassifier",
     "DeferredReweighting",
     "Fit",
     "LearningRateSchedule",

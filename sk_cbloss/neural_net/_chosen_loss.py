@@ -94,6 +94,10 @@ class ChosenLoss(NeuralNet):
         self._check_own_loss()
         if self.criterion is None:
             self.criterion_ = self._build_loss()
+            if "accelerator" in vars(self):
+                # skorch's mixin would have it wrapped to average gradients, of which it has none.
+                self.criterion_ = self.criterion_.to(self._device_in_use)
+                self.criterion_._is_accelerate_prepared = True
             return self
         if isinstance(self.criterion, type):
             kwargs = self.get_params_for("criterion")
@@ -120,7 +124,7 @@ class ChosenLoss(NeuralNet):
         """Train and predict with another loss from here on; see ``LossChange``."""
         if "_fit_call" in vars(self):
             self._call.loss_changes = changes
-        loss = to_device(self._build_loss(**changes), self.device)
+        loss = to_device(self._build_loss(**changes), self._device_in_use)
         self.criterion_ = self.torch_compile(loss, name="criterion")
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
@@ -128,11 +132,12 @@ class ChosenLoss(NeuralNet):
         if not training:
             sample_weight = None
         if sample_weight is not None:
-            sample_weight = sample_weight.to(self.device)
+            sample_weight = sample_weight.to(self._device_in_use)
         if self._loss_is_ours:
             logits = y_pred[0] if isinstance(y_pred, tuple) else y_pred
             is_tensor = isinstance(y_true, torch.Tensor)
-            target = y_true.to(self.device) if is_tensor else to_tensor(y_true, self.device)
+            device = self._device_in_use
+            target = y_true.to(device) if is_tensor else to_tensor(y_true, device)
             if training:
                 loss = self.criterion_(logits, target, sample_weight)
                 return loss.mean() if loss.ndim else loss

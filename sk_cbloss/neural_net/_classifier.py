@@ -9,6 +9,7 @@ from sk_cbloss.neural_net._components import Components
 from sk_cbloss.neural_net._course import Course
 from sk_cbloss.neural_net._parameters import Parameters
 from sk_cbloss.neural_net._prediction import Prediction
+from sk_cbloss.neural_net._ranked import Ranked
 from sk_cbloss.neural_net.callbacks import EpochReporter, with_callbacks
 from sk_cbloss.neural_net.data import ArrayDataset, BatchLoader
 from sk_cbloss.neural_net.state import OwnFiles, Portable
@@ -19,6 +20,7 @@ class CBNeuralNetClassifier(
     DocLink,
     EpochReporter,
     Parameters,
+    Ranked,
     Course,
     Components,
     Prediction,

@@ -134,7 +134,7 @@ class Components(ChosenLoss):
         kind = getattr(self, prefix, None)
         check_arguments(kind, kwargs, prefix)
         modules = [getattr(self, f"{name}_") for name in self._modules]
-        if can_be_fused(kind, kwargs, modules, self.device):
+        if can_be_fused(kind, kwargs, modules, self._device_in_use):
             kwargs["fused"] = True
         if self._frees_bias_from_decay(prefix, kwargs):
             (group,) = args[0]
@@ -163,7 +163,7 @@ class Components(ChosenLoss):
             raise
         self._grad_scaler = None
         if self.autocast == "float16":
-            self._grad_scaler = torch.amp.GradScaler(torch.device(self.device).type)
+            self._grad_scaler = torch.amp.GradScaler(torch.device(self._device_in_use).type)
             if len(self._optimizers) > 1 or evaluates_again(type(self.optimizer_)):
                 raise ValueError(
                     "optimizer must be a single one that computes no losses by itself for "

@@ -1,5 +1,6 @@
 """The course of a fit: learn of the data, build, train by epochs, be put back on error."""
 
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -30,19 +31,20 @@ class Course(NeuralNetClassifier):
         # A net that is built anew leaves the old one's parts as they are.
         before = NetState(self, () if build else self._learning_parts().values())
         try:
-            data = self._learn_of(
-                X, y, sample_weight, build=build, adds=method == "partial_fit", classes=classes
-            )
-            if X_val is not None or y_val is not None:
-                call.validation_data = validation_dataset(self, X_val, y_val)
-            seed = self._next_seed(build)
-            with (
-                memory_explained(self),
-                seeded(seed, self.device),
-                self._reported(call, X, y, epochs),
-            ):
-                self._get_ready(call, data)
-                super().partial_fit(data.X, data.positions, _routing_method=method, **fit_params)
+            learn = partial(self._learn, call, X, y, sample_weight, X_val, y_val)
+            adds = method == "partial_fit"
+            with self._beside_others(call):
+                data = self._alike(call, partial(learn, adds=adds, classes=classes))
+                seed = call.ranks.seed(self._next_seed(build))
+                with (
+                    memory_explained(self),
+                    seeded(seed, self._device_in_use),
+                    self._reported(call, X, y, epochs),
+                ):
+                    self._get_ready(call, data)
+                    super().partial_fit(
+                        data.X, data.positions, _routing_method=method, **fit_params
+                    )
         except BaseException as error:
             if not call.keeps(error):
                 before.put_back()
@@ -52,6 +54,13 @@ class Course(NeuralNetClassifier):
         finally:
             vars(self).pop("_fit_call", None)
         return self
+
+    def _learn(self, call, X, y, sample_weight, X_val, y_val, **how):
+        """Check all data of a call, and learn of them."""
+        data = self._learn_of(X, y, sample_weight, build=call.is_new, **how)
+        if X_val is not None or y_val is not None:
+            call.validation_data = validation_dataset(self, X_val, y_val)
+        return data
 
     def _learn_of(self, X, y, sample_weight, *, build=True, adds=False, classes=None):
         """Check the data, and learn classes and their counts; nothing is built yet."""
@@ -79,6 +88,7 @@ class Course(NeuralNetClassifier):
             self.initialize()
         elif self.criterion is None:  # other counts, and perhaps another loss
             self._use_loss()
+        self._check_accelerated(call)
         self._check_head()
         if self.verbose:
             print(report(self))  # noqa: T201

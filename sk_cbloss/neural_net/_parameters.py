@@ -64,6 +64,11 @@ class Parameters(NeuralNet):
             return "mps"
         return "cpu"
 
+    @property
+    def _device_in_use(self):
+        """Where tensors lie: the device, or that of skorch's AccelerateMixin where it is None."""
+        return self.accelerator.device if self.device is None else self.device
+
     @device.setter
     def device(self, device):
         vars(self)["device"] = device
@@ -105,7 +110,7 @@ class Parameters(NeuralNet):
 
     def _change(self, params):
         """Set parameters of a net that is built, and build anew what they change."""
-        check_rules(params)
+        check_rules(params, beside=vars(self))
         if "lr" in params:
             check_learning_rate(params["lr"])
         plain = {name for name in params if name in PLAIN or name.startswith(DATA_PREFIXES)}
@@ -121,7 +126,7 @@ class Parameters(NeuralNet):
         changed = {name.partition("__")[0] for name in rest}
         is_built = not changed.isdisjoint(["compile", *self._modules, *self._criteria])
         seed = self._next_seed(build=True) if is_built and not in_fit else None
-        with seeded(seed, self.device):
+        with seeded(seed, self._device_in_use):
             super().set_params(**rest)
         if "optimizer" in params and not is_built:
             self._initialize_optimizer()

@@ -7,6 +7,7 @@ from skorch.utils import to_device, to_numpy
 from torch.utils.data import DataLoader
 
 from sk_cbloss.neural_net._gathered import gathered, n_rows_of
+from sk_cbloss.neural_net._ranked import Ranked
 from sk_cbloss.neural_net.data import (
     ArrayDataset,
     BatchLoader,
@@ -19,7 +20,7 @@ from sk_cbloss.neural_net.errors import memory_explained
 
 NUMBERS = 2**18  # of a table that go through the module at once: few enough for a cache
 
-OURS = {"skorch.net", "skorch.classifier", CheckedData.__module__, __name__}
+OURS = {"skorch.net", "skorch.classifier", CheckedData.__module__, Ranked.__module__, __name__}
 # skorch's hooks on the way from features to logits.
 HOOKS = ("forward", "forward_iter", "evaluation_step", "get_dataset", "get_iterator")
 

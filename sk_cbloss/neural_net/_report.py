@@ -9,7 +9,7 @@ def report(net):
     seen = count[count > 0]
     sizes = f"of {seen.max():,g} to {seen.min():,g}" if seen.min() < seen.max() else "of one size"
     parts = [
-        f"{type(net).__name__} trains on {net.device}",
+        f"{type(net).__name__} trains on {net._device_in_use}",
         f"{count.sum():,.6g} samples of {len(seen)} classes {sizes}",
     ]
     if net.criterion is None:

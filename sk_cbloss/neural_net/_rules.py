@@ -103,15 +103,18 @@ def parameter_names(kind):
     return frozenset(name for init in inits for name in inspect.signature(init).parameters)
 
 
-def check_rules(params):
-    """Raise a ValueError unless each parameter that has a rule keeps it."""
+def check_rules(params, beside=()):
+    """Raise a ValueError unless each parameter that has a rule keeps it, beside others."""
     for name, (rule, is_valid) in RULES.items():
         value = params.get(name)
+        if name == "device" and value is None and "accelerator" in {*params, *beside}:
+            continue  # skorch's AccelerateMixin places the module
         if name in params and not is_valid(value):
             shown = textwrap.shorten(repr(value), 70, placeholder="...")
             raise ValueError(f"{name} must be {rule}, got {shown}.")
-    if not is_auto(params.get("device", "auto")):
-        check_device(params["device"])
+    device = params.get("device", "auto")
+    if not is_auto(device) and device is not None:
+        check_device(device)
 
 
 def check_learning_rate(lr):

@@ -30,7 +30,8 @@ from sk_cbloss.neural_net.training import n_epochs_done
 KIND = "sk_cbloss training checkpoint, version 1"
 
 # Parameters that change nothing of what is learned.
-NOT_IN_NAME = {"device", "torch_load_kwargs", "use_caching", "verbose", "warm_start"}
+NOT_IN_NAME = {"accelerator", "device", "timeout", "torch_load_kwargs", "use_caching", "verbose"}
+NOT_IN_NAME |= {"warm_start"}
 
 
 class TrainingCheckpoint(PlainCallback):
@@ -129,8 +130,20 @@ class TrainingCheckpoint(PlainCallback):
                     "TrainingCheckpoint, which cannot put it back where it was; random_state "
                     "takes its place."
                 )
-        self.fingerprint_ = self._name_of(net, X, y)
+        on_first = net._call.ranks.from_first  # it alone reads and writes
+        self.fingerprint_ = on_first(lambda: self._name_of(net, X, y))
         self.folder_ = Path(self.dirname).expanduser() / self.fingerprint_
+        on_first(self._prepare_folder)
+        path, state = on_first(self._newest)
+        if state is not None:
+            self._put(net, state)
+            self._tell(net, f"Going on after epoch {len(net.history)}, from {path}")
+            return
+        if self.start_from is not None and net._call.is_new:
+            self._branch(net, on_first(lambda: read_state(self.start_from, KIND)))
+        self._tell(net, f"Starting in {self.folder_}")
+
+    def _prepare_folder(self):
         try:
             self.folder_.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -138,7 +151,6 @@ class TrainingCheckpoint(PlainCallback):
                 error.errno, f"Could not make the folder {self.folder_}: {error.strerror}."
             ) from error
         remove_leftovers(self.folder_)
-        self._resume(net)
 
     def _name_of(self, net, X, y):
         """Return a name for all that the training depends on."""
@@ -170,6 +182,8 @@ class TrainingCheckpoint(PlainCallback):
                     f"start_from must be a checkpoint, got {self.start_from}: {error.strerror}.",
                 ) from error
         data = X, y, net.class_count_, net.classes_, net._call.validation_data
+        if net._call.ranks.n_ranks > 1:
+            params["number of ranks"] = net._call.ranks.n_ranks
         form = type(net), {name: structure(part) for name, part in parts.items()}
         return fingerprint(params, net._call.fit_params, callbacks, form, learned, branch, data)
 
@@ -178,8 +192,11 @@ class TrainingCheckpoint(PlainCallback):
             if not isinstance(callback, TrainingCheckpoint):
                 yield name, callback
 
-    def _resume(self, net):
-        """Put the net where the last whole checkpoint says; a ValueError if none is of use."""
+    def _newest(self):
+        """Return the last whole checkpoint and its path, None if there are none yet.
+
+        A ValueError if none is of use.
+        """
         paths, problems = self._paths(), []
         for path in reversed(paths):
             try:
@@ -189,17 +206,13 @@ class TrainingCheckpoint(PlainCallback):
                 continue
             for problem in problems:
                 warnings.warn(f"{problem} Going on from {path.name} instead.", stacklevel=2)
-            self._put(net, state)
-            self._tell(net, f"Going on after epoch {len(net.history)}, from {path}")
-            return
+            return path, state
         if problems:
             raise ValueError(
                 f"{problems[0]} No other checkpoint is left in {self.folder_}; remove the folder "
                 "to start anew."
             )
-        if self.start_from is not None and net._call.is_new:
-            self._branch(net)
-        self._tell(net, f"Starting in {self.folder_}")
+        return None, None
 
     def _paths(self):
         """Return the checkpoints in the order of their epochs."""
@@ -222,6 +235,9 @@ class TrainingCheckpoint(PlainCallback):
         done = n_epochs_done(net)
         if done % self.every and done != net.max_epochs:
             return
+        net._call.ranks.from_first(lambda: self._write(net))
+
+    def _write(self, net):
         last = self.folder_ / f"epoch-{len(net.history):05}.safetensors"
         write_state(last, self._take(net), KIND)
         if self.keep is not None:
@@ -248,7 +264,7 @@ class TrainingCheckpoint(PlainCallback):
             "split": net._call.split,
             "class_count": net.class_count_,
             "history": list(net.history),
-            "random": _random_states(net.device),
+            "random": _random_states(net._device_in_use),
         }
 
     def _put(self, net, state):
@@ -270,11 +286,10 @@ class TrainingCheckpoint(PlainCallback):
                 parameter.requires_grad_(path not in state["frozen"][name])
         net.history = History(state["history"])
         net._call.n_epochs_resumed = state["n_epochs"]
-        _set_random_states(state["random"], net.device)
+        _set_random_states(state["random"], net._device_in_use)
 
-    def _branch(self, net):
+    def _branch(self, net, state):
         """Take module, optimizer, random numbers and history from another training."""
-        state = read_state(self.start_from, KIND)
         if state["n_epochs"] >= net.max_epochs:
             raise ValueError(
                 f"max_epochs must be above the {state['n_epochs']} epochs that start_from brings, "

@@ -16,6 +16,7 @@ from sk_cbloss.neural_net.data._batches import BatchLoader
 from sk_cbloss.neural_net.data._checked_data import CheckedData
 from sk_cbloss.neural_net.data._features import check_features, is_multi_input, split_sample_weight
 from sk_cbloss.neural_net.data._features_and_labels import features_and_labels
+from sk_cbloss.neural_net.data._shared_batches import SharedBatches
 from sk_cbloss.neural_net.data._streamed import is_streamed
 from sk_cbloss.neural_net.data._training_data import split_to_stop_early, training_data
 from sk_cbloss.neural_net.data._validation_data import validation_dataset
@@ -25,6 +26,7 @@ __all__ = [
     "BatchLoader",
     "CheckedData",
     "Rows",
+    "SharedBatches",
     "Uncast",
     "arrays_of",
     "as_tensor",

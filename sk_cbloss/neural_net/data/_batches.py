@@ -42,6 +42,7 @@ class BatchLoader(DataLoader):
     """
 
     _data = None
+    share = None  # what says which rows of each batch are to be loaded; None is all
 
     def __init__(self, dataset, batch_size=1, shuffle=False, drop_last=False, **kwargs):
         if isinstance(batch_size, Integral):
@@ -104,9 +105,13 @@ class BatchLoader(DataLoader):
         order, size, bounds = self._draw_order(), self.sampler.batch_size, self._bounds()
         n_at_once = max(1, AT_ONCE // (size * self._bytes_of_a_row()))
         for first in range(0, len(bounds), n_at_once):
-            rows = slice(bounds[first][0], bounds[first : first + n_at_once][-1][1])
+            some = bounds[first : first + n_at_once]
+            rows, sizes = slice(some[0][0], some[-1][1]), size
+            if self.share is not None:
+                some = [torch.arange(*self.share.cut(*one), device=self._device) for one in some]
+                rows, sizes = torch.cat(some), list(map(len, some))
             taken = cut(self._data, rows if order is None else order[rows])
-            for parts in zip(*(array.split(size) for array in arrays_of(taken)), strict=True):
+            for parts in zip(*(array.split(sizes) for array in arrays_of(taken)), strict=True):
                 parts = iter(parts)
                 yield each_array(lambda _: next(parts), taken)  # noqa: B023
 

@@ -54,4 +54,8 @@ class CheckedData(NeuralNetClassifier):
         check_arguments(DataLoader if loader is BatchLoader else loader, kwargs, prefix)
         check_sampler(loader, kwargs, dataset, prefix)
         iterator = super().get_iterator(dataset, training=training)
-        return iterator.keep_on(self.device) if isinstance(iterator, BatchLoader) else iterator
+        return (
+            iterator.keep_on(self._device_in_use)
+            if isinstance(iterator, BatchLoader)
+            else iterator
+        )

@@ -21,6 +21,11 @@ def meaning_of(error, net, X, fit_params):
     return None
 
 
+def _bare(module):
+    """Return a module without what averages its gradients over ranks."""
+    return module.module if isinstance(module, nn.parallel.DistributedDataParallel) else module
+
+
 def _of_one_row(error, net, X, fit_params):
     return (
         f"batch_size must leave no batch of one row for BatchNorm, got {net.batch_size} and such "
@@ -29,7 +34,7 @@ def _of_one_row(error, net, X, fit_params):
 
 
 def _of_embedding(error, net, X, fit_params):
-    names = list(inspect.signature(net.module_.forward).parameters)
+    names = list(inspect.signature(_bare(net.module_).forward).parameters)
     if isinstance(X, Mapping) or not names:
         floats = [name for name in X if X[name].is_floating_point()] if names else []
         return f"X must hold integers for an Embedding, got floats in {floats!r}."
@@ -40,7 +45,7 @@ def _of_embedding(error, net, X, fit_params):
 
 
 def _of_arguments(error, net, X, fit_params):
-    forward = net.module_.forward
+    forward = _bare(net.module_).forward
     if not str(error).startswith(f"{forward.__qualname__}()"):  # but that of a part
         return None
     takes = [name for name in inspect.signature(forward).parameters if name not in fit_params]
@@ -77,7 +82,16 @@ def _of_sizes(error, net, X, fit_params):
     )
 
 
+def _of_unused(error, net, X, fit_params):
+    return (
+        "module must have parameters that all learn in each step, for several ranks, got some "
+        "without a gradient: freeze those, or pass accelerator=Accelerator(kwargs_handlers="
+        "[DistributedDataParallelKwargs(find_unused_parameters=True)])."
+    )
+
+
 MEANINGS = {
+    "Expected to have finished reduction in the prior iteration": _of_unused,
     "Expected more than 1 value per channel when training": _of_one_row,
     "Expected tensor for argument #1 'indices' to have": _of_embedding,
     r"forward\(\) got an unexpected keyword argument": _of_arguments,

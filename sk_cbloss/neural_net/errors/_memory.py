@@ -21,10 +21,9 @@ def memory_explained(net, iterator=None):
 
 
 def _remedy(net, iterator):
+    device = net._device_in_use
     if iterator is None and "_fit_call" not in vars(net):
-        return (
-            f"module must fit into the memory that is free on {net.device}, got one that does not."
-        )
+        return f"module must fit into the memory that is free on {device}, got one that does not."
     if iterator is None:
         iterator = "iterator_train" if net.module_.training else "iterator_valid"
     own_name, own = f"{iterator}__batch_size", net.get_params_for(iterator)
@@ -37,7 +36,7 @@ def _remedy(net, iterator):
     if trains and net.autocast is None and net.dtype == "float32":
         remedies.append("autocast='bfloat16'")
     return (
-        f"{name} must be small enough for the memory that is free on {net.device} in "
+        f"{name} must be small enough for the memory that is free on {device} in "
         f"{'training' if trains else 'prediction'}, got {size}; "
         f"try {' or '.join([*remedies, 'a smaller module'][:2])}."
     )

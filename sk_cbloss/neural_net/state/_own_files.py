@@ -16,9 +16,15 @@ class OwnFiles(SafeSaving):
     side, each would find there what another has just written.
     """
 
+    @property
+    def _writes(self):
+        """Whether to write files: in a fit by several ranks, the first does."""
+        return "_fit_call" not in vars(self) or self._call.ranks.is_first
+
     @wraps(SafeSaving.save_params)
     def save_params(self, *args, **kwargs):
-        super().save_params(*args, **kwargs)
+        if self._writes:
+            super().save_params(*args, **kwargs)
         if "_fit_call" not in vars(self) or not any(map(_loads_best, self.callbacks_)):
             return
         for name, file in kwargs.items():

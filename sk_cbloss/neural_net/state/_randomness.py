@@ -42,9 +42,22 @@ class RandomStream:
     def _read(self):
         return [generator.get_state() for generator in self._generators]
 
-    def __enter__(self):
-        for generator, state in zip(self._generators, self.state, strict=True):
+    def _write(self, states):
+        for generator, state in zip(self._generators, states, strict=True):
             generator.set_state(state)
+
+    @contextmanager
+    def aside(self):
+        """Draw from it for a while, and put torch's generators back where they were."""
+        before = self._read()
+        try:
+            with self:
+                yield
+        finally:
+            self._write(before)
+
+    def __enter__(self):
+        self._write(self.state)
 
     def __exit__(self, *exception):
         self.state = self._read()

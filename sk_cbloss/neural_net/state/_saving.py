@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from skorch import NeuralNet
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from sk_cbloss.neural_net.state._net_state import net_put_back_on_error
 from sk_cbloss.neural_net.state._state_file import read_state, state_writer, write_whole
@@ -181,7 +182,9 @@ class SafeSaving(NeuralNet):
 
 
 def uncompiled(module):
-    """Return a module without what compiling puts around it, which renames parameters."""
+    """Return a module without what compiling, or averaging over ranks, puts around it."""
+    if isinstance(module, DistributedDataParallel):
+        module = module.module
     return getattr(module, "_orig_mod", module)
 
 

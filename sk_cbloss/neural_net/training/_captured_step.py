@@ -57,7 +57,7 @@ class CapturedSteps:
         """Look whether a net, ready for an epoch, may be captured, and is still the same."""
         if self.has_failed:
             return
-        self.device, self.iterator = torch.device(net.device), iterator
+        self.device, self.iterator = torch.device(net._device_in_use), iterator
         obstacle, form = _obstacle(net, self.device), None
         if obstacle is None:
             try:
@@ -247,6 +247,8 @@ def _obstacle(net, device):
     """Return why a net's steps cannot be captured, as far as it can be told beforehand."""
     if device.type not in PLAIN_STEPS:
         return f"{device.type} cannot repeat them"
+    if net._call.ranks.n_ranks > 1:
+        return "gradients are averaged over ranks"
     if net.compile:
         return "compile=True"
     if len(net._optimizers) > 1:
@@ -259,7 +261,8 @@ def _obstacle(net, device):
         if net._listeners(hook) is None:
             return "a callback looks at each batch"
     for name in OWN_STEPS:
-        is_ours = getattr(type(net), name).__module__.partition(".")[0] in {"sk_cbloss", "skorch"}
+        room = getattr(type(net), name).__module__
+        is_ours = room.partition(".")[0] in {"sk_cbloss", "skorch"} and room != "skorch.hf"
         if not is_ours or name in vars(net):
             return f"{type(net).__name__} has its own {name}"
     if device.type not in GRAPHS and any(

@@ -24,8 +24,14 @@ class DivergenceGuard:
             net._call.finite, net._call.finite_epoch = state, len(net.history) - 1
 
     def check(self, losses):
-        """Raise a FloatingPointError, the parameters put back, if a new loss is not finite."""
-        new, start = losses[self.n_checked :], self.n_checked
+        """Raise a FloatingPointError, the parameters put back, if a new loss is not finite.
+
+        Of several ranks, losses become the mean.
+        """
+        ranks, start = self.net._call.ranks, self.n_checked
+        new = losses[start:]
+        if ranks.n_ranks > 1:
+            losses[start:] = new = ranks.means(new)
         self.n_checked = len(losses)
         if new and not (finite := torch.stack(new).isfinite()).all():
             first = start + int(finite.int().argmin())

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from sk_cbloss.neural_net.ranks import Alone
 from sk_cbloss.neural_net.training._captured_step import CapturedSteps
 
 
@@ -24,6 +25,12 @@ class FitCall:
     loss_changes: dict = field(default_factory=dict)  # what callbacks have changed of the loss
     reporting: object = None  # who is told of the epochs beside skorch's callbacks
     saved: dict = field(default_factory=dict)  # what went to files, if the best of it is loaded
+    ranks: Alone = field(default_factory=Alone)  # that train the net together
+    batches: object = None  # of the epoch of training, if ranks share them
+    averaging: object = None  # the module that averages gradients, and what it was made for
+    steps_together: bool = False  # whether a step is under way that all ranks take
+    stream: object = None  # random numbers of this rank alone
+    has_ended: bool = False  # whether the ranks have agreed to end
     captured: CapturedSteps = field(default_factory=CapturedSteps)
 
     def may_end_early(self):

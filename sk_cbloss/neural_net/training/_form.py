@@ -25,7 +25,7 @@ def modules_of(net):
 def form_of(net):
     """Return what a net's step depends on beside the numbers in its tensors, and their places."""
     told, modules = Told(), modules_of(net)
-    told.parts += [str(net.device), net._dtype_in_use, net.autocast, net.channels_last]
+    told.parts += [str(net._device_in_use), net._dtype_in_use, net.autocast, net.channels_last]
     told.add_modules(modules)
     for part in parts_of(net):
         if not isinstance(part, nn.Module):
@@ -66,5 +66,6 @@ def all_but_numbers(net):
 def _numbers_elsewhere(net):
     """Return where random numbers are that the device does not draw."""
     numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002
-    on_cpu = [] if torch.device(net.device).type == "cpu" else torch.get_rng_state().tolist()
+    is_on_cpu = torch.device(net._device_in_use).type == "cpu"
+    on_cpu = [] if is_on_cpu else torch.get_rng_state().tolist()
     return random.getstate(), fingerprint(numpy_state), on_cpu

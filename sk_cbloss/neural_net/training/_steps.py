@@ -45,7 +45,7 @@ class FastSteps(NeuralNet):
             self._call.has_begun = True
             if guard and (at_once or len(losses) % CHECK_EVERY == 0):
                 guard.check(losses)
-            return step
+            return step | {"loss": losses[-1]} if guard and at_once else step
 
         if at_once:
             super().run_single_epoch(iterator, training, prefix, take_step, **fit_params)
@@ -147,7 +147,7 @@ class FastSteps(NeuralNet):
         features, _ = split_sample_weight(X)
         if self.batch_transform is not None:
             with torch.no_grad():
-                given = to_tensor(features, device=self.device)
+                given = to_tensor(features, device=self._device_in_use)
                 features = self.batch_transform(given)
             if isinstance(given, torch.Tensor):
                 n_rows = _n_rows(features)
@@ -168,7 +168,7 @@ class FastSteps(NeuralNet):
     def infer(self, x, **fit_params):
         x, _ = split_sample_weight(x)
         if isinstance(x, torch.Tensor):
-            x = x.to(self.device)
+            x = x.to(self._device_in_use)
             if self.channels_last and x.ndim == 4:
                 x = x.contiguous(memory_format=torch.channels_last)
             apply = self.module_
@@ -177,7 +177,7 @@ class FastSteps(NeuralNet):
         try:
             if self.autocast is None:
                 return apply(x, **fit_params)
-            with torch.autocast(torch.device(self.device).type, HALF[self.autocast]):
+            with torch.autocast(torch.device(self._device_in_use).type, HALF[self.autocast]):
                 y_pred = apply(x, **fit_params)
         except (IndexError, RuntimeError, TypeError, ValueError) as error:
             meaning = meaning_of(error, self, x, fit_params)
