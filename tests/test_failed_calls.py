@@ -230,6 +230,7 @@ BAD_PARAMETERS = {
     "macro-F1": {"cv": 1},
     "net": {"lr": -1.0},
     "subclass of the net": {"module__hidden_units": "nonsense"},
+    "net of several ranks": {"timeout": 0},
     "stacked search": {"scoring": "nonsense"},
     "nets one by one": {"estimator__lr": -1.0, "error_score": "raise"},
 }
