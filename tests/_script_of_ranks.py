@@ -245,9 +245,13 @@ def validation_is_that_of_one_process():
     check_equal(*both(fit, iterator_valid__batch_size=137))
     # Another split on each rank: that of rank 0 is taken.
     split = ValidSplit(0.25, stratified=True, random_state=RANK)
-    net = ranks(train_split=split).fit(X, Y)
+    held = []
+    hold = Watching(lambda net: held.append(net._call.split[1].tolist()), rank=None)
+    net = ranks(train_split=split, callbacks=[hold]).fit(X, Y)
     check_same_on_all(net)
-    assert net.history_[0]["valid_loss"] > 0
+    told = everyone(held[0])
+    assert told[0] == told[1]
+    assert len(told[0]) == 35
 
 
 @law
@@ -379,8 +383,11 @@ def noise_is_each_ranks_own():
 
 @law
 def running_means_are_those_of_rank_0():
-    net = ranks(module=Net, module__between=lambda: nn.BatchNorm1d(8), early_stopping=True)
-    check_same_on_all(net.fit(X, Y))
+    seen = []
+    see = Watching(lambda net: seen.append(state(net)), rank=None)
+    given = {"module": Net, "module__between": lambda: nn.BatchNorm1d(8), "callbacks": [see]}
+    check_same_on_all(ranks(early_stopping=True, **given).fit(X, Y))
+    np.testing.assert_equal(*everyone(seen[0]))  # in the middle, as its validation does
 
 
 # ---------------------------------------------------------------------- what ranks share

@@ -7,6 +7,7 @@ import torch
 from skorch import NeuralNetClassifier
 from skorch.callbacks import EarlyStopping, EpochScoring
 from skorch.dataset import unpack_data
+from skorch.utils import to_device
 from torch.utils.data import Subset
 
 from sk_cbloss.neural_net._agreement import told_of
@@ -72,7 +73,7 @@ class Ranked(NeuralNetClassifier):
             return super().get_iterator(dataset, training=training)
         with self._batches_of(ranks.n_ranks, "iterator_train" if training else "iterator_valid"):
             loader = super().get_iterator(dataset, training=training)
-        if not training:
+        if not training or call is None:
             # The mixin has an accelerator cut the batches of a DataLoader; here, it is not to.
             alone = ranks.n_ranks == 1 and self.accelerator.num_processes > 1
             return SharedBatches(loader) if is_prepared and not alone else loader
@@ -161,7 +162,7 @@ class Ranked(NeuralNetClassifier):
         for _, callback in self.callbacks_:
             # It has kept this rank's part of what it is to score.
             if ranks.n_ranks > 1 and isinstance(callback, EpochScoring) and callback.on_train:
-                kept = [*zip(callback.y_trues_, callback.y_preds_, strict=False)]
+                kept = to_device([*zip(callback.y_trues_, callback.y_preds_, strict=False)], "cpu")
                 kept = kept[: len(kept) - self._call.batches.is_empty]
                 kept = [pair for part in ranks.gather(kept) for pair in part]
                 callback.y_trues_ = [y_true for y_true, _ in kept]

@@ -8,18 +8,23 @@ import subprocess
 import sys
 from pathlib import Path
 
-import accelerate  # noqa: F401
+import accelerate
 import numpy as np
 import pytest
+from skorch.hf import AccelerateMixin
 
 from sk_cbloss import CBNeuralNetClassifier
-from sk_cbloss.neural_net import DistributedCBNeuralNetClassifier
+from sk_cbloss.neural_net import DistributedCBNeuralNetClassifier, TrainingCheckpoint
 
 pytestmark = pytest.mark.engines
 
 SCRIPT = Path(__file__).parents[1] / "_script_of_ranks.py"
 LAWS = re.findall(r"^@law\ndef (\w+)\(", SCRIPT.read_text(), re.MULTILINE)
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+
+
+class Mixed(AccelerateMixin, CBNeuralNetClassifier):
+    pass
 
 
 def environment(**more):
@@ -109,6 +114,25 @@ def test_without_torchrun_it_is_the_net():
     other = CBNeuralNetClassifier(**given).fit(X, y)
     np.testing.assert_array_equal(net.predict_proba(X), other.predict_proba(X))
     assert net.history_[:, "train_loss"] == other.history_[:, "train_loss"]
+
+
+def test_skorchs_mixin_works_before_our_net_in_one_process(tmp_path):
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], [60, 30, 15])
+    X = rng.normal(size=(105, 5)).astype(np.float32)
+    given = {"max_epochs": 12, "batch_size": 16, "random_state": 0}
+    other = CBNeuralNetClassifier(**given, device="cpu").fit(X, y)
+    for placed in (True, False):
+        accelerator = accelerate.Accelerator(cpu=True, device_placement=placed)
+        net = Mixed(accelerator=accelerator, device=None if placed else "cpu", **given)
+        net.set_params(callbacks=[TrainingCheckpoint(tmp_path)])
+        for _ in range(2):
+            np.testing.assert_allclose(
+                net.fit(X, y).predict_proba(X), other.predict_proba(X), 1e-5
+            )
+            np.testing.assert_array_equal(net.predict(X), other.predict(X))
+    with pytest.raises(ValueError, match="DistributedCBNeuralNetClassifier takes it"):
+        net.set_params(batch_transform=abs).fit(X, y)
 
 
 def test_its_repr_shows_what_was_changed():

@@ -137,8 +137,11 @@ class Ranks(Alone):
         """Write into tensors what they are on rank 0."""
         with torch.no_grad():
             for tensor in tensors:
+                if not isinstance(tensor, torch.Tensor) or not tensor.numel():
+                    continue
                 whole = tensor.detach().contiguous()
-                distributed.broadcast(whole, 0)
+                # As bytes: gloo does not know all types.
+                distributed.broadcast(whole.reshape(-1).view(torch.uint8), 0)
                 if whole.data_ptr() != tensor.data_ptr():
                     tensor.copy_(whole)
 
