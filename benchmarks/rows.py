@@ -137,7 +137,7 @@ def run_predictions(scale, n_rounds, verdict):
                 lambda: accuracy_score(y, decided()),
                 (0.25, 0.6),
             ),
-            ("predict_proba", lambda: net.predict_proba(X), probabilities, (1.1, 1)),
+            ("predict_proba", lambda: net.predict_proba(X), probabilities, (1.1, None)),
             (
                 "the same, into a memory map",
                 lambda: net.predict_proba(X, out=mapped),

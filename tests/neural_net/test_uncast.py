@@ -328,6 +328,8 @@ def test_what_callbacks_are_told_reads_like_an_array():
     np.testing.assert_array_equal(np.asarray(rows), X)
     assert np.asarray(rows).dtype == np.float32
     assert rows.array is X
+    checked = _features.check_features(make_net(), {"x": rows}, dtype="float32", reset=True)
+    assert checked["x"] is X  # integers of a dict stay what they are
     net = make_net().fit(rows, Y)
     np.testing.assert_array_equal(net.predict_proba(rows), net.predict_proba(X))
 
