@@ -14,7 +14,7 @@ from sk_cbloss._validation import as_numpy
 
 # A chunk's temporaries stay in the processor's cache, and memory stays at the result's.
 CHUNK = 2**16
-# Integers that span no more than this are counted without sorting them.
+# Integers that span no more than this, or an eighth of their number, are counted without sorting.
 SMALL_RANGE = 2**14
 
 
@@ -40,7 +40,7 @@ class Labels:
     def count(self, sample_weight=None):
         """Return the number of samples, or the sum of their weights, of each candidate."""
         total = np.zeros(len(self.classes), dtype=np.float64 if sample_weight is not None else int)
-        for rows in chunks(self.values):
+        for rows in chunks(self.values, at_least=len(total)):  # each chunk is as many additions
             weight = None if sample_weight is None else sample_weight[rows]
             codes = self.positions(self.values[rows])
             total += np.bincount(codes, weights=weight, minlength=len(total))
@@ -157,9 +157,10 @@ def _as_objects(classes):
     return np.fromiter(names_of(classes), object) if classes.dtype.kind != "O" else classes
 
 
-def chunks(values):
+def chunks(values, *, at_least=0):
     """Return the slices that cover values."""
-    return (slice(start, start + CHUNK) for start in range(0, len(values), CHUNK))
+    size = max(CHUNK, at_least)
+    return (slice(start, start + size) for start in range(0, len(values), size))
 
 
 def read_labels(y):
@@ -236,7 +237,7 @@ def _from_integers(y):
     if y.dtype.kind == "b":
         return Labels(y, np.array([False, True]), lambda chunk: chunk.astype(np.intp))
     low, high = _extremes(y)
-    if high - low >= max(SMALL_RANGE, len(y) // 64):
+    if high - low >= max(SMALL_RANGE, len(y) // 8):
         return _from_sortable(y)
     classes = np.array(range(low, high + 1), dtype=y.dtype)
     if y.dtype == np.intp and low == 0:

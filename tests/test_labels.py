@@ -229,3 +229,21 @@ def test_metrics_of_tensors(average):
         classwise_brier_score_loss(true, p, average=average),
         classwise_brier_score_loss([0, 1, 1], p.tolist(), average=average),
     )
+
+
+@pytest.mark.parametrize("span", [2**14 - 1, 2**14, 25_000, 25_001, 300_000])
+def test_integers_of_any_span_are_counted_alike(span):
+    """Below an eighth of their number without sorting, in chunks of other sizes."""
+    y = np.random.default_rng(0).integers(span + 1, size=200_000)
+    y[:2] = 0, span
+    classes, count = np.unique(y, return_counts=True)
+    found, position, counted = read_labels(y).encode()
+    np.testing.assert_array_equal(found, classes)
+    np.testing.assert_array_equal(counted, count)
+    np.testing.assert_array_equal(found[position], y)
+    weight = np.random.default_rng(1).random(len(y))
+    labels = read_labels(y)
+    np.testing.assert_allclose(
+        labels.count(weight)[labels.places_among(classes)[0] >= 0],
+        np.bincount(position, weight),
+    )
