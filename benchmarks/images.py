@@ -240,7 +240,10 @@ def report_reading(root):
 
 def report_epoch(root):
     images = LongTailedImages.from_folders(root / "images")
-    test = images[np.unique(images.targets, return_index=True)[1]]
+    _, first, count = np.unique(images.targets, return_index=True, return_counts=True)
+    test = images[first]
+    place = np.arange(N_IMAGES) - first[images.targets]  # within its class
+    images = images[place < np.maximum(2, count // 5)[images.targets]]
     start = time.perf_counter()
     net = CBNeuralNetClassifier(
         Small,
@@ -253,7 +256,7 @@ def report_epoch(root):
         device="cpu",
     ).fit(images)
     seconds = time.perf_counter() - start
-    print(f"An epoch of a small net, those held out included: {N_IMAGES / seconds:,.0f} a second")
+    print(f"An epoch of a small net on a fifth of them: {len(images) / seconds:,.0f} a second")
     recall = shot_recall_score(test.labels, net.predict(test), class_count=images.class_count)
     shots = ", ".join(f"{shot}-shot {value:.3f}" for shot, value in recall.items())
     print(f"  of {len(net.classes_):,} classes, by name ({net.classes_[0]!s}), recall: {shots}")
