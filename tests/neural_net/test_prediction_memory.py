@@ -253,7 +253,7 @@ def read_only():
         ([[0.0]], "got list"),
         (torch.empty(N, N_CLASSES), "got Tensor"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 @pytest.mark.parametrize("criterion", [None, nn.CrossEntropyLoss])
 def test_an_array_that_predictions_cannot_be_written_to(criterion, out, got):
