@@ -153,7 +153,7 @@ def _check_there(root, paths, place):
         if name not in there[folder]:
             missing.append(row)
     if missing:
-        others = f", nor of {len(missing) - 1} others" if len(missing) > 1 else ""
+        others = f", nor {len(missing) - 1} more" if len(missing) > 1 else ""
         raise FileNotFoundError(
             f"{place(missing[0])}: {paths[missing[0]]} must lie in {root}, got no such "
             f"file{others}."

@@ -247,7 +247,7 @@ FAULTS = {
     "": ["must hold lines of a path and an integer, got none"],
     "ant/000 x.png 0\nant/z.png 1\nq/1.png 1": [
         "line 2: ant/z.png must lie in",
-        "nor of 1 others",
+        "nor 1 more",
     ],
 }
 
@@ -311,7 +311,7 @@ JSON_FAULTS = {
     "odd": (with_("annotations", 2, category_id={}), "annotations[2]: category_id", "got {}"),
     "not annotated": (without("annotations", 2), "must have an annotation, got none"),
     "annotated twice": (with_a_twin, "annotations[3]: image", "must have one category, got"),
-    "not there": (lambda content: None, "images[0]: a.png must lie in", "nor of 2 others"),
+    "not there": (lambda content: None, "images[0]: a.png must lie in", "nor 2 more"),
 }
 
 
