@@ -328,8 +328,9 @@ def test_what_callbacks_are_told_reads_like_an_array():
     np.testing.assert_array_equal(np.asarray(rows), X)
     assert np.asarray(rows).dtype == np.float32
     assert rows.array is X
-    checked = _features.check_features(make_net(), {"x": rows}, dtype="float32", reset=True)
-    assert checked["x"] is X  # integers of a dict stay what they are
+    checked = _features.check_features(make_net(), {"x": rows}, dtype="float64", reset=True)["x"]
+    assert checked.array is X
+    assert checked[:2].dtype == np.float64
     net = make_net().fit(rows, Y)
     np.testing.assert_array_equal(net.predict_proba(rows), net.predict_proba(X))
 

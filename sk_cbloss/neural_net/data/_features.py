@@ -83,7 +83,7 @@ def check_features(net, X, *, dtype, reset):
         arrays = {name: _cast(net, name, value, dtype) for name, value in named}
         check_consistent_length(*arrays.values())
         return arrays if isinstance(X, Mapping) else list(arrays.values())
-    X = _in_numpy(X)
+    X = _in_numpy(X.array if isinstance(X, Uncast) else X)
     by_rows = net.dataset is ArrayDataset and is_to_be_cast_by_rows(X, dtype)
     try:
         checked = validate_data(
@@ -108,6 +108,8 @@ def check_features(net, X, *, dtype, reset):
 
 
 def _cast(net, name, value, dtype):
+    if isinstance(value, Uncast):  # it was checked, and may hold integers that are to be cast
+        return Uncast(value.array, dtype)
     value = _in_numpy(value)
     value = value.tocsr() if scipy.sparse.issparse(value) else np.asarray(value)
     if name != SAMPLE_WEIGHT:
@@ -123,8 +125,6 @@ def _cast(net, name, value, dtype):
 
 def _in_numpy(values):
     """Return a tensor as an array, in its own type where numpy has it; anything else as it is."""
-    if isinstance(values, Uncast):
-        values = values.array
     if not isinstance(values, torch.Tensor):
         return as_numpy(values)
     if values.is_floating_point() and values.dtype not in NUMPYS:
