@@ -1,6 +1,5 @@
 """The loss that a net's parameters name, built from the classes' counts."""
 
-import inspect
 import warnings
 
 import numpy as np
@@ -12,7 +11,12 @@ from torch import nn
 from sk_cbloss._validation import check_beta, check_factor, check_normalize
 from sk_cbloss.losses import LOSSES, ClassBalancedLoss
 from sk_cbloss.neural_net.data import split_sample_weight
-from sk_cbloss.neural_net.errors import check_arguments, check_complete, check_takes_positions
+from sk_cbloss.neural_net.errors import (
+    check_arguments,
+    check_complete,
+    check_takes_positions,
+    parameters_of,
+)
 from sk_cbloss.neural_net.state import uncompiled
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -75,10 +79,7 @@ class ChosenLoss(NeuralNet):
             self._check_loss()
 
     def _check_criterion_parameters(self, loss):
-        known = (
-            inspect.signature(LOSSES[loss]).parameters
-            | inspect.signature(LOSSES[loss].from_class_count).parameters
-        )
+        known = parameters_of(LOSSES[loss]) | parameters_of(LOSSES[loss].from_class_count)
         own = {"class_count", "class_prior", "weight", "beta", "normalize", "parameters"}
         names = sorted(known.keys() - own - {"ignore_index"})
         for name in self.get_params_for("criterion"):
@@ -209,4 +210,4 @@ class ChosenLoss(NeuralNet):
 
 
 def _has_gamma(loss):
-    return loss in LOSSES and "gamma" in inspect.signature(LOSSES[loss]).parameters
+    return loss in LOSSES and "gamma" in parameters_of(LOSSES[loss])

@@ -22,7 +22,12 @@ from sk_cbloss.losses import LOSSES
 from sk_cbloss.neural_net._chosen_loss import DTYPES, ChosenLoss
 from sk_cbloss.neural_net._rules import check_rules
 from sk_cbloss.neural_net.callbacks import DecodeLabels, TrainingCheckpoint, balanced_accuracy
-from sk_cbloss.neural_net.errors import check_arguments, check_complete, check_takes_parameters
+from sk_cbloss.neural_net.errors import (
+    check_arguments,
+    check_complete,
+    check_takes_parameters,
+    parameters_of,
+)
 from sk_cbloss.neural_net.modules import MLP
 from sk_cbloss.neural_net.state import net_put_back_on_error, uncompiled
 from sk_cbloss.neural_net.training import can_be_fused, evaluates_again
@@ -122,7 +127,7 @@ class Components(ChosenLoss):
         )
 
     def _learned_sizes(self, module):
-        named = inspect.signature(module).parameters
+        named = parameters_of(module)
         sizes = {
             "n_features": getattr(self, "n_features_in_", None),
             "n_classes": len(self.classes_) if hasattr(self, "classes_") else None,
@@ -147,7 +152,7 @@ class Components(ChosenLoss):
         """Whether weight decay is to leave the last layer's bias alone, which the loss set."""
         if prefix != "optimizer" or hasattr(self, "optimizer__param_groups"):
             return False
-        decay = inspect.signature(self.optimizer).parameters.get("weight_decay")
+        decay = parameters_of(self.optimizer).get("weight_decay")
         return (
             bool(kwargs.get("weight_decay", decay.default if decay else 0))
             and self._prepares_head_of(self.module_)

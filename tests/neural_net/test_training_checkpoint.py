@@ -1218,10 +1218,10 @@ def test_branch_from_what_is_no_checkpoint_is_an_error(tmp_path):
 
 
 def test_libraries_are_known_wherever_they_are_installed(monkeypatch):
-    monkeypatch.setattr(_fingerprint, "LIBRARIES", [])  # as where torch is a system's
+    monkeypatch.setattr(_fingerprint, "LIBRARIES", ())  # as where torch is a system's
     if "site-packages" in torch.__file__:
         assert _fingerprint._is_of_a_library(torch.optim.Adam)
-    monkeypatch.setattr(_fingerprint, "SITES", set())  # as where it is in any folder
+    monkeypatch.setattr(_fingerprint, "SITES", frozenset())  # as where it is in any folder
     assert not _fingerprint._is_of_a_library(torch.optim.Adam)
     names = {kind: fingerprint(kind) for kind in (torch.optim.Adam, torch.optim.SGD)}
     assert len(set(names.values())) == 2

@@ -8,6 +8,7 @@ from sk_cbloss.neural_net.errors._arguments import (
     check_complete,
     check_takes_parameters,
     check_takes_positions,
+    parameters_of,
 )
 from sk_cbloss.neural_net.errors._meanings import first_line, meaning_of
 from sk_cbloss.neural_net.errors._memory import memory_explained
@@ -20,4 +21,5 @@ __all__ = [
     "first_line",
     "meaning_of",
     "memory_explained",
+    "parameters_of",
 ]

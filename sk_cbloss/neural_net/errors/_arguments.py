@@ -2,6 +2,7 @@
 
 import inspect
 import traceback
+from functools import lru_cache
 
 from torch import nn
 from torch.nn.modules import loss as losses
@@ -9,6 +10,17 @@ from torch.nn.modules import loss as losses
 from sk_cbloss.neural_net.errors._meanings import first_line
 
 FILLED_IN = {"params", "dataset"}  # by skorch
+
+
+def parameters_of(made):
+    """Return the parameters of a class or function, by name, looked up once: it takes long."""
+    is_lasting = isinstance(made, type) or inspect.isroutine(made)  # and can be hashed
+    return (_looked_up if is_lasting else _looked_up.__wrapped__)(made)
+
+
+@lru_cache(maxsize=200)
+def _looked_up(made):
+    return inspect.signature(made).parameters
 
 
 def check_complete(made, kwargs, prefix):
@@ -38,7 +50,7 @@ def check_arguments(made, kwargs, prefix):
     if not kwargs:
         return
     try:
-        known = inspect.signature(made).parameters
+        known = parameters_of(made)
     except (TypeError, ValueError):  # built in
         return
     unknown = [name for name in kwargs if name not in known]

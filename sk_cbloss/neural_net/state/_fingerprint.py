@@ -4,7 +4,7 @@ import inspect
 import sysconfig
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import blake2b
 from pathlib import Path, PurePath
 from types import CodeType, EllipsisType
@@ -22,9 +22,9 @@ from sk_cbloss.neural_net.state._randomness import seeded
 PLAIN = (type(None), EllipsisType, bool, int, float, complex, str, bytes, range, slice, PurePath)
 PLAIN += (np.dtype, torch.dtype, torch.device)
 N_ITEMS = 16  # of a Dataset that hides what it is made of: to read all may take long
-LIBRARIES = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
-LIBRARIES.append(Path(__file__).parents[2])
-SITES = {"site-packages", "dist-packages"}  # also the user's own, the system's, another's
+LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))
+LIBRARIES += (Path(__file__).parents[2],)
+SITES = frozenset({"site-packages", "dist-packages"})  # the user's, the system's too
 OF_EVERY_MODULE = vars(nn.Module()).keys()
 OF_EVERY_CLASS = {"__module__", "__doc__", "__dict__", "__weakref__", "__annotations__"}
 OF_EVERY_CLASS |= {"__firstlineno__", "__static_attributes__", "__qualname__"}
@@ -45,7 +45,7 @@ def _add(digest, value, seen):
     """Add what tells a value from others, itself and its parts."""
     value = value.item() if isinstance(value, np.generic) else value
     kind = type(value)
-    digest.update(f"<{kind.__module__}.{kind.__qualname__}>".encode())
+    digest.update(_tag(kind))
     if isinstance(value, PLAIN):
         digest.update(repr(value).encode())
     elif isinstance(value, np.ndarray):
@@ -63,8 +63,17 @@ def _add(digest, value, seen):
             _add(digest, part, (*seen, value))
 
 
+@lru_cache(maxsize=1000)
+def _tag(kind):
+    return f"<{kind.__module__}.{kind.__qualname__}>".encode()
+
+
 def _parts(value, seen):
     """Return what a value that is no number or array is made of."""
+    if type(value) in (list, tuple):  # most are
+        return value
+    if type(value) is dict:
+        return tuple(value.items())
     if is_lazy(value):
         return (repr(value),)  # no numbers yet
     if isinstance(value, torch.Tensor):
@@ -160,11 +169,17 @@ def _is_of_a_library(value):
     if value.__module__ == "__main__":  # whose file may be that of an installed program
         return False
     try:
-        file = Path(inspect.getfile(value))
+        file = inspect.getfile(value)
     except (OSError, TypeError):  # built in, or typed into a shell
         return value.__module__ == "builtins"
-    is_installed = not SITES.isdisjoint(file.parts)
-    return is_installed or any(file.is_relative_to(folder) for folder in LIBRARIES)
+    return _lies_in(file, LIBRARIES, SITES)
+
+
+@lru_cache(maxsize=1000)
+def _lies_in(file, folders, sites):
+    file = Path(file)
+    is_installed = not sites.isdisjoint(file.parts)
+    return is_installed or any(file.is_relative_to(folder) for folder in folders)
 
 
 def _of_dataset(value, seen):
