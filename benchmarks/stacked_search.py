@@ -13,6 +13,8 @@ in graphs, and without.
 `--growth` times ours and GridSearchCV for 1 to 160 nets, and checks that ours takes no longer than
 that many fits of a single net would; `--plot FILE` with it draws them.
 
+`--kept` counts the nets that are alive at once in searches over more and more candidates.
+
 `--same [FILE.npz ...]` times nothing: it prints how far the scores of the two searches are apart,
 for every loss, on long-tailed digits and on data of your own (arrays `X_train` and `y_train`).
 """
@@ -22,6 +24,7 @@ import logging
 import platform
 import sys
 import time
+import weakref
 from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
@@ -232,6 +235,32 @@ def draw(points, path):
     figure.savefig(path)
 
 
+class CountedMLP(MLP):
+    alive, n_most = weakref.WeakSet(), 0
+
+    def __init__(self, n_features, n_classes):
+        super().__init__(n_features, n_classes, hidden_units=(64,))
+        self.alive.add(self)
+        CountedMLP.n_most = max(CountedMLP.n_most, len(self.alive))
+
+
+def count_alive(estimator, X, y):
+    CountedMLP.n_most = max(CountedMLP.n_most, len(CountedMLP.alive))
+    return estimator.score(X, y)
+
+
+def count_kept():
+    data = load_digits_lt(return_X_y=True)
+    net = CBNeuralNetClassifier(CountedMLP, max_epochs=2, random_state=0)
+    print("nets  stacks of 16 at most  alive at once")
+    for n_betas in (8, 32, 128):
+        CountedMLP.n_most = 0
+        grid = {"beta": np.linspace(0, 0.99, n_betas)}
+        params = {"cv": 5, "max_stack": 16, "scoring": count_alive, "refit": False}
+        done = StackedGridSearchCV(net, grid, **params).fit(*data)
+        print(f"{5 * n_betas:4}  {done.n_stacks_:20}  {CountedMLP.n_most:13}", flush=True)
+
+
 def compare(paths, n_epochs=30):
     """Print how far the searches' scores are apart, for every loss."""
     sets = {"digits, long-tailed": load_digits_lt(return_X_y=True)}
@@ -275,6 +304,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--growth", action="store_true")
+    parser.add_argument("--kept", action="store_true")
     parser.add_argument("--plot", metavar="FILE")
     parser.add_argument("--same", nargs="*", metavar="FILE.npz")
     parser.add_argument("--rounds", type=int, default=3)
@@ -290,6 +320,9 @@ def main(argv=None):
     print(f"{packages}, Python {platform.python_version()}, {where}")
     if args.same is not None:
         compare(args.same)
+        return
+    if args.kept:
+        count_kept()
         return
     if args.growth:
         missed = time_growth(args.rounds, args.plot)

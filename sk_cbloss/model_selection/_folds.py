@@ -1,6 +1,5 @@
 """Candidates and folds as fits of nets: what comes before a net is fitted once a fold."""
 
-import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +8,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
+from sk_cbloss._labels import read_labels
 from sk_cbloss.neural_net import CBNeuralNetClassifier, Fit
 from sk_cbloss.weights import ClassBalancedWeigher
 
@@ -27,6 +27,19 @@ def rows_of(values, rows, n_samples):
     return _safe_indexing(values, rows) if n_values == n_samples else values
 
 
+class Kept(dict):
+    """What a process keeps from one stack to the next; another process makes its own."""
+
+    def __reduce__(self):
+        return Kept, ()
+
+    def of(self, key, make):
+        """Return what is kept by a key, made now if it is not there."""
+        if key not in self:
+            self[key] = make()
+        return self[key]
+
+
 @dataclass(eq=False)
 class Job:
     """A candidate to be fitted to a fold.
@@ -35,39 +48,29 @@ class Job:
     ----------
     estimator : estimator
         The candidate.
+    others : dict
+        Those of its parameters that are not the net's.
     fold : int
         Number of the fold.
-    fit : Fit or None
-        The fit of its net, if that is to be trained with others.
-    prepared : Pipeline or None
-        The Pipeline whose steps before the net are fitted.
-    obstacle : str or None
-        Why it must be fitted alone, if that is known beforehand.
-    outcome : estimator, Exception or None
-        The fitted candidate, or why it failed, as far as it is known.
-    seconds : float
-        How long the fit took.
+    place : int
+        Where it stands in the search's order.
     """
 
     estimator: BaseEstimator
+    others: dict
     fold: int
-    fit: Fit | None = None
-    prepared: Pipeline | None = None
-    obstacle: str | None = None
-    outcome: object = None
-    seconds: float = 0.0
+    place: int
 
-    def take_fit(self):
-        """Take what has become of the fit, which goes its way."""
-        fit, self.fit = self.fit, None
-        self.obstacle, self.seconds = fit.obstacle, fit.seconds
-        self.outcome = fit.error or fit.fitted
-        if self.prepared is not None and fit.fitted is not None:
-            self.outcome = copy.copy(self.prepared)
-            self.outcome.steps = [
-                *self.prepared.steps[:-1],
-                (self.estimator.steps[-1][0], fit.fitted),
-            ]
+    @property
+    def net(self):
+        return net_of(self.estimator)
+
+
+def job(estimator, candidate, fold, place):
+    """Return the job of fitting an estimator, which a candidate's parameters made, to a fold."""
+    name = estimator.steps[-1][0] if isinstance(estimator, Pipeline) else None
+    others = {k: v for k, v in candidate.items() if k.partition("__")[0] != name}
+    return Job(estimator, others if name else {}, fold, place)
 
 
 class Folds:
@@ -79,90 +82,96 @@ class Folds:
         Features.
     y : array-like of shape (n_samples,)
         Labels.
-    splits : list of pairs of arrays
-        Rows to train and to test on.
+    splits : dict
+        Rows to train and to test on, by the fold's number.
     fit_params : dict
         Handed to the estimator's ``fit``.
+    kept : Kept
+        What is kept of each fold.
     """
 
-    def __init__(self, X, y, splits, fit_params):
-        self.X, self.y, self.fit_params = X, y, fit_params
-        self.n_samples = len(y)
-        self.rows = [np.arange(self.n_samples)[train] for train, _ in splits]
-        self.prepared = {}
+    def __init__(self, X, y, splits, fit_params, kept):
+        self.X, self.y, self.splits, self.fit_params = X, y, splits, fit_params
+        self.n_samples, self.kept = len(y), kept
+
+    def labels(self, fold):
+        """Return the labels of the rows to train on."""
+        rows, _ = self.splits[fold]
+        return self.kept.of(("labels", fold), lambda: _safe_indexing(self.y, rows))
+
+    def params(self, fold):
+        """Return the parameters of ``fit``, of the rows to train on."""
+
+        def cut():
+            rows, _ = self.splits[fold]
+            given = self.fit_params.items()
+            return {name: rows_of(value, rows, self.n_samples) for name, value in given}
+
+        return self.kept.of(("params", fold), cut)
 
     def data(self, fold):
         """Return features, labels and parameters of ``fit`` of the rows to train on."""
-        rows = self.rows[fold]
-        X, y = (_safe_indexing(values, rows) for values in (self.X, self.y))
-        return X, y, self._params(rows)
+        rows, _ = self.splits[fold]
+        return _safe_indexing(self.X, rows), self.labels(fold), self.params(fold)
 
-    def job(self, estimator, candidate, fold):
-        """Return the job of fitting a candidate to a fold.
+    def obstacle(self, job):
+        """Return why a job must be fitted alone, as far as its steps tell."""
+        if job.net is None:
+            return "it does not end in a CBNeuralNetClassifier"
+        if isinstance(job.estimator, Pipeline):
+            if any(isinstance(step, ClassBalancedWeigher) for _, step in job.estimator.steps):
+                return "a ClassBalancedWeigher must see the net that it weighs"
+        elif others := self.fit_params.keys() - {"sample_weight"}:
+            return f"fit is given {min(others)}"
+        return None
 
-        Parameters
-        ----------
-        estimator : estimator
-            The candidate.
-        candidate : dict
-            The parameters that make it one.
-        fold : int
-            Number of the fold.
+    def form(self, job):
+        """Return what tells the form of the data that a job's net is trained on."""
+        return self.kept.of(("form", job.fold), lambda: self._form(job.fold)), _key(job)
 
-        Returns
-        -------
-        Job
-            The job; with an outcome already if a step before the net failed.
-        """
-        job, net, rows = Job(estimator, fold), net_of(estimator), self.rows[fold]
-        if net is None:
-            job.obstacle = "it does not end in a CBNeuralNetClassifier"
-            return job
-        if not isinstance(estimator, Pipeline):
-            X, y = self.X, _safe_indexing(self.y, rows)
-            params = self._params(rows)
-        elif any(isinstance(step, ClassBalancedWeigher) for _, step in estimator.steps):
-            job.obstacle = "a ClassBalancedWeigher must see the net that it weighs"
-            return job
-        else:
-            try:
-                job.prepared, X, y, params = self._prepare(estimator, candidate, fold)
-            except Exception as error:
-                job.outcome = error
-                return job
+    def _form(self, fold):
+        codes = self.kept.of("codes", lambda: read_labels(self.y).encode()[1])
+        rows, _ = self.splits[fold]
+        return len(rows), digest(np.unique(codes[rows]))
+
+    def fit_of(self, job):
+        """Return the fit of a job's net, and the Pipeline whose steps before it are fitted."""
+        rows, _ = self.splits[job.fold]
+        if isinstance(job.estimator, Pipeline):
+            prepared, X, y, params = self._prepared(job)
             rows = np.arange(X.shape[0] if hasattr(X, "shape") else len(X))
-        others = params.keys() - {"sample_weight"}
-        if others:
-            job.obstacle = f"fit is given {min(others)}"
         else:
-            job.fit = Fit(net, X, y, rows, sample_weight=params.get("sample_weight"))
-        return job
+            prepared, X, y, params = None, self.X, self.labels(job.fold), self.params(job.fold)
+        fit = Fit(job.net, X, y, rows, sample_weight=params.get("sample_weight"))
+        if others := params.keys() - {"sample_weight"}:
+            fit.obstacle = f"fit is given {min(others)}"
+        return fit, prepared
 
-    def _params(self, rows):
-        return {
-            name: rows_of(value, rows, self.n_samples) for name, value in self.fit_params.items()
-        }
-
-    def _prepare(self, estimator, candidate, fold):
+    def _prepared(self, job):
         """Return the Pipeline whose steps before the net are fitted, and what they hand on."""
-        name = estimator.steps[-1][0]
-        others = {k: v for k, v in candidate.items() if k.partition("__")[0] != name}
-        try:
-            key = fold, digest(others)
-        except Exception:  # of what cannot be pickled
-            key = fold, id(estimator)
-        if key not in self.prepared:
+
+        def prepare():
             try:
-                whole, catcher = clone(estimator), _Catcher(net_of(estimator))
-                whole.steps[-1] = name, catcher
-                X, y, params = self.data(fold)
+                whole, catcher = clone(job.estimator), _Catcher(job.net)
+                whole.steps[-1] = whole.steps[-1][0], catcher
+                X, y, params = self.data(job.fold)
                 whole.fit(X, y, **params)
-                self.prepared[key] = whole, *catcher.caught
+                return whole, *catcher.caught
             except Exception as error:
-                self.prepared[key] = error
-        if isinstance(self.prepared[key], Exception):
-            raise self.prepared[key]
-        return self.prepared[key]
+                return error
+
+        prepared = self.kept.of(("prepared", job.fold, _key(job)), prepare)
+        if isinstance(prepared, Exception):
+            raise prepared
+        return prepared
+
+
+def _key(job):
+    """Return a name for the parameters that are not the net's."""
+    try:
+        return digest(job.others)
+    except Exception:  # of what cannot be pickled
+        return id(job.estimator)
 
 
 class _Catcher(ClassifierMixin, BaseEstimator):

@@ -1,34 +1,36 @@
 """A grid search that trains all of its nets at once."""
 
 import logging
-import time
 from collections import Counter
 from numbers import Integral
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
+from joblib import parallel_config
 from sklearn import get_config
 from sklearn.base import clone
-from sklearn.metrics import check_scoring
 from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import process_routing
-from sklearn.utils.parallel import Parallel, delayed
 
 from sk_cbloss._doc_link import DocLink
 from sk_cbloss._labels import as_labels
 from sk_cbloss._state import all_or_nothing
 from sk_cbloss._validation import check_can_be_cut, check_integer
-from sk_cbloss.model_selection._folds import Folds, net_of
+from sk_cbloss.model_selection._folds import Folds, Kept, job, net_of
+from sk_cbloss.model_selection._scores import Scoring, as_given, handed_out
+from sk_cbloss.model_selection._tasks import Task, Tell
 from sk_cbloss.model_selection._trained import Trained
+from sk_cbloss.model_selection._work import Work
 from sk_cbloss.neural_net import (
     TrainingCheckpoint,
     features_and_labels,
-    fit_together,
     is_dataset,
+    plan,
     progress_bar,
     say,
+    seed_for,
 )
 
 LOG = logging.getLogger(__name__)
@@ -54,7 +56,10 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
     scoring : str, callable, list, tuple or dict, default=None
         As in GridSearchCV.
     n_jobs : int, default=None
-        Number of processes for what is not stacked.
+        Number of workers, of joblib's backend, that train and score: a stack each,
+        or a net that is not stacked. Nets of one kind are dealt out to as
+        many stacks at least. None is 1, or what the backend has, such as
+        all of a cluster.
     refit : bool, str or callable, default=True
         As in GridSearchCV.
     cv : int, cross-validation generator or iterable, default=None
@@ -63,7 +68,7 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
         1 says how the nets are trained, and shows a progress bar on a
         terminal or in a notebook.
     pre_dispatch : int or str, default="2*n_jobs"
-        How many of these to hand to the processes ahead of time.
+        How many of these to hand to the workers ahead of time.
     error_score : "raise" or number, default=nan
         Score of a net whose fit fails; the others are trained all the same.
     return_train_score : bool, default=False
@@ -207,32 +212,39 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
         check_can_be_cut(X)
-        X, y = indexable(X, y)
-        y = as_labels(y)  # before it is split by class
+        X, given_y = indexable(X, y)
+        y = as_labels(given_y)  # before it is split by class
         fit_params, split_params, params = self._routed(params)
-        cv = check_cv(self.cv, y, classifier=True)
-        splits = list(cv.split(X, y, **split_params))
-        fit_times = []
-        outcomes = self._outcomes(Folds(X, y, splits, fit_params), fit_times)
-        search = GridSearchCV(
-            Trained(clone(self.estimator), outcomes),
-            self.param_grid,
-            scoring=self.scoring,
-            n_jobs=1,  # what has been trained is handed out in turn
-            refit=self.refit,
-            cv=splits,
-            error_score=self.error_score,
-            return_train_score=self.return_train_score,
-        )
-        if hasattr(self, "_skl_callbacks"):
-            search.set_callbacks(*self._skl_callbacks)
-        search.fit(X, y, **params)
+        rows, cv = np.arange(len(y)), check_cv(self.cv, y, classifier=True)
+        splits = [(rows[train], rows[test]) for train, test in cv.split(X, y, **split_params)]
+        given = {name: getattr(self, name) for name in ("error_score", "return_train_score")}
+        scoring, outcomes = Scoring(params, scoring=self.scoring, **given), []
+        folds = Folds(X, y, dict(enumerate(splits)), fit_params, Kept())
+        work = Work(X, given_y, self.n_jobs, self.pre_dispatch)
+        here = parallel_config(backend="sequential")  # what has been scored is handed out
+        with here:
+            search = GridSearchCV(
+                Trained(
+                    clone(self.estimator), self._results(folds, scoring, work, here, outcomes), X
+                ),
+                self.param_grid,
+                scoring=handed_out(self.estimator, self.scoring),
+                refit=self.refit,
+                cv=splits,
+                **given,
+            )
+            if hasattr(self, "_skl_callbacks"):
+                search.set_callbacks(*self._skl_callbacks)
+            search.fit(rows[:, None], y, **params)
         vars(self).update({k: v for k, v in vars(search).items() if k.endswith("_")})
-        if self.scoring is None:
-            self.scorer_ = check_scoring(self.estimator)
-        fit_times = np.reshape(fit_times, (-1, self.n_splits_))
-        self.cv_results_["mean_fit_time"] = fit_times.mean(axis=1)
-        self.cv_results_["std_fit_time"] = fit_times.std(axis=1)
+        self.scorer_ = as_given(search.scorer_)
+        for name, seconds in [
+            ("fit", [outcome.seconds for outcome in outcomes]),
+            ("score", [getattr(outcome.result, "seconds", 0.0) for outcome in outcomes]),
+        ]:
+            seconds = np.reshape(seconds, (-1, self.n_splits_))
+            self.cv_results_[f"mean_{name}_time"] = seconds.mean(axis=1)
+            self.cv_results_[f"std_{name}_time"] = seconds.std(axis=1)
         return self
 
     def _check_parameters(self):
@@ -257,34 +269,65 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
         further = {k: v for k, v in params.items() if k in to_fit or k in routed.scorer.score}
         return to_fit, routed.splitter.split, further
 
-    def _outcomes(self, folds, fit_times):
-        """Train all, then yield each fitted candidate or its error, in the search's order."""
+    def _results(self, folds, scoring, work, here, outcomes):
+        """Train and score all, then yield the scores or the error of each, in the search's order.
+
+        Nothing is done before the search that asks has checked what it was given.
+        """
+        outcomes += self._outcomes(self._jobs(folds), folds, scoring, work)
+        for outcome in outcomes:
+            yield outcome.result
+        here.unregister()  # the refit may use processes as it is told to
+
+    def _jobs(self, folds):
         jobs = []
         for candidate in ParameterGrid(self.param_grid):
-            for fold in range(len(folds.rows)):
+            for fold in folds.splits:
                 estimator = clone(self.estimator).set_params(**clone(candidate, safe=False))
                 self._keep_checkpoints(estimator)
-                jobs.append(folds.job(estimator, candidate, fold))
-        self._say(f"Training {len(jobs)} nets, {len(folds.rows)} of each candidate")
-        with self._progress_bar(sum(_n_epochs(job.estimator) for job in jobs)) as bar:
-            stacked = [job for job in jobs if job.fit]
-            fit_together([job.fit for job in stacked], max_stack=self.max_stack, tell=bar.update)
-            self._say_how(jobs)
-            for job in stacked:
-                job.take_fit()
-            self._fit_alone([job for job in jobs if job.obstacle], folds, bar)
-        while jobs:
-            job = jobs.pop(0)  # once scored, it need not be kept
-            fit_times.append(job.seconds)
-            yield job.outcome
+                jobs.append(job(estimator, candidate, fold, len(jobs)))
+        return jobs
 
-    def _fit_alone(self, jobs, folds, bar):
-        """Fit what cannot be stacked, in processes side by side."""
-        results = Parallel(self.n_jobs, pre_dispatch=self.pre_dispatch, return_as="generator")(
-            delayed(_fit)(job.estimator, *folds.data(job.fold)) for job in jobs
-        )
-        for job, (job.outcome, job.seconds) in zip(jobs, results, strict=True):
-            bar.update(_n_epochs(job.estimator))
+    def _outcomes(self, jobs, folds, scoring, work):
+        """Return what has become of each job: first of those that are stacked, then of others."""
+        obstacles = {job: folds.obstacle(job) for job in jobs}
+        # Fold by fold, so that a stack has as few of them as may be.
+        together = sorted((job for job in jobs if not obstacles[job]), key=lambda job: job.fold)
+        seed = seed_for([job.net for job in jobs if job.net is not None])
+        outcomes = {}
+        self._say(f"Training {len(jobs)} nets, {len(folds.splits)} of each candidate")
+        with self._progress_bar(sum(_n_epochs(job.estimator) for job in jobs)) as bar:
+
+            def task(jobs, is_random=False):
+                splits = {job.fold: folds.splits[job.fold] for job in jobs}
+                shared = folds.fit_params, scoring, seed, folds.kept, Tell(bar)
+                return Task(jobs, splits, *shared, is_random)
+
+            def run(method, tasks):
+                for one, results in zip(tasks, work.run(method, tasks), strict=True):
+                    outcomes.update(zip(one.jobs, results, strict=True))
+                    done = [job for job, outcome in outcomes.items() if outcome.result is not None]
+                    n_epochs = sum(_n_epochs(job.estimator) for job in done)
+                    bar.update(max(0, n_epochs - bar.n))  # what was done elsewhere was not told
+
+            stacks, found = plan(
+                [job.net for job in together],
+                [folds.form(job) for job in together],
+                lambda place: folds.fit_of(together[place])[0],
+                folds.kept.of("shared", dict),
+                seed,
+                max_stack=self.max_stack,
+                n_jobs=work.n_jobs,
+            )
+            obstacles |= {together[place]: why for place, why in found.items()}
+            run(
+                Task.train,
+                [task([together[n] for n in stack.places], stack.is_random) for stack in stacks],
+            )
+            obstacles |= {job: outcome.obstacle for job, outcome in outcomes.items()}
+            self._say_how(obstacles, outcomes)
+            run(Task.fit, [task([job]) for job in jobs if obstacles[job]])
+        return [outcomes[job] for job in jobs]
 
     def _keep_checkpoints(self, estimator):
         net = net_of(estimator)
@@ -301,11 +344,10 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
     def _progress_bar(self, total):
         return progress_bar(type(self).__name__, total, hidden=not self.verbose)
 
-    def _say_how(self, jobs):
+    def _say_how(self, obstacles, outcomes):
         """Say how the nets were trained, and count what the attributes tell."""
-        n_nets = [job.fit.n_nets for job in jobs if job.fit and job.fit.n_nets]
-        obstacles = [job.obstacle or (job.fit.obstacle if job.fit else None) for job in jobs]
-        obstacles = Counter(filter(None, obstacles))
+        n_nets = [outcome.n_nets for outcome in outcomes.values() if outcome.n_nets]
+        obstacles = Counter(filter(None, obstacles.values()))
         self.n_stacks_ = round(sum(1 / n for n in n_nets))
         self.n_fallback_fits_ = obstacles.total()
         self._say(f"{len(n_nets)} nets trained as {self.n_stacks_} stacked models")
@@ -322,12 +364,3 @@ def _n_epochs(estimator):
     """Return how many epochs a candidate may train, as far as it can be told."""
     n_epochs = getattr(net_of(estimator), "max_epochs", 0)
     return n_epochs if isinstance(n_epochs, Integral) else 0
-
-
-def _fit(estimator, X, y, params):
-    start = time.perf_counter()
-    try:
-        outcome = estimator.fit(X, y, **params)
-    except Exception as error:
-        outcome = error
-    return outcome, time.perf_counter() - start

@@ -4,7 +4,7 @@ from sklearn.base import BaseEstimator, clone
 
 
 class Trained(BaseEstimator):
-    """Stand in for an estimator in a search; ``fit`` turns it into one that has been fitted.
+    """Stand in for an estimator in a search; ``fit`` turns it into what has become of it.
 
     So scikit-learn's own search scores, ranks and refits, in every version as it sees fit.
 
@@ -13,18 +13,21 @@ class Trained(BaseEstimator):
     estimator : estimator
         What it stands in for.
     outcomes : iterator
-        Fitted estimators, or the exceptions of those that failed, in the
-        order in which the search sets their parameters. After the last one,
-        the estimator itself is fitted.
+        Fitted estimators, what stands for them, or the exceptions of those
+        that failed, in the order in which the search sets their parameters.
+        After the last one, the estimator itself is fitted.
+    X : array-like, default=None
+        What to fit it to, if the search is given a stand-in for that, too.
     """
 
-    def __init__(self, estimator, outcomes):
+    def __init__(self, estimator, outcomes, X=None):
         self.estimator = estimator
         self.outcomes = outcomes
+        self.X = X
         self.outcome = None
 
     def __sklearn_clone__(self):
-        return Trained(clone(self.estimator), self.outcomes)
+        return Trained(clone(self.estimator), self.outcomes, self.X)
 
     def get_params(self, deep=True):
         return self.estimator.get_params(deep=deep)
@@ -40,8 +43,8 @@ class Trained(BaseEstimator):
         if isinstance(estimator, Exception):
             raise estimator
         if estimator is None:
-            estimator = self.estimator.fit(X, y, **params)
-        for name in ("estimator", "outcomes", "outcome"):
+            estimator = self.estimator.fit(X if self.X is None else self.X, y, **params)
+        for name in ("estimator", "outcomes", "X", "outcome"):
             del vars(self)[name]
         vars(self).update(vars(estimator))  # beside the marks that scikit-learn's callbacks leave
         self.__class__ = type(estimator)

@@ -21,6 +21,10 @@ from sk_cbloss.neural_net.callbacks import say as say
 from sk_cbloss.neural_net.data import ArrayDataset, BatchLoader, features_and_labels
 from sk_cbloss.neural_net.modules import MLP, CifarResNet, PadCropFlip
 from sk_cbloss.neural_net.stack import Fit, fit_together
+from sk_cbloss.neural_net.stack import plan as plan
+from sk_cbloss.neural_net.stack import seed_for as seed_for
+from sk_cbloss.neural_net.stack import train as train
+from sk_cbloss.neural_net.state import seeded as seeded
 
 __all__ = [
     "MLP",

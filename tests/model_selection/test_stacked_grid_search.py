@@ -2,7 +2,9 @@
 
 import gc
 import logging
+import os
 import pickle
+import weakref
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ import torch
 from imblearn.pipeline import make_pipeline as make_sampling_pipeline
 from imblearn.under_sampling import RandomUnderSampler
 from joblib import parallel_config
+from joblib.parallel import get_active_backend
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import LogisticRegression
@@ -33,8 +36,8 @@ from sk_cbloss import (
     make_long_tailed_classification,
 )
 from sk_cbloss.losses import LOSSES
-from sk_cbloss.neural_net import DeferredReweighting, LearningRateSchedule, LossChange
-from sk_cbloss.neural_net.stack import _fit_together
+from sk_cbloss.neural_net import MLP, DeferredReweighting, LearningRateSchedule, LossChange
+from sk_cbloss.neural_net.stack import _plan
 from sk_cbloss.neural_net.stack._obstacles import ELEMENTWISE
 from sk_cbloss.neural_net.stack._stack import Stack
 from sk_cbloss.pipeline import make_pipeline as make_weighing_pipeline
@@ -82,7 +85,7 @@ class BatchNormNet(nn.Module):
 @pytest.fixture(autouse=True)
 def _as_few_as_one(monkeypatch):
     """Stack even those that would be faster alone: the searches here are small."""
-    monkeypatch.setattr(_fit_together, "FEW", 1)
+    monkeypatch.setattr(_plan, "FEW", 1)
 
 
 def make_net(**params):
@@ -617,6 +620,116 @@ class TestInterface:
         StackedGridSearchCV(make_net(module__dropout=0.1), {"beta": [0]}, cv=2).fit(*digits())
         np.testing.assert_array_equal(np.random.mtrand._rand.get_state()[1], of_numpy)
         assert torch.equal(torch.get_rng_state(), of_torch)
+
+
+ALIVE = weakref.WeakSet()
+
+
+class CountedNet(MLP):
+    """Counts how many of its kind there are, and the most that there were."""
+
+    n_most = 0
+
+    def __init__(self, n_features, n_classes):
+        super().__init__(n_features, n_classes, hidden_units=(8,))
+        ALIVE.add(self)
+        CountedNet.n_most = max(CountedNet.n_most, len(ALIVE))
+
+
+def count_alive(estimator, X, y):
+    CountedNet.n_most = max(CountedNet.n_most, len(ALIVE))
+    return 0.0
+
+
+class TestMemory:
+    @pytest.mark.parametrize("n_betas", [3, 6, 12])
+    @pytest.mark.parametrize("is_stacked", [True, False])
+    def test_no_more_nets_are_alive_than_are_trained(self, n_betas, is_stacked):
+        """However many candidates and folds there are: scores are kept, not nets."""
+        CountedNet.n_most = 0
+        alone = {} if is_stacked else {"iterator_train__num_workers": 0}
+        net = make_net(module=CountedNet, max_epochs=2, **alone)
+        grid = {"beta": np.linspace(0, 0.9, n_betas).tolist()}
+        gc.collect()
+        gc.disable()
+        try:
+            search = StackedGridSearchCV(net, grid, cv=4, max_stack=4, scoring=count_alive)
+            search.fit(*digits())
+        finally:
+            gc.enable()
+        if is_stacked:
+            assert search.n_stacks_ >= n_betas
+            assert CountedNet.n_most <= 4
+        else:
+            assert search.n_fallback_fits_ == 4 * n_betas
+            assert CountedNet.n_most == 1
+        search.best_estimator_ = None
+        gc.collect()
+        assert not ALIVE
+
+    def test_a_net_that_fails_is_let_go(self):
+        net = make_net(module=CountedNet, max_epochs=2)
+        search = StackedGridSearchCV(net, {"lr": [1e308]}, cv=2, error_score="raise")
+        with pytest.raises(FloatingPointError) as caught:
+            search.fit(*digits())
+        gc.collect()
+        assert caught.value
+        assert not ALIVE
+
+
+class TestWorkers:
+    def test_stacks_are_dealt_out_to_the_workers_there_are(self):
+        """And nets are scored where they were trained, in a process that is not this one."""
+
+        def where(estimator, X, y):
+            return {"process": os.getpid(), "score": estimator.score(X, y)}
+
+        given = {"cv": 2, "scoring": where, "refit": False}
+        searches = [
+            StackedGridSearchCV(make_net(), {"beta": [0, 0.9, 1]}, n_jobs=n_jobs, **given)
+            for n_jobs in (None, 2)
+        ]
+        one, two = (search.fit(*digits()) for search in searches)
+        assert one.n_stacks_ < two.n_stacks_
+        processes = {
+            search: {int(p) for n in (0, 1) for p in search.cv_results_[f"split{n}_test_process"]}
+            for search in (one, two)
+        }
+        assert processes[one] == {os.getpid()}
+        assert os.getpid() not in processes[two]
+        for name in ("mean_test_score", "std_test_score"):
+            np.testing.assert_allclose(one.cv_results_[name], two.cv_results_[name], rtol=1e-12)
+
+    def test_nets_without_a_seed_share_one_wherever_they_are_trained(self):
+        net = make_net(random_state=None, optimizer=torch.optim.LBFGS, max_epochs=1)
+        scores = []
+        for n_jobs in (None, 2):
+            torch.manual_seed(0)
+            search = StackedGridSearchCV(net, {"beta": [0, 0.9]}, cv=2, n_jobs=n_jobs, refit=False)
+            scores.append(search.fit(*digits()).cv_results_["mean_test_score"])
+        np.testing.assert_array_equal(*scores)
+
+    def test_the_refit_may_use_the_workers(self):
+        """Only what is handed out in turn is kept in this process."""
+        backends = []
+
+        class Asking(Counting):
+            def fit(self, X, y=None):
+                backends.append(type(get_active_backend()[0]).__name__)
+                return super().fit(X, y)
+
+        model = Pipeline([("scale", Asking()), ("net", make_net(max_epochs=1))])
+        with parallel_config(backend="threading", n_jobs=1):
+            StackedGridSearchCV(model, {"net__beta": [0, 0.9]}, cv=2).fit(*digits())
+        assert backends[-1] == "ThreadingBackend"
+
+    def test_an_error_tells_where_it_was_raised(self):
+        grid = {"beta": [0.9], "lr": [1e308]}
+        search = StackedGridSearchCV(make_net(), grid, cv=3, n_jobs=2, error_score="raise")
+        with pytest.raises(FloatingPointError, match="^Losses and parameters must") as caught:
+            search.fit(*digits())
+        (note,) = caught.value.__notes__
+        assert note.startswith("Raised in another process:")
 
 
 class Killed(BaseException):

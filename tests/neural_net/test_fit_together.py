@@ -19,7 +19,7 @@ from sk_cbloss import CBNeuralNetClassifier, load_digits_lt
 from sk_cbloss.losses import LOSSES
 from sk_cbloss.neural_net import MLP, ArrayDataset, BatchLoader, Fit, fit_together
 from sk_cbloss.neural_net.data._arrays import Rows
-from sk_cbloss.neural_net.stack import _fit_together
+from sk_cbloss.neural_net.stack import _plan
 from sk_cbloss.neural_net.stack._alone import NotStackableError
 from sk_cbloss.neural_net.stack._probe import probe
 from sk_cbloss.neural_net.stack._stack import Stack
@@ -35,7 +35,7 @@ ALL = np.arange(len(Y))
 
 @pytest.fixture(autouse=True)
 def _as_few_as_one(monkeypatch):
-    monkeypatch.setattr(_fit_together, "FEW", 1)
+    monkeypatch.setattr(_plan, "FEW", 1)
 
 
 @pytest.mark.parametrize(

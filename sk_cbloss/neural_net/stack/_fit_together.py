@@ -9,15 +9,11 @@ import torch
 
 from sk_cbloss._validation import check_integer
 from sk_cbloss.neural_net._classifier import CBNeuralNetClassifier
-from sk_cbloss.neural_net.errors import first_line
 from sk_cbloss.neural_net.stack._alone import NotStackableError
-from sk_cbloss.neural_net.stack._probe import probe
+from sk_cbloss.neural_net.stack._plan import plan, why
 from sk_cbloss.neural_net.stack._stack import Stack
-from sk_cbloss.neural_net.stack._stack_size import stack_size
 from sk_cbloss.neural_net.stack._walk import Walk
 from sk_cbloss.neural_net.state import seeded
-
-FEW = 3  # nets, below which their steps as one take longer than one after the other
 
 
 @dataclass(eq=False)
@@ -31,7 +27,7 @@ class Fit:
     X : array-like or sparse matrix of shape (n_samples, ...)
         Features, of which many fits may share the same.
     y : array-like of shape (n_rows,)
-        Labels of the rows.
+        Labels of the rows, which fits may share, too.
     rows : array of shape (n_rows,), dtype int64
         The rows of X to train on.
     sample_weight : array-like of shape (n_rows,), default=None
@@ -119,15 +115,37 @@ def fit_together(fits, *, max_stack="auto", tell=None):
     for fit in fits:
         if not isinstance(fit, Fit):
             raise TypeError(f"fits must list Fit objects, got a {type(fit).__name__}.")
-    without_seed = any(fit.net.random_state is None for fit in fits)
-    seed = int(torch.randint(2**31, ())) if without_seed else None
-    shared = {}  # features that were checked, by what they were
+    nets, shared = [fit.net for fit in fits], {}
+    data = [(id(fit.X), id(fit.y), len(fit.rows), fit.sample_weight is None) for fit in fits]
+    seed = seed_for(nets)
+    stacks, obstacles = plan(nets, data, fits.__getitem__, shared, seed, max_stack=max_stack)
+    for place, obstacle in obstacles.items():
+        fits[place].obstacle = obstacle
+    for stack in stacks:
+        train([fits[place] for place in stack.places], stack.is_random, shared, seed, tell)
+
+
+def seed_for(nets):
+    """Return a seed for nets that have none, if there are any."""
+    if all(net.random_state is not None for net in nets):
+        return None
+    return int(torch.randint(2**31, ()))
+
+
+def train(fits, is_random, shared, seed, tell=None):
+    """Train nets as one, as planned; what has become of each is written into its Fit.
+
+    Those that turn out to be of another shape are trained after them.
+    """
     walks = [Walk(fit, shared, seed, tell) for fit in fits]
-    walks = sorted((walk for walk in walks if not walk.is_done), key=lambda walk: walk.kind)
-    for _, alike in groupby(walks, key=lambda walk: walk.kind):
-        alike = list(alike)
-        with _or_give_up(alike), seeded(0, alike[0].fit.net.device):  # each brings its own numbers
-            _train_alike([walk for walk in alike if walk.begin()], max_stack)
+    with _or_give_up(walks), seeded(0, fits[0].net.device):  # each brings its own numbers
+        places = {walk: walk.place(number) for number, walk in enumerate(walks) if walk.begin()}
+        shapes = {walk: walk.shape(is_random) for walk in places}
+        begun = sorted(places, key=lambda walk: (shapes[walk], places[walk]))
+        for _, alike in groupby(begun, key=shapes.get):
+            alike = list(alike)
+            with _or_give_up(alike):
+                _train_stack(alike, is_random)
 
 
 @contextmanager
@@ -135,41 +153,13 @@ def _or_give_up(walks):
     """Leave nets that are not done to be fitted alone, if they cannot be trained as one."""
     try:
         yield
-    except NotStackableError as error:
-        obstacle = str(error)
-    except Exception as error:  # of one net, perhaps, which it will meet again alone
-        obstacle = f"the attempt failed ({type(error).__name__}: {first_line(error)})"
-    else:
-        return
-    for walk in walks:
-        if not walk.is_done:
-            walk.give_up(obstacle)
+    except Exception as error:
+        for walk in walks:
+            if not walk.is_done:
+                walk.give_up(why(error))
 
 
-def _train_alike(walks, max_stack):
-    """Train nets whose parameters do not forbid that they are trained as one."""
-    if not walks:
-        return
-    some = walks[0]
-    is_random, n_bytes = probe(some.net.module_, some.some_features())
-    size = stack_size(some.net.module_, n_bytes, max_stack)
-    for number, walk in enumerate(walks):
-        walk.learn_shape(is_random, number)
-    walks.sort(key=lambda walk: (walk.shape, walk.place))
-    for _, alike in groupby(walks, key=lambda walk: walk.shape):
-        alike = list(alike)
-        if max_stack == "auto" and len(alike) < FEW and some.net.device == "cpu":
-            for walk in alike:
-                walk.give_up(f"fewer than {FEW} nets are faster one by one on a CPU")
-            continue
-        n_stacks = -(-len(alike) // size)
-        for number in range(n_stacks):  # of even sizes
-            start, stop = (len(alike) * n // n_stacks for n in (number, number + 1))
-            with _or_give_up(alike[start:stop]):
-                _train_stack(alike[start:stop])
-
-
-def _train_stack(walks):
+def _train_stack(walks, is_random):
     """Train nets of one shape as one, to the end of the last of them."""
     start = time.perf_counter()
     for walk in walks:
@@ -180,10 +170,10 @@ def _train_stack(walks):
             if stack is not None:
                 stack.release(*stack.live)
             stack, members = Stack([walk.net for walk in live]), live
-        _train_epoch(stack, members)
+        _train_epoch(stack, members, is_random)
         done = [row for row, walk in enumerate(members) if walk.is_done and row in stack.live]
         stack.release(*done)
-        if live[0].is_random and _have_parted(walks):
+        if is_random and _have_parted(walks):
             raise NotStackableError("they no longer draw the same random numbers")
     for walk in walks:
         walk.fit.seconds = (time.perf_counter() - start) / len(walks)
@@ -196,7 +186,7 @@ def _have_parted(walks):
     return not all(torch.equal(*pair) for pair in pairs)
 
 
-def _train_epoch(stack, members):
+def _train_epoch(stack, members, is_random):
     """Train the nets that are not done for an epoch."""
     live = [walk for walk in members if not walk.is_done]
     orders = {walk: walk.begin_epoch() for walk in live}
@@ -215,6 +205,6 @@ def _train_epoch(stack, members):
     drawn = live[0].stream.state
     for row, walk in enumerate(members):
         if walk in orders:
-            if walk.is_random:  # then all of them are at the same random number
+            if is_random:  # then all of them are at the same random number
                 walk.stream.state = drawn
             walk.end_epoch(losses[:, row], is_finite[row])

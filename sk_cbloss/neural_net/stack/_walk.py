@@ -19,54 +19,26 @@ from sk_cbloss.neural_net.data import (
     split_sample_weight,
 )
 from sk_cbloss.neural_net.errors import first_line
-from sk_cbloss.neural_net.stack._obstacles import obstacle, obstacle_once_built
+from sk_cbloss.neural_net.stack._alone import NotStackableError
+from sk_cbloss.neural_net.stack._obstacles import obstacle_once_built
 from sk_cbloss.neural_net.stack._stacked_loss import kind_of_loss
 from sk_cbloss.neural_net.state import RandomStream, fingerprint, structure
 from sk_cbloss.neural_net.training import DivergenceGuard, FitCall, record_batches
-
-# Parameters that nets of a stack need not share: each has its own loss, optimizer's settings,
-# callbacks and random numbers.
-FREE = {
-    "beta",
-    "callbacks",
-    "early_stopping",
-    "gamma",
-    "loss",
-    "lr",
-    "max_epochs",
-    "n_iter_no_change",
-    "normalize",
-    "random_state",
-    "train_split",
-    "validation_fraction",
-    "verbose",
-}
-FREE_PREFIXES = ("callbacks__", "criterion__", "optimizer__")
 
 
 class Walk:
     """A fit, walked through epoch by epoch with its own random numbers."""
 
-    def __init__(self, fit, shared, seed, tell):
+    def __init__(self, fit, shared, seed, tell=None):
         self.fit, self.shared, self.seed, self.tell = fit, shared, seed, tell
         self.is_done, self.n_told = False, 0
-        try:
-            self.give_up(obstacle(fit.net))
-            params = fit.net.get_params(deep=False)
-            fixed = {
-                name: value
-                for name, value in params.items()
-                if name not in FREE and not name.startswith(FREE_PREFIXES)
-            }
-            self.kind = fingerprint(sorted(fixed.items()))
-        except Exception as error:  # of whatever the parameters are
-            self.give_up(f"a parameter cannot be compared with that of other nets ({error})")
 
     def give_up(self, obstacle):
         """Leave the fit to be done alone, if there is an obstacle."""
         if obstacle is not None:
             self.fit.obstacle, self.fit.n_nets, self.is_done = obstacle, 0, True
-            self.fit.fitted = self.fit.error = self.net = self.generator = None
+            self.fit.fitted = self.fit.error = None
+            self._let_go()
             self._tell_of(0)
 
     # ------------------------------------------------------------------ to the first epoch
@@ -75,11 +47,9 @@ class Walk:
         """Build the net, up to its first epoch; return whether there is one to train."""
         self.net = clone(self.fit.net)
         try:
-            seed = self.net._next_seed(build=True)
-            self.stream = RandomStream(self.seed if seed is None else seed, self.net.device)
-            X = self._shared_features()
-        except Exception as error:  # the rows of this fit may be valid all the same
-            self.give_up(f"X cannot be checked as a whole ({first_line(error)})")
+            X = self._open()
+        except NotStackableError as error:  # the rows of this fit may be valid all the same
+            self.give_up(str(error))
             return False
         self.generator = _walk_through(self.net, X, self.fit.y, self.fit.sample_weight)
         self._go_on()
@@ -87,8 +57,29 @@ class Walk:
             self.give_up(obstacle_once_built(self.net, self.batches))
         return not self.is_done
 
+    def sketch(self):
+        """Build the net as `begin` does, but silently, to see what it is."""
+        self.net = net = clone(self.fit.net).set_params(verbose=0)
+        X = self._open()
+        with self.stream:
+            data = net._learn_of(X, self.fit.y, self.fit.sample_weight)
+            net._get_ready(FitCall(), data)
+            train, _ = net.get_split_datasets(data.X, data.positions)
+            self.batches = net.get_iterator(train, training=True)
+        if obstacle := obstacle_once_built(net, self.batches):
+            raise NotStackableError(obstacle)
+
+    def _open(self):
+        """Begin the net's random numbers, and return its features, checked once for all nets."""
+        try:
+            seed = self.net._next_seed(build=True)
+            self.stream = RandomStream(self.seed if seed is None else seed, self.net.device)
+            return self._shared_features()
+        except Exception as error:
+            reason = f"X cannot be checked as a whole ({first_line(error)})"
+            raise NotStackableError(reason) from error
+
     def _shared_features(self):
-        """Return the rows of features that are checked once for all nets."""
         net, X = self.net, self.fit.X
         self._key = key = id(X), net.dtype, str(net.device)
         if key not in self.shared:
@@ -101,8 +92,8 @@ class Walk:
                 array = array.to(net.device)
             names = ("n_features_in_", "feature_names_in_")
             learned = {name: vars(net)[name] for name in names if name in vars(net)}
-            self.shared[key] = array, learned
-        array, learned = self.shared[key]
+            self.shared[key] = array, learned, X  # kept, lest its id be given anew
+        array, learned, _ = self.shared[key]
         return Rows(array, self.fit.rows, learned)
 
     def some_features(self):
@@ -111,31 +102,35 @@ class Walk:
         start, stop = self.batches._bounds()[0]
         return cut(features, torch.arange(start, stop)).to(self.net.device)
 
-    def learn_shape(self, is_random, number):
-        """Learn what the nets of a stack must share that only building them tells."""
+    def shape(self, is_random):
+        """Return a name for what the nets of a stack must share that building them tells."""
         net, loader = self.net, self.batches
         tensors = [*net.module_.named_parameters(), *net.module_.named_buffers()]
         names = {id(tensor): name for name, tensor in tensors}
         groups = [[names[id(p)] for p in group["params"]] for group in net.optimizer_.param_groups]
         features, weight = split_sample_weight(loader._data[0])
-        self.is_random = is_random
-        self.shape = fingerprint(
+        return fingerprint(
             structure(net.module_),
             [(name, tuple(t.shape), t.dtype, t.requires_grad) for name, t in tensors],
             [tuple(buffer.shape) for buffer in net.criterion_.buffers()],
             groups,
-            loader._bounds(),
+            (len(loader.dataset), loader.sampler.batch_size, loader.sampler.drop_last),
             features.shape[1:],
             weight is None,
             self.stream.state if is_random else None,
         )
-        # Beside those with the same loss, the same settings and the same features, else as given.
+
+    def place(self, number):
+        """Return where it stands in a stack, whose nets are given by number.
+
+        Beside those with the same loss, the same settings and the same features.
+        """
         settings = [
             {name: value for name, value in group.items() if name != "params"}
-            for group in net.optimizer_.param_groups
+            for group in self.net.optimizer_.param_groups
         ]
         array = list(self.shared).index(self._key)
-        self.place = fingerprint(kind_of_loss(net.criterion_)), repr(settings), array, number
+        return fingerprint(kind_of_loss(self.net.criterion_)), repr(settings), array, number
 
     # ------------------------------------------------------------------ epochs
 
@@ -164,6 +159,10 @@ class Walk:
         self._tell_of(self.n_told + 1)
         self._go_on(None if is_finite else self._divergence(losses.unbind()))
 
+    def _let_go(self):
+        """Keep nothing of what it was trained with."""
+        self.net = self.generator = self.batches = None
+
     def _tell_of(self, n_epochs):
         """Tell how many epochs are done, of which some have been told of."""
         if self.tell:
@@ -191,8 +190,10 @@ class Walk:
                 self.fit.fitted, self.is_done = self.net, True
             except Exception as error:
                 self.fit.error, self.is_done = error, True
-        if self.is_done and isinstance(self.net.max_epochs, Integral):
-            self._tell_of(self.net.max_epochs)
+        if self.is_done:
+            if isinstance(self.net.max_epochs, Integral):
+                self._tell_of(self.net.max_epochs)
+            self._let_go()
 
 
 def _walk_through(net, X, y, sample_weight):
