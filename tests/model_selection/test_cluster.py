@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections import Counter
+from importlib.util import find_spec
 
 import cloudpickle
 import numpy as np
@@ -318,6 +319,7 @@ print("same")
 """
 
 
+@pytest.mark.skipif(not find_spec("ray"), reason="ray is an extra of its own")
 def test_rays_backend_gives_the_same():
     done = run(RAY)
     assert "same" in done.stdout, done.stderr
