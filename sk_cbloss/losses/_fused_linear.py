@@ -16,12 +16,14 @@ FEWEST_CLASSES = 2**12
 """Logits of fewer are made faster than they are done without."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LinearLogits:
     """Logits in the parts that a linear layer makes them of.
 
     What :class:`FusedLinear` gives in training. The losses of this package
-    and torch's functions take it as logits.
+    and torch's functions take it as logits, and it has their methods. For
+    arithmetic, take ``logits``. They are made when they are asked for, of the
+    weight as it is then.
 
     Parameters
     ----------
@@ -115,8 +117,12 @@ class LinearLogits:
     @classmethod
     def __torch_function__(cls, function, types, args=(), kwargs=None):
         """Let whatever else of torch takes tensors have the logits."""
-        kwargs = {name: made(value) for name, value in (kwargs or {}).items()}
-        return function(*map(made, args), **kwargs)
+        return function(*made(args), **made(kwargs or {}))
+
+    def __getattr__(self, name):
+        if name.startswith("__"):  # by which Python asks what can be done with it
+            raise AttributeError(name)
+        return getattr(self.logits, name)
 
 
 class FusedLinear(nn.Linear):
@@ -125,11 +131,13 @@ class FusedLinear(nn.Linear):
     With very many classes, memory goes for the logits of a batch and their
     gradient. :class:`~sk_cbloss.ClassBalancedCrossEntropyLoss` and
     :class:`~sk_cbloss.LogitAdjustedLoss` do without. From 4,096 classes on, a
-    batch of more rows than there are features goes through torch's
-    ``linear_cross_entropy`` (torch 2.13 and later), some rows at a time; and a
+    batch of more rows than that goes through torch's
+    ``linear_cross_entropy`` (torch 2.13 and later), 64 rows or as many as there
+    are features at a time; and a
     prior is added to the bias instead of to each row's logits, with few
     classes too. Loss and gradients are those of a ``torch.nn.Linear``, to
-    rounding. All other losses, and torch's functions, make the logits.
+    rounding. All other losses, and torch's functions, make the logits, and so
+    does a net whose callbacks look at what it gives for training batches.
 
     In evaluation, without gradients, in compiled or transformed code, under
     autocast and in half precision it is ``torch.nn.Linear``.
@@ -154,7 +162,9 @@ class FusedLinear(nn.Linear):
     Notes
     -----
     Gradients of gradients are not there for what goes through
-    ``linear_cross_entropy``, and ``backward`` runs once; torch says so.
+    ``linear_cross_entropy``, and ``backward`` runs once, whatever
+    ``retain_graph`` says; torch says so. Change the weight after the loss is
+    computed, not between the two.
 
     Examples
     --------
@@ -193,5 +203,9 @@ class FusedLinear(nn.Linear):
 
 
 def made(value):
-    """Return logits for their parts, and all else as it is."""
-    return value.logits if isinstance(value, LinearLogits) else value
+    """Return logits for their parts, in lists and dicts, too; all else as it is."""
+    if isinstance(value, LinearLogits):
+        return value.logits
+    if isinstance(value, dict):
+        return {name: made(one) for name, one in value.items()}
+    return type(value)(map(made, value)) if type(value) in (list, tuple) else value

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from skorch.callbacks import Callback, EpochScoring
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -186,6 +187,20 @@ def test_wrong_targets_and_weights_get_their_sentences(name, n_samples):
         LOSSES[name].from_class_count(COUNT[1:])(logits, target)
 
 
+def test_torch_takes_the_logits_in_lists_and_by_methods():
+    (ours, theirs), (features, _) = heads(), batch()
+    parts, logits = ours(features), theirs(features)
+    assert torch.equal(torch.cat([parts, parts]), torch.cat([logits, logits]))
+    assert torch.equal(torch.stack((parts,)), torch.stack((logits,)))
+    assert torch.equal(parts.softmax(dim=1), logits.softmax(dim=1))
+    assert parts.shape == logits.shape
+    assert parts.dtype == logits.dtype
+    assert parts != ours(features)  # to compare them makes no logits
+    loss = LOSSES["vs"].from_class_count(COUNT)
+    target = torch.zeros(len(features), dtype=torch.int64)
+    assert torch.equal(loss.loss_per_sample(parts, target), loss.loss_per_sample(logits, target))
+
+
 def test_torch_takes_the_logits():
     (ours, theirs), (features, target) = heads(), batch()
     parts, logits = ours(features), theirs(features)
@@ -236,6 +251,63 @@ def test_a_net_learns_the_same_with_it(name, weighted):
         net.fit(X / 16, y, sample_weight=sample_weight)
         logits.append(net.decision_function(X / 16))
     np.testing.assert_allclose(*logits, rtol=1e-8, atol=1e-8)
+
+
+class Squared(CBNeuralNetClassifier):
+    def get_loss(self, y_pred, *args, **kwargs):
+        return super().get_loss(y_pred, *args, **kwargs) + 0.01 * (y_pred**2).mean()
+
+
+class Looks(Callback):
+    def on_batch_end(self, net, y_pred=None, training=False, **kwargs):
+        self.seen = y_pred[:3].argmax(dim=1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters"),
+    [
+        (Squared, {}),
+        (CBNeuralNetClassifier, {"criterion": nn.MultiMarginLoss}),
+        (CBNeuralNetClassifier, {"callbacks": [Looks()]}),
+        (
+            CBNeuralNetClassifier,
+            {"callbacks": [EpochScoring("neg_log_loss", on_train=True, name="score")]},
+        ),
+        (
+            CBNeuralNetClassifier,
+            {"callbacks": [EpochScoring("accuracy", on_train=True, name="s")]},
+        ),
+    ],
+    ids=["get_loss", "criterion", "callback", "probabilities", "labels"],
+)
+def test_whoever_looks_at_outputs_is_given_logits(kind, parameters):
+    X, y = load_digits_lt(return_X_y=True)
+    histories = []
+    for head in FusedLinear, nn.Linear:
+        net = kind(Net, module__head=head, max_epochs=2, random_state=0, **parameters)
+        net.fit(X / 16, y)
+        names = net.history[0].keys() - {"batches", "dur"}
+        histories.append({name: net.history[:, name] for name in names})
+        logits = list(net.forward_iter(X / 16, training=True))
+        assert all(isinstance(part, torch.Tensor) for part in logits)
+    ours, theirs = histories
+    assert "train_loss" in ours
+    for name, values in ours.items():
+        assert values == pytest.approx(theirs[name], rel=1e-4)
+
+
+def test_a_net_that_nobody_looks_at_makes_no_logits(monkeypatch):
+    def refuse(self):
+        raise AssertionError
+
+    X, y = load_digits_lt(return_X_y=True)
+    net = CBNeuralNetClassifier(Net, max_epochs=2, early_stopping=True, random_state=0)
+    net.set_params(callbacks=[EpochScoring("accuracy", name="valid")])
+    monkeypatch.setattr(LinearLogits, "logits", property(refuse))
+    monkeypatch.setattr(
+        LinearLogits, "cross_entropy", lambda self, *args, **kwargs: self.weight.sum()
+    )
+    net.fit(X / 16, y)
 
 
 def test_a_stacked_search_takes_it():

@@ -31,6 +31,7 @@ class FitCall:
     steps_together: bool = False  # whether a step is under way that all ranks take
     stream: object = None  # random numbers of this rank alone
     has_ended: bool = False  # whether the ranks have agreed to end
+    spares_logits: bool = False  # whether a step is under way in which nobody looks at them
     captured: CapturedSteps = field(default_factory=CapturedSteps)
 
     def may_end_early(self):

@@ -41,5 +41,23 @@ def others_act(net):
     )
 
 
+def looks_at_outputs(net):
+    """Whether anybody but the loss looks at what the module gives for a training batch."""
+    own = any(
+        not _is_ours(getattr(type(net), name)) for name in ("get_loss", "infer", "on_batch_end")
+    )
+    return own or any(
+        has_own(callback, "on_batch_end")
+        and getattr(callback, "on_train", True)  # of skorch's scores
+        and type(callback).__module__.partition(".")[0] != "sk_cbloss"
+        and not isinstance(callback, LRScheduler)
+        for _, callback in net.callbacks_
+    )
+
+
 def _is_known(callback):
-    return type(callback).__module__.partition(".")[0] in {"sk_cbloss", "skorch"}
+    return _is_ours(type(callback))
+
+
+def _is_ours(thing):
+    return thing.__module__.partition(".")[0] in {"sk_cbloss", "skorch"}

@@ -6,6 +6,7 @@ from skorch.callbacks import EpochScoring
 from skorch.dataset import get_len, unpack_data
 from skorch.utils import TeeGenerator, to_tensor
 
+from sk_cbloss.losses import LinearLogits
 from sk_cbloss.neural_net.data import split_sample_weight
 from sk_cbloss.neural_net.errors import meaning_of
 from sk_cbloss.neural_net.training._divergence import DivergenceGuard
@@ -13,6 +14,7 @@ from sk_cbloss.neural_net.training._listening import (
     acts_at_batches,
     has_own,
     is_silent,
+    looks_at_outputs,
     reads_batches,
 )
 
@@ -155,7 +157,11 @@ class FastSteps(NeuralNet):
                     raise ValueError(
                         f"batch_transform must return the batch's {len(given)} rows, got {n_rows}."
                     )
-        y_pred = self.infer(features, **fit_params)
+        self._call.spares_logits = self._loss_is_ours and not looks_at_outputs(self)
+        try:
+            y_pred = self.infer(features, **fit_params)
+        finally:
+            self._call.spares_logits = False
         return self.get_loss(y_pred, y, X=X, training=True), y_pred
 
     def _set_training(self, training=True):
@@ -176,15 +182,17 @@ class FastSteps(NeuralNet):
             apply = super().infer
         try:
             if self.autocast is None:
-                return apply(x, **fit_params)
-            with torch.autocast(torch.device(self._device_in_use).type, HALF[self.autocast]):
                 y_pred = apply(x, **fit_params)
+            else:
+                with torch.autocast(torch.device(self._device_in_use).type, HALF[self.autocast]):
+                    y_pred = _in_single(apply(x, **fit_params))
         except (IndexError, RuntimeError, TypeError, ValueError) as error:
             meaning = meaning_of(error, self, x, fit_params)
             if meaning is None:
                 raise
             raise ValueError(meaning) from error
-        return _in_single(y_pred)
+        may_lack_logits = "_fit_call" in vars(self) and self._call.spares_logits
+        return y_pred if may_lack_logits else _with_logits(y_pred)
 
 
 def record_batches(rows, prefix, losses, sizes):
@@ -214,3 +222,9 @@ def _in_single(y_pred):
         return tuple(map(_in_single, y_pred))
     is_half = isinstance(y_pred, torch.Tensor) and y_pred.dtype in HALF.values()
     return y_pred.float() if is_half else y_pred
+
+
+def _with_logits(y_pred):
+    if isinstance(y_pred, tuple):
+        return tuple(map(_with_logits, y_pred))
+    return y_pred.logits if isinstance(y_pred, LinearLogits) else y_pred
