@@ -35,6 +35,17 @@ def weights_used():
         _WEIGHTS_ARE_USED.reset(token)
 
 
+@contextmanager
+def _missing_if_wrong():
+    """Have a notebook's display, say, find no such attribute if a parameter is wrong."""
+    try:
+        yield
+    except ValueError as error:
+        if isinstance(error, AttributeError):  # it is not fitted
+            raise
+        raise AttributeError(str(error)) from error
+
+
 class UnusedWeightsWarning(UserWarning):
     """The weights that a ClassBalancedWeigher learned reach no estimator."""
 
@@ -275,18 +286,24 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
     @property
     def effective_number_(self):
         """Effective number of samples of each class."""
-        check_is_fitted(self)
-        return effective_number(self.class_count_, beta=self.beta)
+        with _missing_if_wrong():
+            check_is_fitted(self)
+            return effective_number(self.class_count_, beta=self.beta)
 
     @property
     def class_weight_(self):
         """Weight of each class."""
+        with _missing_if_wrong():
+            return self._class_weight()
+
+    def _class_weight(self):
         check_is_fitted(self)
         given = self.class_count_, self.beta, self.normalize
         *before, weight = vars(self).get("_weight", [None] * 4)
         if weight is None or any(a is not b for a, b in zip(given, before, strict=True)):
             count, beta, normalize = given
             weight = class_balanced_weight(count, beta=beta, normalize=normalize)
+            weight.flags.writeable = False  # it is kept
             self._weight = *given, weight
         return weight
 
@@ -313,7 +330,7 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
         ValueError
             If y holds a label that fit has not seen.
         """
-        class_weight = self.class_weight_.astype(check_dtype(dtype), copy=False)
+        class_weight = self._class_weight().astype(check_dtype(dtype), copy=False)
         return weights_of(y, self.classes_, class_weight)
 
     def fit_transform(self, X, y=None, **fit_params):

@@ -43,7 +43,10 @@ def _targets_in(listed, dataset):
     is_list = hasattr(listed, "__len__") and not isinstance(listed, Mapping | Set | str | bytes)
     if not is_list or not 0 < len(listed) == len(dataset):
         return None
-    if all(isinstance(item, tuple | list) and len(item) == 2 for item in listed):
+    is_pairs = isinstance(listed, list | tuple) and all(
+        isinstance(item, tuple | list) and len(item) == 2 for item in listed
+    )
+    if is_pairs:
         listed = [target for _, target in listed]
     rows = np.unique(np.linspace(0, len(listed) - 1, N_COMPARED).astype(int)).tolist()
     try:
