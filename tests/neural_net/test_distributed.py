@@ -75,6 +75,18 @@ def test_a_rank_that_is_lost_ends_the_others(folder, how, sentence):
     assert said.strip().splitlines()[-1].endswith(got + sentence)
 
 
+def test_processes_that_have_lost_a_rank_say_so_at_once(folder):
+    command = [*TORCHRUN, SCRIPT, folder, "again"]
+    subprocess.run(command, env=environment(), capture_output=True, timeout=60, check=True)
+    lost = "rank 1, which ended with ZeroDivisionError: in a callback"
+    for rank, others in enumerate(("", "|another rank, which did not start")):
+        assert re.fullmatch(
+            "The processes of all ranks must be started anew once one is lost, got another fit "
+            rf"after the loss of ({lost}{others})\.",
+            (folder / f"again {rank}").read_text(),
+        )
+
+
 def test_a_rank_that_does_not_start_ends_the_others(folder):
     code, said = run_beside(folder, "late")
     assert code == 1

@@ -14,8 +14,12 @@ from sk_cbloss.neural_net.errors import first_line
 from sk_cbloss.neural_net.ranks._alike import different
 
 # What torch says of a rank that does not answer, where it has no type for it.
-LOST = re.compile("gloo|NCCL|(closed|reset) by peer|Connection refused|[Tt]imed out|Broken pipe")
+LOST = re.compile(
+    "gloo|NCCL|pair closure|(closed|reset) by peer|Connection refused|[Tt]imed out|Broken pipe"
+)
 GRACE = 3.0  # seconds in which those that are left may say so
+KEY_OF_LOST = "sk_cbloss/lost"
+_lost = []  # the process group that has lost a rank, and which one
 
 
 class Alone:
@@ -56,11 +60,15 @@ class Ranks(Alone):
         self.timeout, self.accelerator = timeout, accelerator
         self.rank, self.n_ranks = distributed.get_rank(), distributed.get_world_size()
         limit = timedelta(seconds=timeout)
+        self._check_none_lost()
         try:
             distributed.distributed_c10d._set_pg_timeout(limit)
             self.group = distributed.new_group(backend="gloo", timeout=limit)
         except RuntimeError as error:
-            raise RuntimeError(self._missed("another rank, which did not start")) from error
+            self._check_none_lost()  # which another rank may have found out by now
+            who = "another rank, which did not start"
+            self._lose(who)
+            raise RuntimeError(self._missed(who)) from error
 
     def close(self):
         """Leave the group for all else."""
@@ -154,9 +162,34 @@ class Ranks(Alone):
             yield
         except BaseException as error:
             if _is_of_others(error):
-                raise RuntimeError(self._missed(self._asked_who())) from error
+                who = self._asked_who()
+                self._lose(who)
+                raise RuntimeError(self._missed(who)) from error
             self._aside(self._set, f"ended/{self.rank}", _text(error))
             raise
+
+    def _lose(self, who):
+        """Remember, and tell the others, that the process group is of no more use."""
+        _lost[:] = [distributed.group.WORLD, who]
+        self._aside(self._store().set, KEY_OF_LOST, who)
+
+    def _check_none_lost(self):
+        """Raise a RuntimeError, rather than wait, if a rank of the process group was lost."""
+        if not _lost or _lost[0] is not distributed.group.WORLD:
+            self._aside(self._ask_lost)
+        if _lost and _lost[0] is distributed.group.WORLD:
+            raise RuntimeError(
+                "The processes of all ranks must be started anew once one is lost, got another "
+                f"fit after the loss of {_lost[1]}."
+            )
+
+    def _ask_lost(self):
+        if self._store().check([KEY_OF_LOST]):
+            _lost[:] = [distributed.group.WORLD, self._store().get(KEY_OF_LOST).decode()]
+
+    @staticmethod
+    def _store():
+        return distributed.distributed_c10d._get_default_store()
 
     def _missed(self, who):
         return (
@@ -175,7 +208,7 @@ class Ranks(Alone):
     def _ask(self, found):
         self._set(f"waits/{self.rank}", "")
         others, end = [rank for rank in range(self.n_ranks) if rank != self.rank], time.time() + 2
-        store = distributed.distributed_c10d._get_default_store()
+        store = self._store()
         while time.time() < end:
             for rank in others:
                 if store.check([self._key(f"ended/{rank}")]):
@@ -187,7 +220,7 @@ class Ranks(Alone):
         found |= dict.fromkeys(missing, "")
 
     def _set(self, name, text):
-        distributed.distributed_c10d._get_default_store().set(self._key(name), text)
+        self._store().set(self._key(name), text)
 
     def _key(self, name):
         return f"sk_cbloss/{self.group.group_name}/{name}"
