@@ -14,6 +14,7 @@ import tempfile
 import time
 import traceback
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,20 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
-from skorch.callbacks import Callback, Checkpoint, EpochScoring, Freezer, Unfreezer
+from skorch.callbacks import (
+    Callback,
+    Checkpoint,
+    EpochScoring,
+    Freezer,
+    GradientNormClipping,
+    LRScheduler,
+    Unfreezer,
+)
 from skorch.dataset import ValidSplit
 from skorch.hf import AccelerateMixin
 from torch import distributed, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.optim.lr_scheduler import StepLR
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from sk_cbloss import CBNeuralNetClassifier
 from sk_cbloss.losses import LOSSES
@@ -310,13 +320,15 @@ def other_optimizers_do_as_alone():
 class Rows(Dataset):
     def __init__(self):
         self.targets, self.read = np.unique(Y, return_inverse=True)[1], []
+        self.noise = None
 
     def __len__(self):
         return len(X)
 
     def __getitem__(self, row):
         self.read.append(row)
-        return X[row], self.targets[row]
+        noise = 0 if self.noise is None else self.noise.normal(0, 1e-3, 5).astype(np.float32)
+        return X[row] + noise, self.targets[row]
 
 
 @law
@@ -545,6 +557,27 @@ def what_differs_is_told_before_training():
         "lr, got 0.1 on rank 0 and 0.2 on rank 1": (*(ranks(lr=0.1 + RANK / 10), X, Y),),
         "module, got": (ranks(module=Net if first else Unused), X, Y),
         "names of callbacks, got": (ranks(callbacks=[Losses()] if first else None), X, Y),
+        "callbacks.0..gradient_clip_value, got 0.1 on rank 0 and 1.1 on rank 1": (
+            *(ranks(callbacks=[("clip", GradientNormClipping(0.1 + RANK))]), X, Y),
+        ),
+        "callbacks.1..gamma, got": (
+            ranks(callbacks=[Losses(), LRScheduler(StepLR, step_size=1, gamma=0.5 + RANK / 4)]),
+            *(X, Y),
+        ),
+        "callbacks.0..act, got": (*(ranks(callbacks=[Watching(abs if first else drop)]), X, Y),),
+        "callbacks__clip__gradient_clip_value, got": (
+            ranks(
+                callbacks=[("clip", GradientNormClipping())],
+                callbacks__clip__gradient_clip_value=1 + RANK,
+            ),
+            *(X, Y),
+        ),
+        "batch_transform, got partial of": (
+            *(ranks(batch_transform=partial(torch.mul, other=1 + RANK)), X, Y),
+        ),
+        "batch_transform, got Dropout of digest": (
+            *(ranks(batch_transform=nn.Dropout(RANK / 2)), X, Y),
+        ),
     }
     for sentence, (net, *data) in cases.items():
         with pytest.raises(ValueError, match=f"All ranks must have the same {sentence}"):
@@ -553,6 +586,8 @@ def what_differs_is_told_before_training():
         ranks().fit(X, Y, sample_weight=WEIGHT + RANK)
     with pytest.raises(ValueError, match="same validation data, got none on rank 0 and"):
         ranks().fit(X, Y, **{} if first else {"X_val": X, "y_val": Y})
+    with pytest.raises(ValueError, match="same labels of validation data, got"):
+        ranks().fit(X, Y, X_val=X, y_val=Y if first else other_y)
     known = dict(versions())
     versions()["torch"] = "2.13.0" if first else "2.12.1"
     try:
@@ -563,6 +598,30 @@ def what_differs_is_told_before_training():
     finally:
         versions().update(known)
     check_same_on_all(ranks().fit(X, Y))
+
+
+@law
+def other_rows_of_a_dataset_are_told_before_training():
+    net = ranks(module=Net, module__n_features=5)
+    targets = torch.from_numpy(np.unique(Y, return_inverse=True)[1])
+    for rows in (X + RANK, np.where(np.arange(len(X))[:, None] == len(X) - 1, X + RANK, X)):
+        with pytest.raises(ValueError, match="same X, given whole to each, got 137 of a Tensor"):
+            net.fit(TensorDataset(torch.from_numpy(rows), targets))
+    # What is drawn anew each time cannot be compared.
+    dataset = Rows()
+    dataset.noise = np.random.default_rng(RANK)
+    check_same_on_all(net.fit(dataset))
+    streamed = features_and_labels(TensorDataset(torch.from_numpy(X + RANK), targets))
+    with pytest.raises(ValueError, match="same X, given whole to each, got 137 of a Streamed"):
+        net.fit(*streamed)
+
+
+@law
+def what_rank_0_writes_may_differ():
+    with tempfile.TemporaryDirectory() as folder:
+        best = Checkpoint(dirname=Path(folder) / str(RANK), monitor=None)
+        given = {"callbacks__print_log": None} if RANK else {}
+        check_same_on_all(ranks(callbacks=[("best", best)], **given).fit(X, Y))
 
 
 @law
