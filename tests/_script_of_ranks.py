@@ -572,6 +572,9 @@ def what_differs_is_told_before_training():
             ),
             *(X, Y),
         ),
+        "optimizer__weight_decay, got none on rank 0 and 0.1 on rank 1": (
+            *(ranks(**{} if first else {"optimizer__weight_decay": 0.1}), X, Y),
+        ),
         "batch_transform, got partial of": (
             *(ranks(batch_transform=partial(torch.mul, other=1 + RANK)), X, Y),
         ),
@@ -608,9 +611,10 @@ def other_rows_of_a_dataset_are_told_before_training():
         with pytest.raises(ValueError, match="same X, given whole to each, got 137 of a Tensor"):
             net.fit(TensorDataset(torch.from_numpy(rows), targets))
     # What is drawn anew each time cannot be compared.
-    dataset = Rows()
-    dataset.noise = np.random.default_rng(RANK)
-    check_same_on_all(net.fit(dataset))
+    for drawing in ({0, 1}, {0}, {1}):  # one may draw the same by chance
+        dataset = Rows()
+        dataset.noise = np.random.default_rng(RANK) if RANK in drawing else None
+        check_same_on_all(net.fit(dataset))
     streamed = features_and_labels(TensorDataset(torch.from_numpy(X + RANK), targets))
     with pytest.raises(ValueError, match="same X, given whole to each, got 137 of a Streamed"):
         net.fit(*streamed)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from sk_cbloss.neural_net.data import arrays_of, cut
-from sk_cbloss.neural_net.ranks import versions
+from sk_cbloss.neural_net.ranks import DRAWN, versions
 from sk_cbloss.neural_net.state import TELLING, fingerprint, params_of, seeded
 
 # Parameters that may differ: they change nothing of what is learned, or rank 0's are taken.
@@ -22,6 +22,7 @@ WRITTEN |= {f"f_{name}" for name in ("params", "optimizer", "criterion", "histor
 THAT_TELL = ("callbacks__print_log", "callbacks__epoch_timer")
 N_ROWS = 16  # to look at; all would take as long as to read them
 N_ITEMS = 4  # of a Dataset, each of which may be a file
+N_READS = 3  # of each; items that were flipped or not are seldom the same so often
 
 
 def told_of(net, call, data):
@@ -95,11 +96,11 @@ def _rows(X):
 
 def _items(dataset):
     """Return a digest of some items of a Dataset; of items that are drawn, that they are."""
-    rows, found = _spread(len(dataset), N_ITEMS).tolist(), []
-    for _ in range(2):
+    rows, found = _spread(len(dataset), N_ITEMS).tolist(), set()
+    for _ in range(N_READS):
         with seeded(0, "cpu"):  # they may draw, and the training is not to notice
-            found.append(" ".join([_digest(dataset[row]) for row in rows]))
-    return found[0] if found[0] == found[1] else "drawn anew"
+            found.add(" ".join([_digest(dataset[row]) for row in rows]))
+    return found.pop() if len(found) == 1 else DRAWN
 
 
 def _spread(n_rows, n_chosen):

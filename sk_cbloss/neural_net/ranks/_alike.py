@@ -10,6 +10,8 @@ import torch
 
 import sk_cbloss
 
+DRAWN = "drawn anew each time"  # how what is told of something ends that cannot be compared
+
 
 @cache
 def versions():
@@ -30,12 +32,13 @@ def different(told):
     for rank, things in enumerate(told):
         if isinstance(things, str):
             return f"All ranks must be able to start, got from rank {rank} {things}"
-    first = told[0]
-    for name in first:
+    for name in dict.fromkeys(name for things in told for name in things):
+        first = told[0].get(name, "none")
         for rank, things in enumerate(told):
-            if things.get(name) != first[name]:
+            other = things.get(name, "none")
+            if first != other and not first.endswith(DRAWN) and not other.endswith(DRAWN):
                 return (
-                    f"All ranks must have the same {name}, got {first[name]} on rank 0 and "
-                    f"{things.get(name)} on rank {rank}."
+                    f"All ranks must have the same {name}, got {first} on rank 0 and "
+                    f"{other} on rank {rank}."
                 )
     return None
