@@ -31,7 +31,8 @@ def class_balanced_sample_weight(
     sample_weight : array-like of shape (n_samples,) or number, default=None
         Weights that the samples have already. A class then counts the sum of
         its weights, so that weight 2 means the same as two copies, and the
-        result is multiplied by them. Of labels in dask, such a collection, too.
+        result is multiplied by them. Of labels in dask, such a collection, too,
+        whose rows go with the labels by their place, not by an index.
     dtype : {numpy.float64, numpy.float32}, default=numpy.float64
         Type of the weights.
 

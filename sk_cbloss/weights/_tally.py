@@ -74,11 +74,17 @@ def tally_of_chunk(y, sample_weight):
     """Return the Tally of a chunk, whose samples may all have weight 0."""
     labels = read_labels(y)
     if sample_weight is not None:
-        n_samples = len(labels.values)
-        of_none = not np.any(sample_weight)
-        sample_weight = check_sample_weight(1 if of_none else sample_weight, n_samples)
-        sample_weight = sample_weight * (not of_none)
+        sample_weight = own_of_chunk(sample_weight, len(labels.values))
     return _tally(labels, sample_weight)
+
+
+def own_of_chunk(sample_weight, n_samples):
+    """Return the weights of a chunk's samples, which may all be 0."""
+    of_none = not np.any(sample_weight)
+    checked = check_sample_weight(
+        np.ones_like(sample_weight) if of_none else sample_weight, n_samples
+    )
+    return checked * (not of_none)
 
 
 def tally_of_counts(class_count, classes=None):

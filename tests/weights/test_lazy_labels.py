@@ -116,6 +116,58 @@ def test_lazy_weights_of_ones_own(make):
     np.testing.assert_array_equal(twice.compute(), 2)
 
 
+def of_unknown_chunks(array):
+    return array.map_blocks(np.copy, dtype=array.dtype, chunks=((np.nan,) * array.numblocks[0],))
+
+
+@pytest.mark.parametrize("index", ["reversed", "other", "repeated", "shuffled"])
+@pytest.mark.parametrize("cleared", ["neither", "labels", "weights", "both"])
+@pytest.mark.parametrize("n_partitions", [1, 4])
+def test_weights_of_ones_own_go_by_place_and_not_by_index(index, cleared, n_partitions):
+    if index in ("reversed", "shuffled") and cleared in ("neither", "labels"):
+        index = "other"  # there are no divisions of what is not sorted
+    indices = {
+        "reversed": np.arange(N)[::-1],
+        "other": np.arange(N) + 10,
+        "repeated": np.zeros(N, int) if n_partitions == 1 else np.arange(N) // 2 * 2,
+        "shuffled": RNG.permutation(N),
+    }
+    y = dd.from_pandas(pd.Series(NAMES[CODES]), npartitions=n_partitions)
+    own = pd.Series(OWN, indices[index])
+    is_sorted = own.index.is_monotonic_increasing
+    own = dd.from_pandas(own, npartitions=n_partitions, sort=is_sorted)
+    y = y.clear_divisions() if cleared in ("labels", "both") else y
+    own = own.clear_divisions() if cleared in ("weights", "both") else own
+    weight = class_balanced_sample_weight(y, beta=0.9, sample_weight=own)
+    expected = class_balanced_sample_weight(NAMES[CODES], beta=0.9, sample_weight=OWN)
+    np.testing.assert_allclose(weight.compute(), expected, rtol=1e-14)
+    assert weight.divisions == y.divisions
+    assert weight.compute().index.equals(y.compute().index)
+    np.testing.assert_allclose(
+        ClassBalancedWeigher(0.9).fit(None, y, own).class_count_, np.bincount(CODES, OWN)
+    )
+
+
+@settings(deadline=None, max_examples=30)
+@given(cuts=st.lists(st.integers(0, 20), max_size=4), unknown=st.sampled_from(["y", "own", ""]))
+def test_weights_in_an_array_are_cut_as_labels_are(cuts, unknown):
+    bounds = [0, *sorted(cuts), 20]
+    chunks = tuple(np.diff(bounds).tolist())
+    y, own = an_array(CODES)[:20].rechunk(7), da.from_array(OWN[:20], chunks=(chunks,))
+    if unknown:
+        own = own.rechunk(7)
+    y, own = (
+        of_unknown_chunks(each) if name == unknown else each
+        for name, each in (("y", y), ("own", own))
+    )
+    weight = class_balanced_sample_weight(y, beta=0.9, sample_weight=own)
+    assert weight.numblocks == y.numblocks
+    if unknown != "y":
+        assert weight.chunks == y.chunks
+    expected = class_balanced_sample_weight(CODES[:20], beta=0.9, sample_weight=OWN[:20])
+    np.testing.assert_allclose(weight.compute(), expected, rtol=1e-14)
+
+
 def test_a_chunk_may_weigh_nothing_but_not_all_of_them():
     own = np.where(np.arange(N) < 300, 0.0, 1.0)
     weigher = ClassBalancedWeigher().fit(None, an_array(CODES), an_array(own))
@@ -255,6 +307,26 @@ FRAME = dd.from_pandas(pd.DataFrame({"u": CODES, "v": CODES}), npartitions=2)
         (an_array(CODES), OWN, "sample_weight must be a number, or a dask Array as y is, got arr"),
         (an_array(CODES), a_series(OWN), "dask Array as y is, got a dask Series"),
         (a_series(CODES), an_array(OWN), "dask Series as y is, got a dask Array"),
+        (
+            a_series(CODES),
+            a_series(OWN).repartition(npartitions=2),
+            "the 4 partitions of y.* got 2",
+        ),
+        (
+            a_series(CODES),
+            a_series(OWN[::-1]).repartition(divisions=[0, 1, 2, 3, N - 1]),
+            r"sample_weight must have shape \(250,\), one weight a sample, got shape",
+        ),
+        (an_array(CODES), an_array(OWN)[:-1], r"must have shape \(1000,\), .* got shape \(999,\)"),
+        (an_array(CODES), da.ones(1), r"must have shape \(1000,\), .* got shape \(1,\)"),
+        (
+            of_unknown_chunks(an_array(CODES)),
+            da.ones(N, chunks=-1),
+            "sample_weight must have the 4 chunks of y, .* got 1 chunks: see compute_chunk_sizes",
+        ),
+        (an_array(CODES), da.ones(()), "sample_weight must have one axis, .* Array of 0 axes"),
+        (dask.delayed(CODES), None, "y must be a dask Array, a Series or .*, got a dask Delayed"),
+        (an_array(CODES), dask.delayed(OWN), "sample_weight must be a dask .* got a dask Delayed"),
         (an_array(CODES), an_array(-OWN), "sample_weight must hold finite numbers >= 0"),
         (an_array(CODES + 0.5), None, "y must hold class labels, got the continuous value"),
     ],
