@@ -193,11 +193,14 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
         or from those that are given. Counts of all chunks give early chunks the
         weights that late ones have: count first, by
         ``ClassBalancedWeigher.partial_fit(None, y)``, which takes labels alone.
+        Parameters of the classifier that are set between chunks count from the
+        next ``fit`` on, as ``estimator_`` goes on with those it was begun with.
 
         Parameters
         ----------
         X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
-            Whatever the classifier takes. A chunk without rows changes nothing.
+            Whatever the classifier takes. Of a chunk without rows, only classes
+            and class_count are kept.
         y : array-like of shape (n_samples,)
             Class labels of any kind, all known.
         classes : array-like of shape (n_classes,), default=None
@@ -236,10 +239,14 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
         check_normalize(self.normalize)
         check_takes_sample_weight(self.estimator)
         check_takes_weights_in_chunks(self.estimator)
-        if is_empty(X, y):
+        nothing = is_empty(X, y)
+        if nothing and classes is None and class_count is None:
             return self
         known, count, is_given = known_classes(self, classes, class_count)
         check_weighs_not_yet(self.estimator, len(known))
+        if nothing:  # to learn from, but classes that were told are kept
+            self.classes_, self.class_count_, self._count_is_given = known, count, is_given
+            return self
         positions = positions_of(y, known)
         if sample_weight is not None:
             sample_weight = check_sample_weight(sample_weight, len(positions))

@@ -181,6 +181,36 @@ def test_an_empty_chunk_changes_nothing(nothing):
     model.partial_fit(X, Y, classes=CLASSES)
     before = pickle.dumps(model)
     assert pickle.dumps(model.partial_fit(*nothing)) == before
+    assert pickle.dumps(model.partial_fit(*nothing, classes=CLASSES)) == before
+
+
+@pytest.mark.parametrize("nothing", [(X[:0], Y[:0]), (X[:0].tolist(), [])])
+@pytest.mark.parametrize(
+    "told", [{"classes": CLASSES}, {"class_count": dict.fromkeys(CLASSES, 7)}], ids=str
+)
+def test_what_is_told_beside_an_empty_chunk_is_kept(nothing, told):
+    model = (
+        ClassBalancedClassifier(GaussianNB()).partial_fit(*nothing).partial_fit(*nothing, **told)
+    )
+    plain = ClassBalancedClassifier(GaussianNB())
+    for rows in CHUNKS:
+        model.partial_fit(X[rows], Y[rows])
+        plain.partial_fit(X[rows], Y[rows], **told)
+    np.testing.assert_array_equal(model.class_count_, plain.class_count_)
+    np.testing.assert_array_equal(model.predict_proba(X), plain.predict_proba(X))
+    with pytest.raises(ValueError, match="classes must be the known classes"):
+        model.partial_fit(*nothing, classes=["ant", "bee"])
+    with pytest.raises(ValueError, match="class_count must hold finite numbers"):
+        model.partial_fit(*nothing, class_count=dict.fromkeys(CLASSES, -1))
+    model.partial_fit(*nothing, class_count=dict.fromkeys(CLASSES, 9))
+    np.testing.assert_array_equal(model.partial_fit(X, Y).class_count_, [9, 9, 9])
+
+
+def test_parameters_of_the_classifier_that_are_set_between_chunks_wait_for_a_fit():
+    model = ClassBalancedClassifier(SGDClassifier(alpha=1e-4, random_state=0))
+    model.partial_fit(X, Y, classes=CLASSES).set_params(estimator__alpha=1.0)
+    assert model.partial_fit(X, Y).estimator_.alpha == 1e-4
+    assert model.fit(X, Y).estimator_.alpha == 1.0
 
 
 def test_classes_that_have_not_come_yet():
