@@ -314,7 +314,8 @@ class CBNeuralNetClassifier(
         Parameters
         ----------
         X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
-            Features, as in ``fit``.
+            Features, as in ``fit``. A chunk without rows trains nothing; classes
+            that it is told are kept.
         y : array-like of shape (n_samples,), default=None
             Class labels, as in ``fit``.
         classes : array-like of shape (n_classes,), default=None

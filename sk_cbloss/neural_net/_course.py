@@ -11,7 +11,14 @@ from skorch import NeuralNetClassifier
 from sk_cbloss._validation import check_integer, check_seed
 from sk_cbloss.neural_net._report import report
 from sk_cbloss.neural_net.callbacks import check_watched, keep_decisions_alone
-from sk_cbloss.neural_net.data import split_to_stop_early, training_data, validation_dataset
+from sk_cbloss.neural_net.data import (
+    is_empty,
+    no_data,
+    split_to_stop_early,
+    told_classes,
+    training_data,
+    validation_dataset,
+)
 from sk_cbloss.neural_net.errors import memory_explained
 from sk_cbloss.neural_net.state import NetState, seeded
 from sk_cbloss.neural_net.training import FitCall, NothingLearned, n_epochs_done
@@ -35,6 +42,8 @@ class Course(NeuralNetClassifier):
             adds = method == "partial_fit"
             with self._beside_others(call):
                 data = self._alike(call, partial(learn, adds=adds, classes=classes))
+                if not len(data.positions):
+                    return self
                 seed = call.ranks.seed(self._next_seed(build))
                 with (
                     memory_explained(self),
@@ -67,6 +76,14 @@ class Course(NeuralNetClassifier):
         self._check_loss()
         self._check_training()
         anew = build or not hasattr(self, "class_count_")
+        kept = vars(self).pop("_kept_classes", None)  # which an empty first chunk was told
+        if adds:
+            told = told_classes(self, classes, kept if anew else self.classes_)
+            if is_empty(X, y):
+                if anew:
+                    self._kept_classes = told
+                return no_data(told)
+            classes = told if anew else classes
         data = training_data(
             self,
             X,

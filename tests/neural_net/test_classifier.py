@@ -226,6 +226,51 @@ def test_beta_and_gamma_none_are_the_published_values():
     )
 
 
+NOTHING = {
+    "arrays": (X[:0], Y[:0]),
+    "lists": ([], []),
+    "dataset": (TensorDataset(torch.from_numpy(X[:0]), torch.from_numpy(Y[:0])), None),
+}
+
+
+@pytest.mark.parametrize("nothing", NOTHING.values(), ids=NOTHING)
+@pytest.mark.parametrize("begun", ["by it", "by initialize", "before"])
+def test_an_empty_chunk_trains_nothing_and_keeps_the_classes(nothing, begun):
+    chunks = np.array_split(rng().permutation(len(Y)), 3)
+    net, plain = (
+        make_net(max_epochs=2, module__n_features=5, module__n_classes=3) for _ in range(2)
+    )
+    if begun == "by initialize":
+        for each in (net, plain):
+            torch.manual_seed(0)
+            each.initialize()
+    for number, rows in enumerate(chunks):
+        told = {"classes": [0, 1, 2]} if not number else {}
+        if begun != "before":
+            net.partial_fit(*nothing).partial_fit(*nothing, **told).partial_fit(*nothing)
+        net.partial_fit(X[rows], Y[rows], **(told if begun == "before" else {}))
+        plain.partial_fit(X[rows], Y[rows], **told)
+        if begun == "before":
+            net.partial_fit(*nothing, **told)
+    assert len(net.history) == len(plain.history)
+    assert net.n_features_in_ == plain.n_features_in_
+    np.testing.assert_array_equal(net.class_count_, plain.class_count_)
+    np.testing.assert_array_equal(net.predict_proba(X), plain.predict_proba(X))
+    with pytest.raises(ValueError, match="classes must be the known ones"):
+        net.partial_fit(*nothing, classes=[0, 1])
+    with pytest.raises(ValueError, match="0 sample"):
+        net.fit(*nothing)
+
+
+def test_classes_told_beside_an_empty_chunk_hold_until_a_fit():
+    net = make_net().partial_fit(X[:0], Y[:0], classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="classes must be the known ones"):
+        net.partial_fit(X, Y, classes=[0, 1, 2, 3])
+    with pytest.raises(ValueError, match="y must hold only the known classes"):
+        net.partial_fit(X, Y + 1)
+    assert net.fit(X, Y + 1).classes_.tolist() == [1, 2, 3]
+
+
 def test_counts_add_up_in_partial_fit():
     net = make_net(beta=0.9)
     order = np.random.default_rng(0).permutation(200)

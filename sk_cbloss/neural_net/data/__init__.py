@@ -18,7 +18,13 @@ from sk_cbloss.neural_net.data._features import check_features, is_multi_input, 
 from sk_cbloss.neural_net.data._features_and_labels import features_and_labels
 from sk_cbloss.neural_net.data._shared_batches import SharedBatches
 from sk_cbloss.neural_net.data._streamed import is_streamed
-from sk_cbloss.neural_net.data._training_data import split_to_stop_early, training_data
+from sk_cbloss.neural_net.data._training_data import (
+    is_empty,
+    no_data,
+    split_to_stop_early,
+    told_classes,
+    training_data,
+)
 from sk_cbloss.neural_net.data._validation_data import validation_dataset
 
 __all__ = [
@@ -34,10 +40,13 @@ __all__ = [
     "cut",
     "each_array",
     "features_and_labels",
+    "is_empty",
     "is_multi_input",
     "is_streamed",
+    "no_data",
     "split_sample_weight",
     "split_to_stop_early",
+    "told_classes",
     "training_data",
     "validation_dataset",
 ]

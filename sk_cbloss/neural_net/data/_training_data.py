@@ -95,6 +95,27 @@ def training_data(net, X, y, sample_weight, *, dtype, classes=None, known=None, 
     return TrainingData(_weighed(X, positions, sample_weight, dtype), positions, known, count)
 
 
+def is_empty(X, y):
+    """Whether a chunk has no rows, and no labels either."""
+    if is_dataset(X):
+        return hasattr(X, "__len__") and not len(X) and (y is None or not len(y))
+    return y is not None and not n_samples_of(X) and not len(labels_of(y).values)
+
+
+def told_classes(net, classes, known):
+    """Return the sorted classes by what has been told of them, None if nothing has."""
+    for listed in (net.classes, classes):
+        if listed is not None:
+            known = np.unique(listed) if known is None else known
+            check_known(listed, known)
+    return known
+
+
+def no_data(classes):
+    """Return the data of a chunk without rows."""
+    return TrainingData((), np.empty(0, np.int64), classes, None)
+
+
 def _labels_beside(net, X, y):
     """Return labels, one for each row of X."""
     if is_dataset(X):
