@@ -227,10 +227,13 @@ def _from_list(y):
         array = np.asarray(y)
     except ValueError:  # of rows that differ in length
         return np.fromiter(y, dtype=object)
-    # numpy makes floats of integers too large for it, and strings of all beside a string.
+    # numpy makes floats of integers too large for it, strings of all beside a string, and cuts off
+    # what they end in if that is a NUL.
     lost = array.dtype.kind == "f" and all(isinstance(label, Integral) for label in y)
     made = array.dtype.kind == "U" and not all(isinstance(label, str) for label in y)
-    return np.array(y, dtype=object) if lost or made else array
+    is_text = array.dtype.kind in "US" and array.ndim == 1 and not made
+    cut = is_text and any(label[-1:] in ("\0", b"\0") for label in y)
+    return np.array(y, dtype=object) if lost or made or cut else array
 
 
 def _from_integers(y):

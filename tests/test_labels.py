@@ -247,3 +247,16 @@ def test_integers_of_any_span_are_counted_alike(span):
         labels.count(weight)[labels.places_among(classes)[0] >= 0],
         np.bincount(position, weight),
     )
+
+
+@pytest.mark.parametrize("labels", [["a\0", "a", "a", "b\0\0"], [b"a\0", b"a", b"a", b"b\0\0"]])
+def test_a_nul_at_the_end_of_a_label_is_part_of_it(labels):
+    counts = Counter(labels)
+    assert counts_by_label(labels) == counts_by_label(np.array(labels, dtype=object)) == counts
+    given = ClassBalancedWeigher.from_class_count(counts)
+    counted = ClassBalancedWeigher().partial_fit(None, labels)
+    assert given.classes_.tolist() == counted.classes_.tolist() == sorted(counts)
+    np.testing.assert_array_equal(given.class_count_, counted.class_count_)
+    np.testing.assert_array_equal(
+        given.sample_weight(labels), [given.class_weight_[sorted(counts).index(y)] for y in labels]
+    )
