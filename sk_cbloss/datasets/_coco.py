@@ -52,7 +52,7 @@ def read_coco(annotations, root):
 def _content(file):
     """Return what is needed of a COCO-style JSON, whose lists have entries with their keys."""
     try:
-        with file.open(encoding="utf-8") as stream:
+        with file.open(encoding="utf-8-sig") as stream:
             content = json.load(stream, object_hook=_needed)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{file} must be JSON in UTF-8, got {error}.") from None
@@ -83,7 +83,7 @@ def _by_id(file, content, name):
     key, found = LISTS[name][1], {}
     for n, entry in enumerate(content[name]):
         place, id_ = f"{file}, {name}[{n}]", entry["id"]
-        if not isinstance(id_, int | str):
+        if not _is_id(id_):
             raise ValueError(f"{place}: id must be an integer or text, got {short(id_)}.")
         if id_ in found:
             raise ValueError(f"{place}: id must be its own, got {id_!r}, which another has.")
@@ -93,10 +93,14 @@ def _by_id(file, content, name):
     return found
 
 
+def _is_id(value):
+    return isinstance(value, int | str) and not isinstance(value, bool)  # true would equal 1
+
+
 def _known(place, entry, key, known):
     """Return what is known of an id."""
     id_ = entry[key]
-    if not isinstance(id_, int | str) or id_ not in known:
+    if not _is_id(id_) or id_ not in known:
         kind = "images" if key == "image_id" else "categories"
         raise ValueError(f"{place}: {key} must be the id of one of the {kind}, got {short(id_)}.")
     return known[id_]

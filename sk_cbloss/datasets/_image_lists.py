@@ -40,8 +40,21 @@ def listed(root, paths, labels, classes, place=None):
         rank = {name: position for position, name in enumerate(names)}
         targets = np.array([rank[name] for name in classes])[targets]
     if place is not None:
+        _check_own_label(paths, targets, names, place)
         _check_there(root, paths, place)
     return Listed(root, np.array(paths, dtype=np.dtypes.StringDType()), targets, names)
+
+
+def _check_own_label(paths, targets, names, place):
+    """Raise a ValueError if an image has two labels."""
+    targets, first = targets.tolist(), {}
+    for row, (path, target) in enumerate(zip(paths, targets, strict=True)):
+        before = first.setdefault(path, row)
+        if targets[before] != target:
+            raise ValueError(
+                f"{place(row)}: {path} must have one label, got {names[target]!r} after "
+                f"{names[targets[before]]!r} in {place(before)}."
+            )
 
 
 def read_table(paths, labels, root, classes):
@@ -70,7 +83,8 @@ def read_folders(root, classes):
     rule = f"{root} must be a folder that holds a folder of images for each class, got"
     if not root.is_dir():
         raise FileNotFoundError(f"{rule} no folder.")
-    folders = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
+    names = _not_hidden(entry.name for entry in root.iterdir() if entry.is_dir())
+    folders = sorted(names)
     images = {folder: found for folder in folders if (found := _images_below(root, folder))}
     if not images:
         raise ValueError(f"{rule} no image in {len(folders)} folders.")
@@ -86,18 +100,26 @@ def read_folders(root, classes):
 
 def _images_below(root, folder):
     found = []
-    for parent, _, names in os.walk(root / folder, followlinks=True):
+    for parent, folders, names in os.walk(root / folder, followlinks=True):
+        folders[:] = _not_hidden(folders)  # which the walk goes on to
         parent = Path(parent).relative_to(root).as_posix()
-        found += [f"{parent}/{name}" for name in names if name.lower().endswith(SUFFIXES)]
+        found += [
+            f"{parent}/{name}" for name in _not_hidden(names) if name.lower().endswith(SUFFIXES)
+        ]
     return sorted(found)
+
+
+def _not_hidden(names):
+    """Leave out what systems and tools put beside one's own, such as ._1.png."""
+    return [name for name in names if not name.startswith(".")]
 
 
 def read_list(listing, root, classes):
     """Return the images of lines that hold a path and an integer."""
-    listing, classes, first = Path(listing), as_names(classes), {}
+    listing, classes = Path(listing), as_names(classes)
     root = listing.parent if root is None else Path(root)
     try:
-        lines = listing.read_text(encoding="utf-8").split("\n")
+        lines = listing.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise ValueError(f"{listing} must be text in UTF-8, got {error}.") from None
     paths, labels, numbers = [], [], []
@@ -107,15 +129,8 @@ def read_list(listing, root, classes):
             continue
         if len(words) < 2:
             raise ValueError(f"{place} must hold a path and an integer, got {short(words[0])}.")
-        path, label = words[0], _check_label(words[1], classes, f"{place}: the label")
-        before = first.setdefault(path, len(paths))
-        if before < len(paths) and labels[before] != label:
-            raise ValueError(
-                f"{place}: {path} must have one label, got {label} after {labels[before]} in line "
-                f"{numbers[before]}."
-            )
-        paths.append(path)
-        labels.append(label)
+        paths.append(words[0])
+        labels.append(_check_label(words[1], classes, f"{place}: the label"))
         numbers.append(number)
     if not paths:
         raise ValueError(f"{listing} must hold lines of a path and an integer, got none.")
@@ -162,6 +177,7 @@ def _check_there(root, paths, place):
 
 def _names_in(folder):
     try:
-        return set(os.listdir(folder))
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if not entry.is_dir()}
     except (FileNotFoundError, NotADirectoryError):
         return set()

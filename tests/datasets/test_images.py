@@ -26,7 +26,7 @@ from _images_on_disk import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 from sklearn.model_selection import GridSearchCV, train_test_split
 from skorch.dataset import ValidSplit
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, random_split
@@ -125,6 +125,57 @@ def test_pixels_and_sizes(tmp_path):
     assert seen[0].mode == "RGB"
 
 
+SCALED = [("png", "u2"), ("tif", "u2"), ("pgm", "u2"), ("jp2", "u2"), ("png", "u1"), ("tif", "u1")]
+
+
+@pytest.mark.parametrize(("suffix", "dtype"), SCALED)
+def test_grey_is_what_it_is_of_its_white(tmp_path, suffix, dtype):
+    pixels = np.linspace(0, np.iinfo(dtype).max, 48).reshape(6, 8).astype(dtype)
+    Image.fromarray(pixels).save(tmp_path / f"x.{suffix}")
+    image, _ = LongTailedImages([f"x.{suffix}"], ["a"], root=tmp_path)[0]
+    expected = np.broadcast_to(pixels / np.iinfo(dtype).max, (3, 6, 8))
+    np.testing.assert_allclose(image, expected, atol=0.5 / 255 + 1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["i4", "f4"])
+@pytest.mark.parametrize("kwargs", [{}, {"size": 4}, {"transform": np.array}])
+def test_numbers_without_a_white_are_refused(tmp_path, dtype, kwargs):
+    Image.fromarray(np.ones((6, 8), dtype)).save(tmp_path / "x.tif")
+    images = LongTailedImages(["x.tif"], ["a"], root=tmp_path, **kwargs)
+    with pytest.raises(ValueError, match=r"x\.tif must be an image of 8 or 16 bits .* as '[IF]'"):
+        images[0]
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+def test_photographs_are_upright(tmp_path, suffix):
+    pixels = np.random.default_rng(0).integers(0, 255, (6, 8, 3), dtype=np.uint8)
+    for turn in range(10):
+        exif = Image.Exif()
+        exif[0x0112] = turn
+        Image.fromarray(pixels).save(tmp_path / f"{turn}.{suffix}", exif=exif)
+        with Image.open(tmp_path / f"{turn}.{suffix}") as image:
+            expected = np.array(ImageOps.exif_transpose(image).convert("RGB")) / np.float32(255)
+        image, _ = LongTailedImages([f"{turn}.{suffix}"], ["a"], root=tmp_path)[0]
+        np.testing.assert_array_equal(image, expected.transpose(2, 0, 1))
+
+
+def test_what_a_camera_noted_may_be_broken(tmp_path):
+    broken = b"Exif\0\0" + b"X" * 20
+    Image.new("RGB", (8, 6)).save(tmp_path / "x.jpg", exif=broken)
+    assert LongTailedImages(["x.jpg"], ["a"], root=tmp_path)[0][0].shape == (3, 6, 8)
+
+
+def test_transparency_is_left_out(tmp_path):
+    """Without a warning a file, as pillow has it for some palettes."""
+    red = Image.new("RGBA", (8, 6), (255, 0, 0, 10))
+    red.save(tmp_path / "rgba.png")
+    palette = red.convert("RGB").quantize(4)
+    palette.save(tmp_path / "palette.png", transparency=bytes(range(4)))
+    for name in ("rgba.png", "palette.png"):
+        image, _ = LongTailedImages([name], ["a"], root=tmp_path)[0]
+        assert image[:, 0, 0].tolist() == [1, 0, 0]
+
+
 def test_a_photograph_is_scaled_and_cropped(tmp_path):
     """A JPEG may be decoded at an eighth of its size; it must come out alike."""
     (tmp_path / "a").mkdir()
@@ -142,7 +193,7 @@ def test_numbers_stay_numbers_without_names(root, tmp_path):
     assert images.classes == [0, 1, 2]
     assert images.class_count == dict(enumerate(COUNT[name] for name in NAMES))
     np.testing.assert_array_equal(images.labels, images.targets)
-    gap = LongTailedImages([rows[0][0]] * 3, [0, 2, 2], root=root)
+    gap = LongTailedImages([path for path, _ in rows[:3]], [0, 2, 2], root=root)
     assert gap.class_count == {0: 1, 1: 0, 2: 2}
 
 
@@ -152,6 +203,18 @@ def test_lists_may_have_spaces_tabs_and_empty_lines(root, tmp_path):
     images = LongTailedImages.from_list(listing, root=root)
     assert images.paths.tolist() == ["ant/000 x.png", "bee/001 x.png", "ant/000 x.png"]
     assert images.targets.tolist() == [0, 1, 0]
+
+
+def test_files_may_begin_with_the_mark_of_utf_8(root, tmp_path):
+    rows = rows_of(images_of(root))
+    listing, coco = (
+        write_list(tmp_path / "list.txt", rows, NAMES),
+        write_coco(tmp_path / "coco.json", rows, NAMES),
+    )
+    for file in (listing, coco):
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    images = LongTailedImages.from_list(listing, root=root, classes=NAMES, size=8)
+    assert_same(images, LongTailedImages.from_coco(coco, root=root, size=8))
 
 
 def test_files_are_looked_for_beside_what_names_them(root):
@@ -181,6 +244,8 @@ def test_folders_may_be_deep_and_others_have_no_images(tmp_path):
     make_folders(tmp_path / "b", {"v": 1})
     (tmp_path / ".cache").mkdir()
     (tmp_path / ".cache" / "notes.txt").write_text("")
+    make_folders(tmp_path, {".checkpoints": 1, "a/x/.deeper": 1})
+    (tmp_path / "a" / "x" / "._000 x.png").write_bytes(b"of another system")
     images = images_of(tmp_path)
     assert images.class_count == {"a": 3, "b": 1}
     assert images.paths.tolist() == sorted(images.paths.tolist())
@@ -242,7 +307,8 @@ FAULTS = {
     "a.png 1.0\n": ["line 1: the label must be an integer", "got '1.0'"],
     "a.png 3\n": ["line 1", "from 0 to 2, as there are 3 classes", "got '3'"],
     "a.png\n": ["line 1 must hold a path and an integer", "got 'a.png'"],
-    "a.png 1\nb.png 2\na.png 0\n": ["line 3: a.png must have one label, got 0 after 1 in line 1"],
+    "a.png 1\nb.png 2\na.png 0\n": ["line 3: a.png must have one label, got 'ant' after 'bee' in"],
+    "ant/000 x.png 0\nbee 1\n": ["line 2: bee must lie in", "got no such file"],
     "\n": ["must hold lines of a path and an integer, got none"],
     "": ["must hold lines of a path and an integer, got none"],
     "ant/000 x.png 0\nant/z.png 1\nq/1.png 1": [
@@ -309,6 +375,9 @@ JSON_FAULTS = {
     "name twice": (with_("categories", 1, name="ant"), "must have names of their own", "'ant'"),
     "unknown": (with_("annotations", 2, image_id="x"), "annotations[2]: image_id", "got 'x'"),
     "odd": (with_("annotations", 2, category_id={}), "annotations[2]: category_id", "got {}"),
+    "true": (with_("annotations", 0, image_id=True), "annotations[0]: image_id", "got True"),
+    "true id": (with_("images", 1, id=True), "images[1]: id must be an integer", "got True"),
+    "file twice": (with_("images", 1, file_name="a.png"), "images[1]: a.png must have one label"),
     "not annotated": (without("annotations", 2), "must have an annotation, got none"),
     "annotated twice": (with_a_twin, "annotations[3]: image", "must have one category, got"),
     "not there": (lambda content: None, "images[0]: a.png must lie in", "nor 2 more"),
@@ -414,6 +483,11 @@ def test_tables_with_a_fault(root):
     paths = ["ant/000 x.png", "bee/000 x.png"]
     with pytest.raises(FileNotFoundError, match=r"paths\[1\]: no.png must lie in"):
         LongTailedImages(["ant/000 x.png", "no.png"], ["a", "b"], root=root)
+    with pytest.raises(
+        ValueError, match=r"paths\[1\]: ant/000 x.png .* 'b' after 'a' in paths\[0"
+    ):
+        LongTailedImages(paths[:1] * 2, ["a", "b"], root=root)
+    assert LongTailedImages(paths[:1] * 2, ["a", "a"], root=root).class_count == {"a": 2}
     with pytest.raises(ValueError, match="labels must be among classes, got 'bee'"):
         LongTailedImages(paths, ["ant", "bee"], root=root, classes=["ant"])
     with pytest.raises(ValueError, match="each of labels must be an integer from 0 to 0, as"):
