@@ -530,6 +530,18 @@ def test_a_damaged_image_is_named(tmp_path, kind, n_workers):
         net.fit(images)
 
 
+@pytest.mark.parametrize("n_workers", [0, 1])
+def test_images_of_several_sizes_are_told_of_size(tmp_path, n_workers):
+    make_folders(tmp_path / "x", {"ant": 3})
+    make_folders(tmp_path / "y", {"bee": 3}, size=(9, 8))
+    paths = [f"x/ant/00{i} x.png" for i in range(3)] + [f"y/bee/00{i} x.png" for i in range(3)]
+    images = LongTailedImages(paths, ["ant", "bee"] * 3, root=tmp_path)
+    net = net_of(iterator_train__num_workers=n_workers)
+    with pytest.raises(ValueError, match=r"got \(3, \d, 8\) and \(3, \d, 8\): .* as size= does"):
+        net.fit(images)
+    net.fit(LongTailedImages(paths, ["ant", "bee"] * 3, root=tmp_path, size=8))
+
+
 def test_pillow_is_asked_for(root, monkeypatch):
     real = builtins.__import__
 

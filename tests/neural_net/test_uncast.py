@@ -359,3 +359,99 @@ def test_a_loader_casts_batches_where_they_are_kept(monkeypatch):
         strict=True,
     ):
         torch.testing.assert_close(kept, fresh, rtol=0, atol=0)
+
+
+# ---------------------------------------------------------------------- rows of a Dataset
+
+
+class Noting(nn.Module):
+    """A layer over floats, beside an Embedding of integers, which notes what it is given."""
+
+    def __init__(self, n_classes):
+        super().__init__()
+        self.ids, self.head = nn.Embedding(100, 4), nn.Linear(12, n_classes)
+        self.seen = set()
+
+    def forward(self, floats, ids=None):
+        self.seen |= {floats.dtype} | ({ids.dtype} if ids is not None else set())
+        return self.head(floats) + (0 if ids is None else self.ids(ids).mean())
+
+
+class Pairs(torch.utils.data.Dataset):
+    """Floats, or these beside integers by name."""
+
+    def __init__(self, dtype, named=False):
+        self.X, self.targets, self.named = torch.from_numpy(NUMBERS).to(dtype), Y, named
+
+    def __len__(self):
+        return N
+
+    def __getitem__(self, row):
+        floats = self.X[row]
+        item = {"floats": floats, "ids": NUMBERS[row, 0] % 100} if self.named else floats
+        return item, int(Y[row])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("net_dtype", ["float32", "float64"])
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("transform", [False, True])
+def test_floats_of_a_dataset_are_cast_as_those_of_arrays(dtype, net_dtype, named, transform):
+    def noted(batch):
+        met.add((batch["floats"] if named else batch).dtype)
+        return batch
+
+    met, chosen = set(), getattr(torch, net_dtype)
+    data = Pairs(dtype, named)
+    one, other = (
+        make_net(module=Noting, dtype=net_dtype, batch_transform=noted if transform else None)
+        for _ in range(2)
+    )
+    one.fit(data, X_val=data)
+    other.fit(Pairs(chosen, named), X_val=Pairs(chosen, named))
+    assert one.module_.seen == {chosen} | ({torch.int64} if named else set())
+    assert met == ({chosen} if transform else set())
+    if dtype is not torch.bfloat16:  # in which some of the integers are rounded
+        assert one.history_[:, "train_loss"] == other.history_[:, "train_loss"]
+    assert np.isfinite(one.predict_proba(data)).all()
+
+
+PARTS = {
+    "linear": (nn.Linear(4, 4), (4,)),
+    "convolution": (nn.Conv1d(4, 4, 1), (4, 5)),
+    "batch norm": (nn.BatchNorm1d(4), (4,)),
+    "layer norm": (nn.LayerNorm(4), (4,)),
+    "lstm": (nn.LSTM(4, 4, batch_first=True), (5, 4)),
+    "transformer": (nn.TransformerEncoderLayer(4, 1, 4, batch_first=True), (5, 4)),
+}
+
+
+class Beginning(nn.Module):
+    def __init__(self, part, n_classes):
+        super().__init__()
+        self.part, self.head = part, nn.LazyLinear(n_classes)
+
+    def forward(self, x):
+        made = self.part(x)
+        return self.head((made[0] if isinstance(made, tuple) else made).flatten(1))
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool])
+def test_integers_of_a_dataset_where_floats_are_needed(part, dtype):
+    layer, shape = PARTS[part]
+    X = torch.ones(30, *shape).to(dtype)
+    net = make_net(module=Beginning, module__part=layer)
+    data = torch.utils.data.TensorDataset(X, torch.arange(30) % 3)
+    with pytest.raises(ValueError, match=f"must hold floats where .*, got {dtype}: integers of a"):
+        net.fit(data)
+    net.fit(torch.utils.data.TensorDataset(X.float(), torch.arange(30) % 3))
+
+
+def test_integers_by_name_where_floats_are_needed():
+    class Swapped(Pairs):
+        def __getitem__(self, row):
+            return {"floats": NUMBERS[row], "ids": 1}, int(Y[row])
+
+    with pytest.raises(ValueError, match=r"got torch.int64 in 'floats': integers of a Dataset"):
+        make_net(module=Noting).fit(Swapped(torch.float32))

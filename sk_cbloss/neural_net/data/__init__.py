@@ -11,6 +11,7 @@ from sk_cbloss.neural_net.data._arrays import (
     as_tensor,
     cut,
     each_array,
+    floats_in,
 )
 from sk_cbloss.neural_net.data._batches import BatchLoader
 from sk_cbloss.neural_net.data._checked_data import CheckedData
@@ -40,6 +41,7 @@ __all__ = [
     "cut",
     "each_array",
     "features_and_labels",
+    "floats_in",
     "is_empty",
     "is_multi_input",
     "is_streamed",

@@ -147,6 +147,15 @@ def arrays_of(data):
     return arrays
 
 
+def floats_in(dtype, batch):
+    """Return a batch whose floats are the net's; a Dataset's may be others. Integers stay."""
+    if type(batch) in (dict, list, tuple):
+        return each_array(lambda part: floats_in(dtype, part), batch)
+    if not isinstance(batch, torch.Tensor) or not batch.is_floating_point():
+        return batch
+    return batch.to(getattr(torch, dtype))
+
+
 def _take(data, rows):
     def take(array):
         if not scipy.sparse.issparse(array):

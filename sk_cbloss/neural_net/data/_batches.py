@@ -5,7 +5,14 @@ from numbers import Integral
 
 import numpy as np
 import torch
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, Subset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    RandomSampler,
+    SequentialSampler,
+    Subset,
+    default_collate,
+)
 
 from sk_cbloss._validation import check_integer
 from sk_cbloss.neural_net.data._arrays import (
@@ -53,6 +60,8 @@ class BatchLoader(DataLoader):
                 kwargs |= {"batch_size": batch_size, "drop_last": drop_last}
             if not ({"sampler", "batch_sampler"} & kwargs.keys()):
                 kwargs["shuffle"] = shuffle
+            if kwargs.get("collate_fn") is None and kwargs.get("batch_size", 1) is not None:
+                kwargs["collate_fn"] = _collated
             super().__init__(dataset, **kwargs)
             return
         check_integer(batch_size, "batch_size", minimum=1)
@@ -132,6 +141,27 @@ class BatchLoader(DataLoader):
         n_rows, size = len(self.dataset), self.sampler.batch_size
         stop = n_rows - n_rows % size if self.sampler.drop_last else n_rows
         return [(start, min(start + size, stop)) for start in range(0, stop, size)]
+
+
+def _collated(rows):
+    """Put rows together as DataLoader does."""
+    try:
+        return default_collate(rows)
+    except RuntimeError as error:
+        shapes = [_shapes_of(row[0] if isinstance(row, tuple | list) else row) for row in rows]
+        other = next((shape for shape in shapes if shape != shapes[0]), None)
+        if other is None:
+            raise
+        raise ValueError(
+            "Rows of a Dataset must be of one shape, to be put together in a batch, got "
+            f"{shapes[0]} and {other}: give it a transform that makes them so, as size= does for "
+            "LongTailedImages."
+        ) from error
+
+
+def _shapes_of(features):
+    shapes = [tuple(getattr(part, "shape", ())) for part in arrays_of(features)]
+    return shapes[0] if len(shapes) == 1 else shapes
 
 
 def check_sampler(loader, kwargs, dataset, prefix):

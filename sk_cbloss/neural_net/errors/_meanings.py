@@ -74,6 +74,23 @@ def _of_integers(error, net, X, fit_params):
     return None
 
 
+def _of_types(error, net, X, fit_params):
+    parts = X.items() if isinstance(X, Mapping) else enumerate(X) if _are_several(X) else [("", X)]
+    for name, part in parts:
+        if isinstance(part, torch.Tensor) and not (part.is_floating_point() or part.is_complex()):
+            which = f" in {name!r}" if _are_several(X) else ""
+            return (
+                f"X must hold floats where the module computes with them, got {part.dtype}{which}:"
+                " integers of a Dataset, and of several arrays, stay what they are, for an "
+                "Embedding. Make floats of them, in the Dataset's transform or in forward."
+            )
+    return None
+
+
+def _are_several(X):
+    return isinstance(X, Mapping | list | tuple)
+
+
 def _of_sizes(error, net, X, fit_params):
     got, takes = re.search(r"\(\d+x(\d+) and (\d+)x\d+\)", str(error)).groups()
     return (
@@ -94,6 +111,9 @@ MEANINGS = {
     "Expected to have finished reduction in the prior iteration": _of_unused,
     "Expected more than 1 value per channel when training": _of_one_row,
     "Expected tensor for argument #1 'indices' to have": _of_embedding,
+    r"have the same dtype, but got|RNN input dtype|mixed dtype": _of_types,
+    r"Input type \(.*\) and \w+ type": _of_types,
+    r"norm\" not implemented for": _of_types,
     r"forward\(\) got an unexpected keyword argument": _of_arguments,
     r"forward\(\) missing \d+ required positional argument": _of_arguments,
     "index out of range in self": _of_integers,

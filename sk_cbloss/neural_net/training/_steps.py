@@ -7,7 +7,7 @@ from skorch.dataset import get_len, unpack_data
 from skorch.utils import TeeGenerator, to_tensor
 
 from sk_cbloss.losses import LinearLogits
-from sk_cbloss.neural_net.data import split_sample_weight
+from sk_cbloss.neural_net.data import floats_in, split_sample_weight
 from sk_cbloss.neural_net.errors import meaning_of
 from sk_cbloss.neural_net.training._divergence import DivergenceGuard
 from sk_cbloss.neural_net.training._listening import (
@@ -147,6 +147,7 @@ class FastSteps(NeuralNet):
         """Return the loss of a training batch, and what the module returns for it."""
         X, y = unpack_data(batch)
         features, _ = split_sample_weight(X)
+        features = floats_in(self._dtype_in_use, features)
         if self.batch_transform is not None:
             with torch.no_grad():
                 given = to_tensor(features, device=self._device_in_use)
@@ -173,6 +174,7 @@ class FastSteps(NeuralNet):
 
     def infer(self, x, **fit_params):
         x, _ = split_sample_weight(x)
+        x = floats_in(self._dtype_in_use, x)
         if isinstance(x, torch.Tensor):
             x = x.to(self._device_in_use)
             if self.channels_last and x.ndim == 4:
