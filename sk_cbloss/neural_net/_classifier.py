@@ -267,7 +267,7 @@ class CBNeuralNetClassifier(
         X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
             Features; or a dict or list of arrays for a module of several
             inputs; or a torch Dataset. Numbers are cast to ``dtype`` (except
-            integers in a dict or list), a batch at a time where they take
+            integers in a dict, list or Dataset), a batch at a time where they take
             fewer bytes as they are or lie on disk; sparse matrices are made
             dense a batch at a time.
         y : array-like of shape (n_samples,), default=None

@@ -15,6 +15,7 @@ from sk_cbloss.neural_net.data import (
     as_tensor,
     check_features,
     cut,
+    loaded,
 )
 from sk_cbloss.neural_net.errors import memory_explained
 
@@ -80,6 +81,7 @@ class Prediction(CheckedData):
     def _read(self, meaning, X, out=None):
         """Return what the logits of all rows mean, read batch by batch."""
         check_is_fitted(self)
+        X = loaded(X)
 
         def parts():
             for logits in self._batches_of_logits(X):

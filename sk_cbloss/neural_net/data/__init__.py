@@ -15,7 +15,12 @@ from sk_cbloss.neural_net.data._arrays import (
 )
 from sk_cbloss.neural_net.data._batches import BatchLoader
 from sk_cbloss.neural_net.data._checked_data import CheckedData
-from sk_cbloss.neural_net.data._features import check_features, is_multi_input, split_sample_weight
+from sk_cbloss.neural_net.data._features import (
+    check_features,
+    is_multi_input,
+    loaded,
+    split_sample_weight,
+)
 from sk_cbloss.neural_net.data._features_and_labels import features_and_labels
 from sk_cbloss.neural_net.data._shared_batches import SharedBatches
 from sk_cbloss.neural_net.data._streamed import is_streamed
@@ -45,6 +50,7 @@ __all__ = [
     "is_empty",
     "is_multi_input",
     "is_streamed",
+    "loaded",
     "no_data",
     "split_sample_weight",
     "split_to_stop_early",

@@ -6,7 +6,7 @@ from skorch.utils import is_dataset
 from torch.utils.data import DataLoader, Subset
 
 from sk_cbloss.neural_net.data._batches import BatchLoader, check_sampler
-from sk_cbloss.neural_net.data._features import check_features
+from sk_cbloss.neural_net.data._features import check_features, loaded
 from sk_cbloss.neural_net.data._streamed import StreamedDataset, check_row, is_streamed
 from sk_cbloss.neural_net.data._training_data import check_module_takes
 from sk_cbloss.neural_net.data._validation_data import with_positions
@@ -31,7 +31,7 @@ class CheckedData(NeuralNetClassifier):
             if is_streamed(X):
                 check_module_takes(self, X, check_row(self, X, reset=False))
                 return StreamedDataset(X, dtype=self._dtype_in_use)
-            X = check_features(self, X, dtype=self._dtype_in_use, reset=False)
+            X = check_features(self, loaded(X), dtype=self._dtype_in_use, reset=False)
         return super().get_dataset(X, y)
 
     def get_split_datasets(self, X, y=None, **fit_params):

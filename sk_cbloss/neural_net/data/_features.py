@@ -17,6 +17,7 @@ from sk_cbloss.neural_net.data._arrays import (
     Uncast,
     is_to_be_cast_by_rows,
 )
+from sk_cbloss.weights import is_lazy
 
 # Sample weights travel with the features, so that splitting, shuffling and batching keep them
 # together; features that are a single array then stand under the second key.
@@ -33,6 +34,19 @@ def is_multi_input(X):
     if isinstance(X, Mapping):
         return True
     return isinstance(X, list | tuple) and bool(X) and all(getattr(x, "ndim", 0) > 1 for x in X)
+
+
+def loaded(X):
+    """Return features in memory, if they or some of them are a collection of dask's."""
+    if is_lazy(X):
+        return X.compute()
+    if not is_multi_input(X):
+        return X
+    named = X if isinstance(X, Mapping) else dict(enumerate(X))
+    if not any(map(is_lazy, named.values())):
+        return X
+    named = {name: loaded(part) for name, part in named.items()}
+    return named if isinstance(X, Mapping) else list(named.values())
 
 
 def n_samples_of(X):

@@ -19,6 +19,7 @@ from sk_cbloss.neural_net.data._dataset_labels import (
 from sk_cbloss.neural_net.data._features import (
     check_features,
     is_multi_input,
+    loaded,
     n_samples_of,
     with_sample_weight,
 )
@@ -50,6 +51,7 @@ def training_data(net, X, y, sample_weight, *, dtype, classes=None, known=None, 
     The classes may be given beside the data. Known are those of a net that is not built anew, with
     what has been counted of them if counts add up.
     """
+    X = loaded(X)
     in_dataset, given = is_dataset(X), classes if net.classes is None else net.classes
     if in_dataset and sample_weight is not None:
         raise ValueError(

@@ -7,7 +7,7 @@ from skorch.utils import is_dataset
 from sk_cbloss._validation import check_same_length
 from sk_cbloss.neural_net.data._arrays import ArrayDataset
 from sk_cbloss.neural_net.data._dataset_labels import check_same_names
-from sk_cbloss.neural_net.data._features import check_features, n_samples_of
+from sk_cbloss.neural_net.data._features import check_features, loaded, n_samples_of
 from sk_cbloss.neural_net.data._labels import labels_of, positions_of
 from sk_cbloss.neural_net.data._streamed import StreamedDataset, check_row, is_streamed
 
@@ -42,6 +42,7 @@ def validation_dataset(net, X, y):
     for given, name, other in ((X, "X_val", "y_val"), (y, "y_val", "X_val")):
         if given is None:
             raise ValueError(f"{name} must be given beside {other}, got None.")
+    X = loaded(X)
     try:
         n_samples, labels = n_samples_of(X), labels_of(y)
         check_same_length(n_samples, len(labels.values))
