@@ -32,8 +32,9 @@ class LongTailedImages(Dataset):
         Scale and crop each image to a square of so many pixels a side. None
         leaves the size to a transform.
     transform : callable, default=None
-        Makes a tensor of a PIL image, as those of torchvision do. None makes
-        one of shape (3, height, width), float32, in [0, 1].
+        Makes a tensor of a PIL image, upright, in mode "RGB", as those of
+        torchvision do. None makes one of shape (3, height, width), float32,
+        in [0, 1].
 
     Attributes
     ----------
@@ -58,7 +59,7 @@ class LongTailedImages(Dataset):
         If a file is not there.
     ValueError
         If a file is not what it is taken for; and later, if an image is
-        damaged, with its path.
+        damaged, or its numbers do not tell what is white, with its path.
 
     See Also
     --------
