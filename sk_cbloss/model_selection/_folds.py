@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
-from sk_cbloss._labels import read_labels
+from sk_cbloss._labels import as_labels, read_labels
 from sk_cbloss.neural_net import CBNeuralNetClassifier, Fit
 from sk_cbloss.weights import ClassBalancedWeigher
 
@@ -25,6 +25,12 @@ def rows_of(values, rows, n_samples):
         return values
     n_values = values.shape[0] if hasattr(values, "shape") else len(values)
     return _safe_indexing(values, rows) if n_values == n_samples else values
+
+
+def as_split(y):
+    """Return labels as scikit-learn splits them by class: a Series as it is, others as arrays."""
+    labels = as_labels(y)  # which says what is wrong with them
+    return y if hasattr(y, "iloc") and len(y.shape) == 1 else labels
 
 
 class Kept(dict):

@@ -25,12 +25,20 @@ class Outcome:
         Number of nets that were trained with it as one, itself included.
     seconds : float
         How long the fit took.
+    ends_search : bool
+        Whether the error is one of scoring, which scikit-learn lets end a
+        search.
     """
 
     result: object = None
     obstacle: str | None = None
     n_nets: int = 0
     seconds: float = 0.0
+    ends_search: bool = False
+
+    def take_scores(self, result):
+        """Take scores, or the error that there was instead."""
+        self.result, self.ends_search = result, isinstance(result, Exception)
 
     def __post_init__(self):
         if isinstance(self.result, Exception):

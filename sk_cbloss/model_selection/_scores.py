@@ -96,7 +96,7 @@ class Scoring:
         self.params, self.given = params, given
 
     def of(self, estimator, fitted, n_fitted, X, y, split):
-        """Return what the scores of each fitted estimator are, or the error of a scorer.
+        """Return what the scores of each fitted estimator are, or the error that ends scoring.
 
         The fitted are taken one by one, and let go; they are of the estimator's kind.
         """
@@ -114,7 +114,7 @@ class Scoring:
             with parallel_config(backend="sequential"), warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message=SAID_LATER)
                 search.fit(X, y, **self.params)
-        except Exception as error:  # with error_score="raise"
+        except Exception as error:  # by error_score="raise", or of a score that is no number
             return [error] * n_fitted
         parts = ["test", "train"][: 1 + self.given["return_train_score"]]
         results, prefix = search.cv_results_, "split0_test_"

@@ -15,10 +15,9 @@ from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import process_routing
 
 from sk_cbloss._doc_link import DocLink
-from sk_cbloss._labels import as_labels
 from sk_cbloss._state import all_or_nothing
 from sk_cbloss._validation import check_can_be_cut, check_integer
-from sk_cbloss.model_selection._folds import Folds, Kept, job, net_of
+from sk_cbloss.model_selection._folds import Folds, Kept, as_split, job, net_of
 from sk_cbloss.model_selection._scores import Scoring, as_given, handed_out
 from sk_cbloss.model_selection._tasks import Task, Tell
 from sk_cbloss.model_selection._trained import Trained
@@ -213,7 +212,7 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
             )
         check_can_be_cut(X)
         X, given_y = indexable(X, y)
-        y = as_labels(given_y)  # before it is split by class
+        y = as_split(given_y)
         fit_params, split_params, params = self._routed(params)
         rows, cv = np.arange(len(y)), check_cv(self.cv, y, classifier=True)
         splits = [(rows[train], rows[test]) for train, test in cv.split(X, y, **split_params)]
@@ -275,6 +274,9 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
         Nothing is done before the search that asks has checked what it was given.
         """
         outcomes += self._outcomes(self._jobs(folds), folds, scoring, work)
+        for outcome in outcomes:
+            if outcome.ends_search:
+                raise outcome.result
         for outcome in outcomes:
             yield outcome.result
         here.unregister()  # the refit may use processes as it is told to

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from sklearn.base import clone
 
-from sk_cbloss._labels import as_labels
-from sk_cbloss.model_selection._folds import Folds, Kept
+from sk_cbloss.model_selection._folds import Folds, Kept, as_split
 from sk_cbloss.model_selection._outcome import Outcome
 from sk_cbloss.model_selection._scores import Scoring
 from sk_cbloss.neural_net import seeded, train
@@ -80,7 +79,7 @@ class Task:
             done = [job for job, (fit, _) in fits.items() if fit.fitted and job.fold == fold]
             fitted = (_fitted(job, *fits.pop(job)) for job in done)
             for job, scored in self._scores(done, fitted, folds):
-                outcomes[job].result = scored
+                outcomes[job].take_scores(scored)
         return [outcomes[job] for job in self.jobs]
 
     def fit(self, X, y):
@@ -95,13 +94,15 @@ class Task:
             except Exception as error:
                 result = error
             seconds = time.perf_counter() - start
-            if not isinstance(result, Exception):
-                ((_, result),) = self._scores([job], iter([result]), folds)
-            outcomes.append(Outcome(result, seconds=seconds))
+            failed = isinstance(result, Exception)
+            outcomes.append(Outcome(result if failed else None, seconds=seconds))
+            if not failed:
+                ((_, scored),) = self._scores([job], iter([result]), folds)
+                outcomes[-1].take_scores(scored)
         return outcomes
 
     def _folds(self, X, y):
-        labels = self.kept.of("y", lambda: as_labels(y))
+        labels = self.kept.of("y", lambda: as_split(y))
         return Folds(X, labels, self.splits, self.fit_params, self.kept)
 
     def _scores(self, jobs, fitted, folds):

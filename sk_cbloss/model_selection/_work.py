@@ -1,6 +1,6 @@
 """Tasks done by the workers of whatever backend joblib is told to use."""
 
-from concurrent.futures import CancelledError
+from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import contextmanager
 
 from joblib import effective_n_jobs
@@ -50,10 +50,11 @@ def _losses_told():
     """Say what it means when the workers or what they share cannot be reached."""
     try:
         yield
-    except (CancelledError, OSError) as error:
+    except (BrokenExecutor, CancelledError, OSError) as error:
         raise ConnectionError(
-            "The cluster must be there until the search is done, got "
-            f"{type(error).__name__}: {str(error).rstrip('.')}. Start the search again; with "
-            "checkpoint_dir it goes on where it was. Data outlive any one worker with "
-            "parallel_config(backend='dask', scatter=[X, y])."
+            "The workers must be there until the search is done, got "
+            f"{type(error).__name__}: {str(error).rstrip('.')}. Workers that are killed may have "
+            "run out of memory, of which a smaller max_stack takes less. Start the search again; "
+            "with checkpoint_dir it goes on where it was. On dask, data outlive any one worker "
+            "with parallel_config(backend='dask', scatter=[X, y])."
         ) from error

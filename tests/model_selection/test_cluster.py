@@ -285,7 +285,7 @@ def test_a_scheduler_that_dies_is_told_of(tmp_path, unused_port, monkeypatch):
     assert len(told) == 2, done.stderr
     assert "Client lost the connection to the scheduler" in told[0]
     for message in told:
-        assert message.startswith("The cluster must be there until the search is done, got ")
+        assert message.startswith("The workers must be there until the search is done, got ")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 import pickle
+import warnings
 import weakref
 
 import numpy as np
@@ -854,3 +855,59 @@ def test_a_dict_is_searched_over_in_a_slice_dict():
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
+
+
+def no_number_for_one(estimator, X, y):
+    return "none" if estimator.beta == 0.9 else estimator.score(X, y)
+
+
+def fails_for_one(estimator, X, y):
+    if estimator.beta == 0.9:
+        raise KeyError("of one")
+    return {"a": 1.0, "b": estimator.score(X, y)}
+
+
+def keys_of_its_own(estimator, X, y):
+    return {"a": 1.0} if estimator.beta == 0.9 else {"a": 1.0, "b": 0.5}
+
+
+@pytest.mark.parametrize("max_stack", [1, 3, 100])
+@pytest.mark.parametrize(
+    ("scoring", "refit"),
+    [(no_number_for_one, True), (fails_for_one, "a"), (keys_of_its_own, "a")],
+)
+def test_a_score_that_is_none_ends_the_search_as_in_scikit_learn(scoring, refit, max_stack):
+    net = CBNeuralNetClassifier(max_epochs=1, random_state=0)
+    grid = {"beta": [0, 0.9, 0.99, 1]}
+    given = {"scoring": scoring, "refit": refit, "cv": 2}
+    X, y = load_digits_lt(return_X_y=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        errors = KeyError, TypeError, ValueError
+        with pytest.raises(errors) as alone:
+            GridSearchCV(net, grid, **given).fit(X, y)
+        with pytest.raises(errors) as stacked:
+            StackedGridSearchCV(net, grid, max_stack=max_stack, **given).fit(X, y)
+    assert type(stacked.value) is type(alone.value)
+    assert str(stacked.value).split("(<")[0] == str(alone.value).split("(<")[0]
+
+
+def score_by_index(estimator, X, y):
+    return float(estimator.score(X, y.loc[X.index]))
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_series_of_labels_stays_one(named):
+    """To scorers, to steps before the net, and to whoever splits."""
+    X, y = load_digits_lt(return_X_y=True)
+    y = np.array([f"digit {digit}" for digit in range(10)])[y] if named else y
+    index = np.random.default_rng(0).permutation(len(y))
+    X, y = pd.DataFrame(X / 16, index=index), pd.Series(y, index=index)
+    net = CBNeuralNetClassifier(max_epochs=3, dtype="float64", random_state=0)
+    given = {"scoring": score_by_index, "cv": 2, "error_score": "raise"}
+    searches = [
+        search(net, {"beta": [0, 0.9, 0.99]}, **given).fit(X, y)
+        for search in (GridSearchCV, StackedGridSearchCV)
+    ]
+    scores = [search.cv_results_["mean_test_score"] for search in searches]
+    np.testing.assert_array_equal(*scores)
