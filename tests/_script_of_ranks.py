@@ -205,6 +205,16 @@ def every_loss_is_that_of_one_process():
 
 
 @law
+def a_summed_loss_is_the_sum_over_all_ranks():
+    def fit(net):
+        return net.fit(X[:129], Y[:129])  # one rank has no row of the last batch
+
+    given = {"criterion__reduction": "sum", "lr": 1e-3, "optimizer": torch.optim.SGD}
+    check_equal(*both(fit, **given))
+    check_equal(*both(fit, criterion=nn.CrossEntropyLoss, **given))
+
+
+@law
 def a_rank_without_a_row_in_the_last_batch_takes_part():
     def fit(net):
         return net.fit(X[:129], Y[:129], sample_weight=WEIGHT[:129])
@@ -351,6 +361,8 @@ def a_rank_reads_its_rows():
 def a_batch_sampler_gives_the_batches_of_all_ranks():
     batches = [list(range(60)), list(range(60, 61)), list(range(61, 137))]
     given = {"iterator_train__batch_sampler": batches, "iterator_train__shuffle": False}
+    check_equal(ranks(**given).fit(X, Y), one(**given).fit(X, Y))
+    given["callbacks"] = [EpochScoring("accuracy", name="on_train", on_train=True)]
     check_equal(ranks(**given).fit(X, Y), one(**given).fit(X, Y))
 
 

@@ -70,6 +70,8 @@ def _text(value):
     """Return what a value is: of classes and functions their code, of most objects their type."""
     if isinstance(value, Real | str | None):
         return repr(value)
+    if isinstance(value, torch.Tensor):
+        value = value.numpy(force=True)
     if isinstance(value, np.ndarray | list | tuple | dict):
         return f"{reprlib.repr(value)} {_digest(value)}"
     if isinstance(value, partial):

@@ -202,8 +202,9 @@ class DistributedCBNeuralNetClassifier(CBNeuralNetClassifier):
 
 def _are_several():
     """Whether this process is one of several ranks, and no worker of one."""
+    if multiprocessing.current_process().name != "MainProcess":
+        return False  # what a worker was forked with is not its own
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_world_size() > 1
-    is_worker = multiprocessing.current_process().name != "MainProcess"
     given = os.environ.get("WORLD_SIZE", "1")
-    return "RANK" in os.environ and given.isdecimal() and int(given) > 1 and not is_worker
+    return "RANK" in os.environ and given.isdecimal() and int(given) > 1

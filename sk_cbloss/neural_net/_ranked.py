@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from hashlib import blake2b
+from itertools import compress
 
 import torch
 from skorch import NeuralNetClassifier
@@ -13,7 +14,7 @@ from torch.utils.data import Subset
 from sk_cbloss.neural_net._agreement import told_of
 from sk_cbloss.neural_net.data import SharedBatches, arrays_of, each_array
 from sk_cbloss.neural_net.ranks import Alone, Ranks
-from sk_cbloss.neural_net.state import RandomStream
+from sk_cbloss.neural_net.state import RandomStream, uncompiled
 from sk_cbloss.neural_net.training import n_epochs_done
 
 TIMEOUT = 1800.0  # seconds; gloo's own
@@ -163,7 +164,7 @@ class Ranked(NeuralNetClassifier):
             # It has kept this rank's part of what it is to score.
             if ranks.n_ranks > 1 and isinstance(callback, EpochScoring) and callback.on_train:
                 kept = to_device([*zip(callback.y_trues_, callback.y_preds_, strict=False)], "cpu")
-                kept = kept[: len(kept) - self._call.batches.is_empty]
+                kept = [*compress(kept, self._call.batches.have_rows)]
                 kept = [pair for part in ranks.gather(kept) for pair in part]
                 callback.y_trues_ = [y_true for y_true, _ in kept]
                 callback.y_preds_ = [y_pred for _, y_pred in kept]
@@ -180,7 +181,10 @@ class Ranked(NeuralNetClassifier):
     def get_loss(self, y_pred, y_true, X=None, training=False):
         loss = super().get_loss(y_pred, y_true, X=X, training=training)
         batches = self._call.batches if training else None
-        return loss if batches is None or batches.scale == 1 else loss * batches.scale
+        if batches is None:
+            return loss
+        scale = batches.scale(getattr(uncompiled(self.criterion_), "reduction", "mean"))
+        return loss if scale == 1 else loss * scale
 
     def validation_step(self, batch, **fit_params):
         ranks = self._call.ranks

@@ -77,16 +77,15 @@ class SharedBatches:
             yield batch
 
     @property
-    def is_empty(self):
-        """Whether the rank has no row of the batch of now."""
-        first, end = self.share.bounds(self.n_rows[-1])
-        return end == first
+    def have_rows(self):
+        """Whether the rank has rows, of each batch of the epoch."""
+        return [self.share.sizes_of(n_rows)[self.share.rank] > 0 for n_rows in self.n_rows]
 
-    @property
-    def scale(self):
-        """What makes the mean over the rank's rows of now its part of a mean over ranks."""
-        first, end = self.share.bounds(self.n_rows[-1])
-        return (end - first) * self.share.n_ranks / self.n_rows[-1]
+    def scale(self, reduction):
+        """Return what makes the loss of the rank's rows of now its part of a mean over ranks."""
+        n_rows, n_ranks = self.n_rows[-1], self.share.n_ranks
+        own = self.share.sizes_of(n_rows)[self.share.rank]
+        return n_ranks * bool(own) if reduction == "sum" else own * n_ranks / n_rows
 
 
 def _cuts(loader, share):

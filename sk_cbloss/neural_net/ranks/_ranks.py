@@ -126,8 +126,15 @@ class Ranks(Alone):
         return list(total / self.n_ranks)
 
     def average(self, parameters):
-        """Make the gradients of parameters their mean over ranks."""
-        for parameter in parameters:
+        """Make the gradients of parameters their mean over ranks; one that none has is none."""
+        if not parameters:
+            return
+        found = torch.tensor([float(p.grad is not None) for p in parameters])
+        found = found.to(parameters[0].device)
+        distributed.all_reduce(found)
+        for parameter, n_ranks in zip(parameters, found.tolist(), strict=True):
+            if not n_ranks:
+                continue
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             distributed.all_reduce(parameter.grad)

@@ -21,7 +21,9 @@ class Portable(NeuralNet):
 
     def __getstate__(self):
         state = vars(self).copy()
-        state.pop("_fit_call", None)  # of a net that is pickled while it trains: it holds the data
+        # Of a net that is pickled while it trains: it holds the data, and is silent on some ranks.
+        state.pop("_fit_call", None)
+        state.pop("_is_silent", None)
         prefixes = tuple(self.cuda_dependent_attributes_)
         parts = {name: state.pop(name) for name in list(state) if name.startswith(prefixes)}
         file, named = io.BytesIO(), []
