@@ -116,8 +116,9 @@ def places_among(known, classes):
             with np.errstate(invalid="ignore"):
                 sought = classes.astype(known.dtype)
         places = np.searchsorted(known, sought).clip(max=len(known) - 1)
-    except (TypeError, ValueError, OverflowError):  # of another kind
-        return np.full(len(classes), -1)
+    except (TypeError, ValueError, OverflowError):  # of another kind, or some too large for it
+        place_of = {label: place for place, label in enumerate(names_of(known))}
+        return np.array([place_of.get(label, -1) for label in names_of(classes)], dtype=np.intp)
     nearest = known[places]
     if nearest.dtype.kind != classes.dtype.kind:  # numpy might make floats of integers
         nearest, classes = _as_objects(nearest), _as_objects(classes)
@@ -150,7 +151,15 @@ def joined(classes, new_classes):
     if classes.dtype.kind != new_classes.dtype.kind:  # numpy might make floats of integers
         objects = np.concatenate([_as_objects(each) for each in both])
         return _settled(objects) if len(objects) and _is_number(objects[0]) else objects
-    return np.concatenate(both)
+    whole = np.concatenate(both)
+    if whole.dtype.kind in "mM":  # of the finer unit, in which a far date may be none
+        for part, each in zip(np.split(whole, [len(classes)]), both, strict=True):
+            if (part.astype(each.dtype) != each).any():
+                raise ValueError(
+                    f"y must hold dates that fit {whole.dtype} in every chunk, got "
+                    f"{each[part.astype(each.dtype) != each][0]}."
+                )
+    return whole
 
 
 def _as_objects(classes):

@@ -591,3 +591,33 @@ def test_the_weights_that_are_kept_cannot_be_written_to():
     weigher = ClassBalancedWeigher().fit(None, ["a", "b", "a"])
     with pytest.raises(ValueError, match="read-only"):
         weigher.class_weight_[:] = 0
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ([1, 2], [1, 2**70]),
+        ([2**70, 1], [1, 3]),
+        ([1, 2], [2, -(2**70)]),
+        ([0.0, 1.0], [1, 2**70]),
+    ],
+)
+def test_a_label_too_large_for_the_type_leaves_the_others_what_they_are(first, second):
+    one, other = (ClassBalancedWeigher().fit(None, labels) for labels in (first, second))
+    whole = sorted({*first, *second})
+    expected = [first.count(label) + second.count(label) for label in whole]
+    streamed = ClassBalancedWeigher().partial_fit(None, first).partial_fit(None, second)
+    for weigher in (streamed, one.merge(other), other.merge(one)):
+        assert weigher.classes_.tolist() == whole
+        assert weigher.class_count_.tolist() == expected
+    unseen = next(label for label in second if label not in first)
+    with pytest.raises(ValueError, match=f"seen in fit, got {unseen}"):
+        one.sample_weight(second)
+
+
+def test_dates_that_do_not_fit_the_finer_unit_are_refused():
+    weigher = ClassBalancedWeigher().fit(None, np.array(["2020-01-01"], dtype="M8[ns]"))
+    weigher.partial_fit(None, np.array(["2021-01-01"], dtype="M8[D]"))
+    with pytest.raises(ValueError, match=r"dates that fit datetime64\[ns\] .*, got 3020-01-01"):
+        weigher.partial_fit(None, np.array(["3020-01-01"], dtype="M8[D]"))
+    assert weigher.class_count_.tolist() == [1, 1]
