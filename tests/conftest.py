@@ -1,8 +1,10 @@
 """Set what must stand before scipy and matplotlib are first imported."""
 
 import os
+import re
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 # Without it, scikit-learn skips its array API check.
 assert "scipy" not in sys.modules or os.environ.get("SCIPY_ARRAY_API"), (
@@ -13,11 +15,13 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # Small nets on two threads wait for each other, the longer the busier the machine is.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Files that import what an extra brings: without it there is nothing of them to collect.
-OF_EXTRAS = {
-    "_script_of_ranks.py": "accelerate",
-    "model_selection/test_cluster.py": "distributed",
-    "neural_net/test_distributed.py": "accelerate",
-    "weights/test_lazy_labels.py": "dask",
-}
-collect_ignore = [path for path, module in OF_EXTRAS.items() if find_spec(module) is None]
+# Of files that import what an extra brings, there is nothing to collect without it.
+OF_EXTRAS = re.compile(r"^(?:import|from) (accelerate|dask|distributed)\b", re.MULTILINE)
+
+
+def _lacks_its_extra(file):
+    return any(find_spec(name) is None for name in OF_EXTRAS.findall(file.read_text()))
+
+
+collect_ignore = [file for file in Path(__file__).parent.rglob("*.py") if _lacks_its_extra(file)]
+collect_ignore += ["_script_of_ranks.py"]  # which torchrun starts
