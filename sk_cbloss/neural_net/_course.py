@@ -13,6 +13,7 @@ from sk_cbloss.neural_net._report import report
 from sk_cbloss.neural_net.callbacks import check_watched, keep_decisions_alone
 from sk_cbloss.neural_net.data import (
     is_empty,
+    loaded,
     no_data,
     split_to_stop_early,
     told_classes,
@@ -75,6 +76,7 @@ class Course(NeuralNetClassifier):
         """Check the data, and learn classes and their counts; nothing is built yet."""
         self._check_loss()
         self._check_training()
+        X = loaded(X)
         anew = build or not hasattr(self, "class_count_")
         kept = vars(self).pop("_kept_classes", None)  # which an empty first chunk was told
         if adds:
