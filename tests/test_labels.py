@@ -9,6 +9,7 @@ import torch
 from _label_cases import CODES, FOR_ESTIMATORS, LABELS, NOT_SCIKIT_LEARNS, codes_of
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
+from sklearn.utils.fixes import parse_version
 
 from sk_cbloss import (
     CBNeuralNetClassifier,
@@ -249,7 +250,19 @@ def test_integers_of_any_span_are_counted_alike(span):
     )
 
 
-@pytest.mark.parametrize("labels", [["a\0", "a", "a", "b\0\0"], [b"a\0", b"a", b"a", b"b\0\0"]])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pytest.param(
+            ["a\0", "a", "a", "b\0\0"],
+            marks=pytest.mark.xfail(
+                parse_version(pd.__version__) < parse_version("3"),
+                reason="pandas numbered strings by what comes before a NUL",
+            ),
+        ),
+        [b"a\0", b"a", b"a", b"b\0\0"],
+    ],
+)
 def test_a_nul_at_the_end_of_a_label_is_part_of_it(labels):
     counts = Counter(labels)
     assert counts_by_label(labels) == counts_by_label(np.array(labels, dtype=object)) == counts

@@ -41,8 +41,6 @@ class DistributedCBNeuralNetClassifier(CBNeuralNetClassifier):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        Class labels, in the order of the logits.
     class_count_ : ndarray of shape (n_classes,), dtype float64
         Number of training samples of each class, or the sum of their weights,
         on all ranks together.
