@@ -131,9 +131,7 @@ SCALED = [("png", "u2"), ("tif", "u2"), ("pgm", "u2"), ("jp2", "u2"), ("png", "u
 @pytest.mark.parametrize(("suffix", "dtype"), SCALED)
 def test_grey_is_what_it_is_of_its_white(tmp_path, suffix, dtype):
     pixels = np.linspace(0, np.iinfo(dtype).max, 48).reshape(6, 8).astype(dtype)
-    kept = (
-        pixels.astype("i4") if suffix == "pgm" else pixels
-    )  # older pillows write no "I;16" there
+    kept = pixels.astype("i4") if suffix == "pgm" else pixels  # where older ones write no "I;16"
     Image.fromarray(kept).save(tmp_path / f"x.{suffix}")
     image, _ = LongTailedImages([f"x.{suffix}"], ["a"], root=tmp_path)[0]
     expected = np.broadcast_to(pixels / np.iinfo(dtype).max, (3, 6, 8))
