@@ -305,13 +305,30 @@ def _from_strings(y):
     hashed = np.empty(len(y), dtype=np.uint64)
     for rows in chunks(y):
         np.dot(characters[rows].astype(np.uint64), factor * 2 + 1, out=hashed[rows])
-    present, codes = np.unique(hashed, return_inverse=True)
+    present, codes = _unique(hashed)
     example = np.empty(len(present), dtype=np.intp)
     example[codes] = np.arange(len(y))
     classes = y[example]
     if all((classes[codes[rows]] == y[rows]).all() for rows in chunks(y)):
         return Labels(codes, classes, lambda chunk: chunk)
     return _from_sortable(y)
+
+
+def _unique(values):
+    """Return distinct values, sorted, and the place of each value among them.
+
+    By chunks, where many values are alike: to sort all at once leaves the cache.
+    """
+    inverse, of_chunks = np.empty(len(values), dtype=np.intp), []
+    for rows in chunks(values):
+        present, inverse[rows] = np.unique(values[rows], return_inverse=True)
+        of_chunks.append(present)
+        if len(present) > CHUNK // 2:
+            return np.unique(values, return_inverse=True)
+    known = np.unique(np.concatenate(of_chunks))
+    for rows, present in zip(chunks(values), of_chunks, strict=True):
+        inverse[rows] = known.searchsorted(present).take(inverse[rows])
+    return known, inverse
 
 
 def _from_objects(y):
