@@ -63,6 +63,16 @@ class Labels:
         places[present] = found
         return places, names_of(candidates[found < 0])
 
+    def known_places(self, known, *, remedy=""):
+        """Return each candidate's position among sorted classes, where all labels must be."""
+        places, unseen = self.places_among(known)
+        if unseen:
+            raise ValueError(
+                f"y must hold only the known classes, {reprlib.repr(names_of(known))}, got "
+                f"{unseen[0]!r}{remedy}."
+            )
+        return places
+
     def encode(self):
         """Return the sorted classes, each label's position among them, and their counts.
 

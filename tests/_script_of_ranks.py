@@ -80,6 +80,14 @@ class Unused(Net):
         self.more = nn.Linear(2, 2)
 
 
+class Several(Net):
+    """Returns beside its logits what has rows, as many numbers as one rank has rows, and one."""
+
+    def forward(self, x):
+        logits = super().forward(x)
+        return logits, x, logits.new_ones(5), logits.abs().mean()
+
+
 class Mixed(AccelerateMixin, CBNeuralNetClassifier):
     pass
 
@@ -177,7 +185,7 @@ def check_equal(some, other, atol=2e-6, rtol=1e-4):
         assert row.keys() == expected.keys()
         for name in row.keys() - {"dur", "batches"}:
             np.testing.assert_allclose(row[name], expected[name], 1e-4, err_msg=name)
-        for batch, whole in zip(row["batches"], expected["batches"], strict=False):
+        for batch, whole in zip(row["batches"], expected["batches"], strict=True):
             if "train_loss" in batch:
                 np.testing.assert_allclose(batch["train_loss"], whole["train_loss"], 1e-4, 1e-6)
                 assert batch["train_batch_size"] == whole["train_batch_size"]
@@ -245,6 +253,11 @@ def batches_are_transformed():
     net = ranks(batch_size=32, batch_transform=halved).fit(X, Y)
     assert calls == 3 * [32, 32, 5 if RANK == 0 else 4]
     check_equal(net, one(batch_size=64, batch_transform=halved).fit(X, Y))
+
+
+@law
+def a_module_may_return_more_than_its_logits():
+    check_equal(*both(module=Several, early_stopping=True))
 
 
 @law

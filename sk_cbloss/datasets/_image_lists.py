@@ -101,12 +101,19 @@ def read_folders(root, classes):
 def _images_below(root, folder):
     found = []
     for parent, folders, names in os.walk(root / folder, followlinks=True):
-        folders[:] = _not_hidden(folders)  # which the walk goes on to
+        folders[:] = [  # which the walk goes on to
+            name for name in _not_hidden(folders) if not _leads_back(Path(parent, name))
+        ]
         parent = Path(parent).relative_to(root).as_posix()
         found += [
             f"{parent}/{name}" for name in _not_hidden(names) if name.lower().endswith(SUFFIXES)
         ]
     return sorted(found)
+
+
+def _leads_back(folder):
+    """Whether a folder is a link to one that it lies in, so that the walk would never end."""
+    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
 
 
 def _not_hidden(names):

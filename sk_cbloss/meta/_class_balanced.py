@@ -10,6 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sk_cbloss._doc_link import DocLink
+from sk_cbloss._labels import read_labels
 from sk_cbloss._state import all_or_nothing
 from sk_cbloss._validation import check_beta, check_normalize, check_sample_weight
 from sk_cbloss.meta._aligned import in_order, predicted, proba_of
@@ -28,7 +29,6 @@ from sk_cbloss.meta._in_chunks import (
     check_takes_weights_in_chunks,
     is_empty,
     known_classes,
-    positions_of,
 )
 from sk_cbloss.meta._measured import miss_of, some_rows, warn_of
 from sk_cbloss.meta._natural import handed_on, normalized, proba_with_weights
@@ -195,6 +195,7 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
         ``ClassBalancedWeigher.partial_fit(None, y)``, which takes labels alone.
         Parameters of the classifier that are set between chunks count from the
         next ``fit`` on, as ``estimator_`` goes on with those it was begun with.
+        A copy of it learns from the chunk, so that one that fails changes nothing.
 
         Parameters
         ----------
@@ -247,7 +248,8 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
         if nothing:  # to learn from, but classes that were told are kept
             self.classes_, self.class_count_, self._count_is_given = known, count, is_given
             return self
-        positions = positions_of(y, known)
+        labels = read_labels(y)
+        positions = labels.gather(labels.known_places(known))
         if sample_weight is not None:
             sample_weight = check_sample_weight(sample_weight, len(positions))
         if is_given:

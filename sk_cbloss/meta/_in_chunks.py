@@ -77,18 +77,6 @@ def _check_same(classes, known, rule):
         )
 
 
-def positions_of(y, classes):
-    """Return the positions of labels among the classes."""
-    labels = read_labels(y)
-    places, unseen = labels.places_among(classes)
-    if unseen:
-        raise ValueError(
-            f"y must hold only the known classes, {reprlib.repr(names_of(classes))}, got "
-            f"{unseen[0]!r}."
-        )
-    return labels.gather(places)
-
-
 def check_are_counted(positions, classes, class_count):
     """Raise a ValueError if a class that has samples has none by the counts that were given."""
     missing = positions[class_count[positions] == 0]

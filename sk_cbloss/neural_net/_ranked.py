@@ -12,7 +12,7 @@ from skorch.utils import to_device
 from torch.utils.data import Subset
 
 from sk_cbloss.neural_net._agreement import told_of
-from sk_cbloss.neural_net.data import SharedBatches, arrays_of, each_array
+from sk_cbloss.neural_net.data import SharedBatches, each_array
 from sk_cbloss.neural_net.ranks import Alone, Ranks
 from sk_cbloss.neural_net.state import RandomStream, uncompiled
 from sk_cbloss.neural_net.training import n_epochs_done
@@ -197,8 +197,17 @@ class Ranked(NeuralNetClassifier):
         part = each_array(lambda array: array[own] if stop > start else array[:1], batch)
         step = super().validation_step(part, **fit_params)
         loss = step["loss"].detach() * (sizes[ranks.rank] * ranks.n_ranks / len(y))
-        outputs = [ranks.joined(output, sizes) for output in arrays_of(step["y_pred"])]
-        y_pred = tuple(outputs) if isinstance(step["y_pred"], tuple) else outputs[0]
+        y_pred = step["y_pred"]
+        if not isinstance(y_pred, tuple):
+            y_pred = ranks.joined(y_pred, sizes)
+        else:  # beside the logits there may be what has no rows, and stays each rank's own
+            n_own = max(sizes[ranks.rank], 1)
+            have_rows = [output.ndim > 0 and len(output) == n_own for output in y_pred]
+            have_rows = map(all, zip(*ranks.gather(have_rows), strict=True))
+            y_pred = tuple(
+                ranks.joined(output, sizes) if has_rows else output
+                for output, has_rows in zip(y_pred, have_rows, strict=True)
+            )
         return {"loss": ranks.means([loss])[0], "y_pred": y_pred}
 
     # ------------------------------------------------------------------ skorch's mixin

@@ -240,6 +240,18 @@ def test_classes_without_an_image_keep_their_place(root):
     assert net.class_count_.tolist() == list(images.class_count.values())
 
 
+def test_a_link_to_a_folder_is_followed_unless_it_leads_back(tmp_path):
+    for path in ("set/ant/1.png", "set/bee/1.png", "more/deep/2.png"):
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(file)
+    (tmp_path / "set" / "ant" / "more").symlink_to(tmp_path / "more")
+    (tmp_path / "set" / "ant" / "back").symlink_to(tmp_path / "set")
+    (tmp_path / "more" / "itself").symlink_to(tmp_path / "more")
+    images = LongTailedImages.from_folders(tmp_path / "set")
+    assert images.paths.tolist() == ["ant/1.png", "ant/more/deep/2.png", "bee/1.png"]
+
+
 def test_folders_may_be_deep_and_others_have_no_images(tmp_path):
     make_folders(tmp_path / "a", {"x": 1, "w": 2})
     make_folders(tmp_path / "b", {"v": 1})

@@ -274,7 +274,7 @@ def test_worker_processes_count_and_weigh():
 
 def test_a_label_that_is_not_known_is_named_when_it_is_met():
     weight = ClassBalancedWeigher().fit(None, CODES).sample_weight(an_array(CODES + 1))
-    with pytest.raises(ValueError, match="^y must hold only the 4 labels seen in fit, got 4"):
+    with pytest.raises(ValueError, match="^y must hold only the known classes, .*, got 4"):
         weight.compute()
 
 

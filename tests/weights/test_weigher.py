@@ -137,7 +137,7 @@ def test_alone_it_warns_of_what_is_lost_and_only_if_it_is_fitted():
 
 def test_unseen_labels():
     weigher = ClassBalancedWeigher().fit(X, Y)
-    with pytest.raises(ValueError, match="^y must hold only the 3 labels seen in fit, got 'd'"):
+    with pytest.raises(ValueError, match="^y must hold only the known classes, .*, got 'd'"):
         weigher.sample_weight(["a", "d"])
 
 
@@ -541,7 +541,7 @@ def test_classes_come_in_any_order():
 def test_a_label_that_is_nearly_a_known_one_is_unknown(known, asked):
     weigher = ClassBalancedWeigher().fit(None, known)
     asked = asked if isinstance(asked, np.ndarray) else [asked]
-    with pytest.raises(ValueError, match="y must hold only the . labels seen in fit, got "):
+    with pytest.raises(ValueError, match="y must hold only the known classes, .*, got "):
         weigher.sample_weight(asked)
 
 
@@ -611,7 +611,7 @@ def test_a_label_too_large_for_the_type_leaves_the_others_what_they_are(first, s
         assert weigher.classes_.tolist() == whole
         assert weigher.class_count_.tolist() == expected
     unseen = next(label for label in second if label not in first)
-    with pytest.raises(ValueError, match=f"seen in fit, got {unseen}"):
+    with pytest.raises(ValueError, match=f"known classes, .*, got {unseen}"):
         one.sample_weight(second)
 
 

@@ -4,7 +4,7 @@ import reprlib
 
 import numpy as np
 
-from sk_cbloss._labels import as_labels, names_of, read_labels
+from sk_cbloss._labels import as_labels, read_labels
 
 
 def label_array(y):
@@ -53,13 +53,8 @@ def check_known(classes, known):
 
 def positions_of(labels, classes):
     """Return the positions of labels in classes."""
-    places, unseen = labels.places_among(classes)
-    if unseen:
-        raise ValueError(
-            f"y must hold only the known classes, {reprlib.repr(names_of(classes))}, got "
-            f"{unseen[0]!r}: list all labels in classes from the start."
-        )
-    return labels.gather(places)
+    remedy = ": list all labels in classes from the start"
+    return labels.gather(labels.known_places(classes, remedy=remedy))
 
 
 def checked_positions(y, n_classes, n_classes_of=None):

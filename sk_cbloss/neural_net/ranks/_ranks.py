@@ -15,7 +15,8 @@ from sk_cbloss.neural_net.ranks._alike import different
 
 # What torch says of a rank that does not answer, where it has no type for it.
 LOST = re.compile(
-    "gloo|NCCL|pair closure|(closed|reset) by peer|Connection refused|[Tt]imed out|Broken pipe"
+    "gloo/|NCCL|pair closure|(closed|reset) by peer|Connection refused|Broken pipe"
+    "|Timed out waiting|timed out in monitoredBarrier"
 )
 GRACE = 3.0  # seconds in which those that are left may say so
 KEY_OF_LOST = "sk_cbloss/lost"
@@ -252,7 +253,9 @@ def _is_of_others(error):
 
 
 def _text(error):
-    return f"{type(error).__name__}: {first_line(error).rstrip('.')}"
+    if not isinstance(error, Exception) and error.__cause__ is not None:
+        error = error.__cause__  # the interrupt itself, not what carries it
+    return ": ".join(filter(None, (type(error).__name__, first_line(error).rstrip("."))))
 
 
 def _portable(error):
