@@ -32,16 +32,15 @@ def repeated(run, n_calls):
     return runs
 
 
-def medians_of(sides, n_rounds, clock="perf_counter"):
+def medians_of(sides, n_rounds, clock=time.perf_counter):
     """Return the median seconds of each side, run in turn, in another order each round."""
     for run in sides.values():  # warm
         run()
     seconds = {name: [] for name in sides}
-    now = getattr(time, clock)
     for n in range(n_rounds):
         names = list(sides)
         for name in names[n % len(names) :] + names[: n % len(names)]:
-            start = now()
+            start = clock()
             sides[name]()
-            seconds[name].append(now() - start)
+            seconds[name].append(clock() - start)
     return {name: statistics.median(times) for name, times in seconds.items()}

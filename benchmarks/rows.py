@@ -21,6 +21,7 @@ import platform
 import sys
 import tempfile
 import threading
+import time
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -104,7 +105,7 @@ class Verdicts:
 def print_sides(name, ours, plain, n_bytes, targets, verdict, n_rounds):
     """Print the peaks of both sides, in the size of something, and the ratio of their times."""
     peaks = [peak_of(side) / n_bytes for side in (ours, plain)]
-    seconds = medians_of({"ours": ours, "plain": plain}, n_rounds, "process_time")
+    seconds = medians_of({"ours": ours, "plain": plain}, n_rounds, time.process_time)
     ratio = seconds["ours"] / seconds["plain"]
     said = verdict(peaks[0], targets[0]), verdict(ratio, targets[1])
     print(
@@ -242,7 +243,7 @@ def seconds_before(n_rows, n_classes, of_strings, early_stopping, n_rounds):
         "fit": before_first_batch(X, y, early_stopping),
         "reading": lambda: read_labels(y).encode(),
     }
-    seconds = medians_of(sides, n_rounds, "process_time")
+    seconds = medians_of(sides, n_rounds, time.process_time)
     return seconds["fit"] / n_rows, seconds["fit"] / seconds["reading"]
 
 
