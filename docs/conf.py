@@ -80,7 +80,7 @@ html_css_files = ["custom.css"]
 html_theme = "pydata_sphinx_theme"
 html_title = f"sk_cbloss {release}"
 html_show_sourcelink = False
-WITHOUT_SIDEBAR = ["getting_started", "changelog", "architecture", "how_it_is_tested"]
+WITHOUT_SIDEBAR = ["getting_started", "changelog", "architecture", "how_it_is_tested", "stability"]
 html_sidebars = {page: [] for page in WITHOUT_SIDEBAR}
 html_theme_options = {"show_prev_next": True, "navigation_with_keys": False}
 
