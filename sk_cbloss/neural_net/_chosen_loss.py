@@ -10,7 +10,7 @@ from torch import nn
 
 from sk_cbloss._validation import check_beta, check_factor, check_normalize
 from sk_cbloss.losses import LOSSES, ClassBalancedLoss
-from sk_cbloss.neural_net.data import split_sample_weight
+from sk_cbloss.neural_net.data import logits_of, split_sample_weight
 from sk_cbloss.neural_net.errors import (
     check_arguments,
     check_complete,
@@ -135,7 +135,7 @@ class ChosenLoss(NeuralNet):
         if sample_weight is not None:
             sample_weight = sample_weight.to(self._device_in_use)
         if self._loss_is_ours:
-            logits = y_pred[0] if isinstance(y_pred, tuple) else y_pred
+            logits = logits_of(y_pred)
             is_tensor = isinstance(y_true, torch.Tensor)
             device = self._device_in_use
             target = y_true.to(device) if is_tensor else to_tensor(y_true, device)

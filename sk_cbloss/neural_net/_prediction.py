@@ -16,6 +16,7 @@ from sk_cbloss.neural_net.data import (
     check_features,
     cut,
     loaded,
+    logits_of,
 )
 from sk_cbloss.neural_net.errors import memory_explained
 
@@ -49,7 +50,7 @@ class Prediction(CheckedData):
             batches = [self.forward(X, device=self.device)]
         else:
             batches = self.forward_iter(X, device=self.device)
-        return map(_first_of, batches)
+        return map(logits_of, batches)
 
     def _has_own(self, *names):
         """Whether the user's subclass or the user has some method in place of ours or skorch's."""
@@ -100,7 +101,7 @@ class Prediction(CheckedData):
 
     def _decided(self, y_pred):
         """Return positions of classes; they may have been decided when a batch was validated."""
-        logits = _first_of(y_pred)
+        logits = logits_of(y_pred)
         if not logits.is_floating_point():
             return logits
         return self._decision_logits(logits).argmax(dim=1)
@@ -168,7 +169,7 @@ class Prediction(CheckedData):
     def _read_by_nonlinearity(self, X, out):
         """Return what skorch takes for probabilities, held once."""
         nonlinearity = self._get_predict_nonlinearity()
-        parts = (to_numpy(nonlinearity(_first_of(y_pred))) for y_pred in self.forward_iter(X))
+        parts = (to_numpy(nonlinearity(logits_of(y_pred))) for y_pred in self.forward_iter(X))
         return gathered(parts, n_rows_of(X), out)
 
     def predict_natural_proba(self, X, out=None):
@@ -227,8 +228,3 @@ class Prediction(CheckedData):
             return self._read(self.criterion_.predict_log_proba, X, out)
         proba = self._read_by_nonlinearity(X, out)
         return np.log(proba, out=proba)
-
-
-def _first_of(y_pred):
-    """Return the logits, which are the first of several outputs."""
-    return y_pred[0] if isinstance(y_pred, tuple) else y_pred

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import sk_cbloss._labels
-from sk_cbloss import CBNeuralNetClassifier
+from sk_cbloss import CBNeuralNetClassifier, StackedGridSearchCV
 from sk_cbloss.neural_net import _prediction
 
 RNG = np.random.default_rng(0)
@@ -117,3 +117,34 @@ def test_tables_that_nobody_sees_are_not_laid_out():
     net = fitted(callbacks__print_log__sink=lines.append)  # which is told all the same
     assert any("train_loss" in line for line in lines)
     assert net.verbose == 0
+
+
+class Named(nn.Module):
+    def __init__(self, n_features, n_classes):
+        super().__init__()
+        self.head = nn.Linear(n_features, n_classes)
+
+    def forward(self, x):
+        return {"hidden": x, "logits": self.head(x)}
+
+
+class Several(Named):
+    def forward(self, x):
+        return self.head(x), x
+
+
+class Plain(Named):
+    def forward(self, x):
+        return self.head(x)
+
+
+@pytest.mark.parametrize("module", [Named, Several])
+def test_logits_are_the_first_output_or_the_one_of_that_name(module):
+    given = {"max_epochs": 5, "random_state": 0, "device": "cpu", "early_stopping": True}
+    nets = [CBNeuralNetClassifier(one, **given).fit(X, Y) for one in (module, Plain)]
+    proba, expected = (net.predict_proba(X) for net in nets)
+    np.testing.assert_array_equal(proba, expected)
+    grid = {"beta": [0, 0.9]}
+    searches = [StackedGridSearchCV(net, grid, cv=2, refit=False).fit(X, Y) for net in nets]
+    scores, expected = (search.cv_results_["mean_test_score"] for search in searches)
+    np.testing.assert_array_equal(scores, expected)

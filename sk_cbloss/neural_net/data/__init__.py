@@ -12,6 +12,7 @@ from sk_cbloss.neural_net.data._arrays import (
     cut,
     each_array,
     floats_in,
+    logits_of,
 )
 from sk_cbloss.neural_net.data._batches import BatchLoader
 from sk_cbloss.neural_net.data._checked_data import CheckedData
@@ -51,6 +52,7 @@ __all__ = [
     "is_multi_input",
     "is_streamed",
     "loaded",
+    "logits_of",
     "no_data",
     "split_sample_weight",
     "split_to_stop_early",

@@ -147,6 +147,14 @@ def arrays_of(data):
     return arrays
 
 
+def logits_of(y_pred):
+    """Return the logits of what a module returns: the first of a tuple, or by their name."""
+    if isinstance(y_pred, tuple):
+        return y_pred[0]
+    # As modules of transformers return them, beside what they have no use for.
+    return y_pred["logits"] if isinstance(y_pred, Mapping) and "logits" in y_pred else y_pred
+
+
 def floats_in(dtype, batch):
     """Return a batch whose floats are the net's; a Dataset's may be others. Integers stay."""
     if type(batch) in (dict, list, tuple):

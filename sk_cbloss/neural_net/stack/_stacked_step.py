@@ -7,6 +7,7 @@ from itertools import chain
 import torch
 from torch.func import functional_call, vmap
 
+from sk_cbloss.neural_net.data import logits_of
 from sk_cbloss.neural_net.errors import first_line
 from sk_cbloss.neural_net.stack._alone import NotStackableError
 from sk_cbloss.neural_net.stack._stacked_linear import as_template
@@ -69,8 +70,7 @@ class StackedStep:
         return losses.detach(), *gradients
 
     def _logits_of_one(self, parameters, buffers, x):
-        logits = functional_call(self.template, (parameters, buffers), (x,))
-        return logits[0] if isinstance(logits, tuple) else logits
+        return logits_of(functional_call(self.template, (parameters, buffers), (x,)))
 
     def _capture(self, parameters, buffers, batch):
         """Return a function of a batch that does the same without Python in between."""

@@ -7,7 +7,7 @@ from skorch.dataset import get_len, unpack_data
 from skorch.utils import TeeGenerator, to_tensor
 
 from sk_cbloss.losses import LinearLogits
-from sk_cbloss.neural_net.data import floats_in, split_sample_weight
+from sk_cbloss.neural_net.data import floats_in, logits_of, split_sample_weight
 from sk_cbloss.neural_net.errors import meaning_of
 from sk_cbloss.neural_net.training._divergence import DivergenceGuard
 from sk_cbloss.neural_net.training._listening import (
@@ -193,6 +193,8 @@ class FastSteps(NeuralNet):
             if meaning is None:
                 raise
             raise ValueError(meaning) from error
+        if not isinstance(y_pred, tuple):
+            y_pred = logits_of(y_pred)
         may_lack_logits = "_fit_call" in vars(self) and self._call.spares_logits
         return y_pred if may_lack_logits else _with_logits(y_pred)
 
