@@ -25,6 +25,7 @@ from .losses import LDAMLoss as LDAMLoss
 from .losses import LogitAdjustedLoss as LogitAdjustedLoss
 from .losses import VSLoss as VSLoss
 from .meta import ClassBalancedClassifier as ClassBalancedClassifier
+from .meta import ConformalClassifierCV as ConformalClassifierCV
 from .meta import LogitAdjustedClassifier as LogitAdjustedClassifier
 from .meta import LogitAdjustedClassifierCV as LogitAdjustedClassifierCV
 from .meta import MacroF1Classifier as MacroF1Classifier
@@ -32,8 +33,13 @@ from .meta import MiscalibratedPriorWarning as MiscalibratedPriorWarning
 from .meta import PriorCorrectedClassifier as PriorCorrectedClassifier
 from .metrics import classwise_brier_score_loss as classwise_brier_score_loss
 from .metrics import classwise_calibration_error as classwise_calibration_error
+from .metrics import make_set_scorer as make_set_scorer
 from .metrics import make_shot_scorer as make_shot_scorer
+from .metrics import mean_set_size as mean_set_size
 from .metrics import paired_difference_interval as paired_difference_interval
+from .metrics import set_coverage_interval as set_coverage_interval
+from .metrics import set_coverage_score as set_coverage_score
+from .metrics import shot_coverage_score as shot_coverage_score
 from .metrics import shot_recall_score as shot_recall_score
 from .metrics import worst_class_recall_score as worst_class_recall_score
 from .model_selection import StackedGridSearchCV as StackedGridSearchCV

@@ -30,6 +30,14 @@ def check_fraction(value, name) -> float:
     return number
 
 
+def check_open_fraction(value, name) -> float:
+    """Return value as a float in (0, 1)."""
+    number = as_float(value)
+    if not 0 < number < 1:
+        raise ValueError(f"{name} must be a number in (0, 1), got {reprlib.repr(value)}.")
+    return number
+
+
 def check_beta(beta) -> float:
     """Return beta as a float in [0, 1]."""
     return check_fraction(beta, "beta")

@@ -16,7 +16,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Of files that import what an extra brings, there is nothing to collect without it.
-OF_EXTRAS = re.compile(r"^(?:import|from) (accelerate|dask|distributed)\b", re.MULTILINE)
+OF_EXTRAS = re.compile(r"^(?:import|from) (accelerate|dask|distributed|mapie)\b", re.MULTILINE)
 
 
 def _lacks_its_extra(file):

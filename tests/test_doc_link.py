@@ -20,6 +20,7 @@ ESTIMATORS = [
     sk_cbloss.LogitAdjustedClassifier(WRAPPED),
     sk_cbloss.LogitAdjustedClassifierCV(WRAPPED),
     sk_cbloss.MacroF1Classifier(WRAPPED),
+    sk_cbloss.ConformalClassifierCV(WRAPPED),
     sk_cbloss.ClassBalancedSampler(),
     sk_cbloss.CBNeuralNetClassifier(),
     sk_cbloss.StackedGridSearchCV(sk_cbloss.CBNeuralNetClassifier(), {"beta": [0, 1]}),

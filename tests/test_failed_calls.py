@@ -33,6 +33,7 @@ from sk_cbloss import (
     ClassBalancedClassifier,
     ClassBalancedSampler,
     ClassBalancedWeigher,
+    ConformalClassifierCV,
     LogitAdjustedClassifier,
     LogitAdjustedClassifierCV,
     MacroF1Classifier,
@@ -84,6 +85,7 @@ ESTIMATORS = {
     "logit-adjusted": LogitAdjustedClassifier(GaussianNB()),
     "logit-adjusted, searched": LogitAdjustedClassifierCV(GaussianNB(), cv=3),
     "macro-F1": MacroF1Classifier(RandomForestClassifier(5, random_state=0), cv=3),
+    "conformal": ConformalClassifierCV(GaussianNB(), cv=3),
     "net": make_net(),
     "subclass of the net": make_net(Net),
     "net of several ranks": make_net(DistributedCBNeuralNetClassifier),
@@ -117,6 +119,7 @@ ATTRIBUTES = ["n_features_in_", "feature_names_in_", "classes_", "class_count_",
 ATTRIBUTES += ["effective_number_", "sampling_strategy_", "sample_indices_", "best_params_"]
 ATTRIBUTES += ["n_stacks_", "n_fallback_fits_", "n_splits_", "best_score_", "tau_", "f1_"]
 METHODS = ["predict", "predict_proba", "decision_function", "predict_natural_proba", "transform"]
+METHODS += ["predict_set"]
 
 
 def knowledge(estimator):
@@ -228,6 +231,7 @@ BAD_PARAMETERS = {
     "logit-adjusted": {"estimator__var_smoothing": "nonsense"},
     "logit-adjusted, searched": {"scoring": "nonsense"},
     "macro-F1": {"cv": 1},
+    "conformal": {"cv": 1},
     "net": {"lr": -1.0},
     "subclass of the net": {"module__hidden_units": "nonsense"},
     "net of several ranks": {"timeout": 0},

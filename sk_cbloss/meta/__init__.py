@@ -7,6 +7,7 @@ ClassBalancedClassifier(beta=0.99, estimator=RandomForestClassifier())
 """
 
 from sk_cbloss.meta._class_balanced import ClassBalancedClassifier
+from sk_cbloss.meta._conformal import ConformalClassifierCV
 from sk_cbloss.meta._fit_weighted import check_takes_sample_weight as check_takes_sample_weight
 from sk_cbloss.meta._fit_weighted import check_weighs_not_yet as check_weighs_not_yet
 from sk_cbloss.meta._fit_weighted import sample_weight_name as sample_weight_name
@@ -17,6 +18,7 @@ from sk_cbloss.meta._prior_corrected import PriorCorrectedClassifier
 
 __all__ = [
     "ClassBalancedClassifier",
+    "ConformalClassifierCV",
     "LogitAdjustedClassifier",
     "LogitAdjustedClassifierCV",
     "MacroF1Classifier",

@@ -29,6 +29,10 @@ class Fold:
         Their probabilities.
     classes_, class_count_, class_weight_ : ndarray of shape (n_classes,)
         Of the fitted classifier; a fold may lack a class, if it is not frozen.
+    sample_weight : ndarray of shape (n_rows,) or None
+        The weights of the samples.
+    fitted : classifier or None
+        The fitted classifier, where it is asked for by ``keeps_folds``.
     """
 
     rows: np.ndarray
@@ -36,6 +40,8 @@ class Fold:
     classes_: np.ndarray
     class_count_: np.ndarray
     class_weight_: np.ndarray
+    sample_weight: np.ndarray | None
+    fitted: object
 
 
 class OutOfFoldMixin:
@@ -43,6 +49,8 @@ class OutOfFoldMixin:
 
     # Groups are for the splitter alone, which requests them.
     __metadata_request__fit: ClassVar[dict] = {"groups": UNUSED}
+
+    keeps_folds = False
 
     @all_or_nothing
     def fit(self, X, y, sample_weight=None, groups=None):
@@ -104,7 +112,7 @@ class OutOfFoldMixin:
             MetadataRouter(owner=self)
             .add_self_request(self)
             .add(
-                splitter=check_cv(self.cv, classifier=True),
+                splitter=self._splitter(),
                 method_mapping=MethodMapping().add(caller="fit", callee="split"),
             )
         )
@@ -113,7 +121,7 @@ class OutOfFoldMixin:
         if X is None:
             raise ValueError("X must hold a row for each sample, got None.")
         check_can_be_cut(X)
-        splits = check_cv(self.cv, y, classifier=True).split(*indexable(X), y, groups)
+        splits = self._splitter(y).split(*indexable(X), y, groups)
         splits = [tuple(map(_positions, split)) for split in splits]
         if not splits:
             raise ValueError("cv must yield at least one split, got none.")
@@ -124,6 +132,9 @@ class OutOfFoldMixin:
                     f"zeros for fold {fold} of {len(splits)}."
                 )
         return splits
+
+    def _splitter(self, y=None):
+        return check_cv(self.cv, y, classifier=True)
 
     def _decide(self, folds, y):
         """Learn the decision from probabilities out of fold."""
@@ -166,13 +177,15 @@ def out_of_fold(whole, X, y, sample_weight, splits):
 
 def _fold(whole, X, y, sample_weight, train, rows):
     fitted = clone(whole._of_fold())
-    if isinstance(whole.estimator, FrozenEstimator):  # which learns nothing of a part
+    if isinstance(whole.estimator_, FrozenEstimator):  # which learns nothing of a part
         fitted._learn(whole.estimator_, whole, whole.class_weight_)
     else:
         weight = None if sample_weight is None else sample_weight[train]
         fitted._fit(_safe_indexing(X, train), y[train], weight)
     p = fitted.predict_proba(_safe_indexing(X, rows))
-    return Fold(rows, p, fitted.classes_, fitted.class_count_, fitted.class_weight_)
+    weight = None if sample_weight is None else sample_weight[rows]
+    kept = fitted if whole.keeps_folds else None
+    return Fold(rows, p, fitted.classes_, fitted.class_count_, fitted.class_weight_, weight, kept)
 
 
 def _natural(whole, folds, n_samples):

@@ -92,8 +92,8 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         counter = ClassBalancedWeigher(0)
         y, sample_weight = counted(self, counter, y, sample_weight)
         splits = self._look_ahead(X, y, counter.classes_, sample_weight, groups)
-        check_can_be_undone(self.estimator, counter.classes_, sample_weight)
-        estimator = cloned(self.estimator)
+        check_can_be_undone(self._to_fit(), counter.classes_, sample_weight)
+        estimator = cloned(self._to_fit())
         inner_y = labels_for(estimator, y, counter.classes_)
         if isinstance(estimator, FrozenEstimator) or sample_weight is None:
             estimator.fit(X, inner_y)
@@ -125,6 +125,10 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(estimator, name):
                 setattr(self, name, getattr(estimator, name))
+
+    def _to_fit(self):
+        """Return what is cloned and fitted."""
+        return self.estimator
 
     def _check_parameters(self):
         """Raise a ValueError if a parameter is invalid."""

@@ -65,10 +65,10 @@ def shot_recall_score(
     {'many': 1.0, 'medium': 0.5, 'few': 0.0}
     """
     check_choice(shot, "shot", (*SHOTS, None))
-    _check_thresholds(thresholds)
+    check_thresholds(thresholds)
     classes, recall = recall_by_class(y_true, y_pred, sample_weight)
     shots = shots_of(_counts_of(classes, class_count, y_true, y_pred), thresholds)
-    scores = {name: _mean(recall[shots == name]) for name in SHOTS}
+    scores = {name: mean_of(recall[shots == name]) for name in SHOTS}
     return scores if shot is None else scores[shot]
 
 
@@ -130,7 +130,7 @@ def make_shot_scorer(y, *, shot, thresholds=(20, 100)):
     {'beta': 0.99}
     """
     check_choice(shot, "shot", SHOTS)
-    _check_thresholds(thresholds)
+    check_thresholds(thresholds)
     return make_scorer(
         shot_recall_score, class_count=counts_by_label(y), shot=shot, thresholds=thresholds
     )
@@ -138,12 +138,13 @@ def make_shot_scorer(y, *, shot, thresholds=(20, 100)):
 
 def shots_of(class_count, thresholds=(20, 100)):
     """Return for each count whether it is "many", "medium" or "few"."""
-    few_below, many_above = _check_thresholds(thresholds)
+    few_below, many_above = check_thresholds(thresholds)
     count = check_counts(class_count)
     return np.select([count < few_below, count > many_above], ["few", "many"], "medium")
 
 
-def _check_thresholds(thresholds):
+def check_thresholds(thresholds):
+    """Return the two numbers between which classes have a medium number of samples."""
     try:
         few_below, many_above = as_floats(thresholds, "thresholds").tolist()
         valid = 0 <= few_below <= many_above
@@ -156,6 +157,7 @@ def _check_thresholds(thresholds):
     return few_below, many_above
 
 
-def _mean(recall):
+def mean_of(recall):
+    """Return the mean of the classes that have a score; NaN if there is none."""
     recall = recall[~np.isnan(recall)]
     return float(recall.mean()) if recall.size else float("nan")

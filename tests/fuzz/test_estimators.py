@@ -85,6 +85,7 @@ FAST = [
     "LogitAdjustedClassifier(GaussianNB())",
     "LogitAdjustedClassifierCV(GaussianNB(), cv=2)",
     "MacroF1Classifier(GaussianNB(), cv=2)",
+    "ConformalClassifierCV(GaussianNB(), cv=2)",
     "make_pipeline(StandardScaler(), ClassBalancedWeigher(0.9), LogisticRegression())",
 ]
 ESTIMATORS = codes(*FAST) | codes(NET)

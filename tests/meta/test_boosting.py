@@ -14,6 +14,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from sk_cbloss import (
     ClassBalancedClassifier,
+    ConformalClassifierCV,
     LogitAdjustedClassifier,
     LogitAdjustedClassifierCV,
     MacroF1Classifier,
@@ -31,6 +32,7 @@ ASKING = [
     LogitAdjustedClassifier,
     LogitAdjustedClassifierCV,
     MacroF1Classifier,
+    ConformalClassifierCV,
 ]
 
 

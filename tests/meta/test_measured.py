@@ -20,6 +20,7 @@ from sklearn.utils.fixes import parse_version
 
 from sk_cbloss import (
     ClassBalancedClassifier,
+    ConformalClassifierCV,
     LogitAdjustedClassifier,
     LogitAdjustedClassifierCV,
     MacroF1Classifier,
@@ -35,6 +36,7 @@ WRAPPERS = [
     LogitAdjustedClassifier,
     LogitAdjustedClassifierCV,
     MacroF1Classifier,
+    ConformalClassifierCV,
 ]
 
 
@@ -69,7 +71,7 @@ def test_an_unknown_way_of_weighing_is_measured(data, wrapper):
     with pytest.warns(MiscalibratedPriorWarning, match=MESSAGE) as seen:
         wrapper(Secret()).fit(X, y)
     assert seen[0].filename == __file__
-    own = np.full(len(y), 1e-3)
+    own = np.full(len(y), 1e-2)
     with pytest.warns(MiscalibratedPriorWarning, match=MESSAGE):
         wrapper(Secret()).fit(X, y, own)
 

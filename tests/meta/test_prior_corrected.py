@@ -41,6 +41,7 @@ from sk_cbloss import (
     ClassBalancedClassifier,
     ClassBalancedSampler,
     ClassBalancedWeigher,
+    ConformalClassifierCV,
     LogitAdjustedClassifier,
     LogitAdjustedClassifierCV,
     MacroF1Classifier,
@@ -509,6 +510,7 @@ def test_bad_targets_are_named_before_the_fit(data, target, message):
         LogitAdjustedClassifier,
         LogitAdjustedClassifierCV,
         MacroF1Classifier,
+        ConformalClassifierCV,
         ClassBalancedClassifier,
     ],
 )

@@ -26,6 +26,7 @@ from sklearn.utils.validation import has_fit_parameter
 from sk_cbloss import (
     ClassBalancedClassifier,
     ClassBalancedWeigher,
+    ConformalClassifierCV,
     LogitAdjustedClassifier,
     LogitAdjustedClassifierCV,
     MacroF1Classifier,
@@ -39,6 +40,7 @@ ASKING = [
     LogitAdjustedClassifier,
     LogitAdjustedClassifierCV,
     MacroF1Classifier,
+    ConformalClassifierCV,
 ]
 
 

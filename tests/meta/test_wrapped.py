@@ -15,6 +15,7 @@ from sklearn.svm import LinearSVC
 
 from sk_cbloss import (
     ClassBalancedClassifier,
+    ConformalClassifierCV,
     LogitAdjustedClassifier,
     LogitAdjustedClassifierCV,
     MacroF1Classifier,
@@ -29,6 +30,7 @@ WRAPPERS = [
     LogitAdjustedClassifier,
     lambda estimator: LogitAdjustedClassifierCV(estimator, cv=2),
     lambda estimator: MacroF1Classifier(estimator, cv=2),
+    lambda estimator: ConformalClassifierCV(estimator, cv=2),
 ]
 every_wrapper = pytest.mark.parametrize("wrap", WRAPPERS)
 

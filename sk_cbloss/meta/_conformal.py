@@ -1,0 +1,399 @@
+"""ConformalClassifierCV: for each row a set of classes that holds its own as often as is asked."""
+
+import reprlib
+import warnings
+
+import numpy as np
+from scipy.sparse import csr_array, vstack
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import _safe_indexing, indexable
+from sklearn.utils.validation import check_is_fitted
+
+from sk_cbloss._validation import (
+    as_float,
+    check_choice,
+    check_each,
+    check_fraction,
+    check_open_fraction,
+)
+from sk_cbloss.meta._aligned import predicted, proba_of
+from sk_cbloss.meta._conformal_scores import (
+    Calibration,
+    conforming,
+    needed,
+    over_prior,
+    pool,
+    thresholds,
+)
+from sk_cbloss.meta._out_of_fold import OutOfFoldMixin
+from sk_cbloss.meta._prior_corrected import PriorCorrectedClassifier
+from sk_cbloss.meta._scaled_proba import ProbaWrapper
+
+METHODS = ("prevalence_adjusted", "plain", "classwise", "interpolated")
+# Sparse sets are made by as many rows at a time as have so many probabilities.
+N_AT_ONCE = 2**22
+
+
+class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
+    """Predict sets of classes that hold the true one as often as is asked.
+
+    A class is in the set of a row if the row conforms to it no less than rows
+    of known class do to theirs, all but the few that ``confidence`` leaves
+    out. Those rows are ones that the classifier was not fitted to.
+
+    What is promised is that of all rows, the share ``confidence`` has its class
+    in its set. By probabilities alone ("plain"), common classes get more than
+    that, and rare ones much less. Probabilities over the classes' shares
+    ("prevalence_adjusted") are worth the same for rare classes as for common
+    ones: their sets have the best mean over the classes (macro coverage) for
+    their size, which is aimed at, not promised.
+
+    Parameters
+    ----------
+    estimator : classifier
+        A classifier with ``predict_proba``, weighted or not: its weights are
+        divided out, so that sets are those of natural probabilities.
+    confidence : float in (0, 1), default=0.9
+        How many of all rows are to have their class in their set. It may be
+        changed without another fit, as may ``method`` and ``interpolation``.
+    method : {"prevalence_adjusted", "plain", "classwise", "interpolated"}, \
+            default="prevalence_adjusted"
+        How a row conforms to a class:
+
+        - "prevalence_adjusted": by its probability over the class's share;
+        - "plain": by its probability, for the smallest sets;
+        - "classwise": by its probability, each class compared with its own
+          rows. It is promised for every class, and classes with fewer than
+          ``confidence / (1 - confidence)`` rows are in every set;
+        - "interpolated": with thresholds between "plain" and "classwise".
+    interpolation : float in [0, 1], default=0.9
+        Of "interpolated", how far thresholds are from those of "plain" (0) on
+        the way to those of "classwise" (1).
+    cv : int, cross-validation generator, iterable or "prefit", default=5
+        The folds, as for GridSearchCV. A single split, such as
+        ``StratifiedShuffleSplit(1)``, holds a part out. With "prefit" the
+        classifier is fitted already, as it is in a
+        :class:`sklearn.frozen.FrozenEstimator`, and ``fit`` is given other
+        rows.
+    ensemble : bool, default=True
+        Whether sets are made by the classifiers of the folds, each asked of
+        rows that it does not know: as many predictions a row as folds, with
+        a promise. Without it, by the one fitted to all data alone.
+    n_jobs : int, default=None
+        Number of folds that are fitted at the same time, as for GridSearchCV.
+
+    Attributes
+    ----------
+    set_threshold_ : ndarray of shape (n_classes,)
+        The natural probability from which on each class is in sets, at
+        ``confidence``; 0 of a class that is in all. Only where one classifier
+        makes them: "prefit", a single split, or ``ensemble=False``.
+    estimator_ : classifier
+        The classifier, fitted to all data.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    class_count_ : ndarray of shape (n_classes,), dtype float64
+        Number of training samples of each class, or the sum of their weights.
+    class_weight_ : ndarray of shape (n_classes,), dtype float64
+        Weight of each class in the classifier's probabilities.
+    n_features_in_ : int
+        Number of features seen in fit, if the classifier has it.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen in fit, if the classifier has them.
+
+    See Also
+    --------
+    set_coverage_score : How many rows have their class in their set.
+    make_set_scorer : Scorers of sets, for searches.
+    SetCoverageDisplay : Coverage and size, class by class.
+
+    Notes
+    -----
+    Promises are for rows like those given to ``fit``, in the mean over all
+    draws of both. With 1 - confidence = alpha:
+
+    - "prefit", a single split: at least 1 - alpha, exactly, of all rows; of
+      "classwise", of the rows of each class; of "interpolated", 1 - 2 alpha.
+      Where the shares are those of the calibration's rows ("prefit"), a row is
+      counted among the class that it is compared with, which keeps this exact.
+    - k folds, ``ensemble=True``: at least 1 - 2 alpha, but for a term of the
+      order of ``(2 / n) ** 0.5``, for folds drawn without regard to the
+      labels; typically 1 - alpha, also with stratified folds. Of
+      "interpolated", there is no proof.
+    - ``ensemble=False``: nothing, without assumptions about the classifier;
+      typically 1 - alpha or more, as the one fitted to all data knows more.
+
+    The class to which a row conforms best is always in its set, so that none is
+    empty; a classifier that is right more often than ``confidence`` has larger
+    coverage. Weights given to ``fit`` count rows: 2 means two of them, and all
+    together they are to be as large as the number of rows.
+
+    References
+    ----------
+    Ding, Fermanian and Salmon, "Conformal Prediction for Long-Tailed
+    Classification", ICLR 2026 ("prevalence_adjusted", "interpolated").
+
+    Sadinle, Lei and Wasserman, "Least Ambiguous Set-Valued Classifiers with
+    Bounded Error Levels", JASA 2019 ("plain", "classwise").
+
+    Romano, Sesia and Candes, "Classification with Valid and Adaptive Coverage",
+    NeurIPS 2020, section 3.2; Barber, Candes, Ramdas and Tibshirani,
+    "Predictive Inference with the Jackknife+", Annals of Statistics 2021,
+    theorem 4 (several folds).
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sk_cbloss import ConformalClassifierCV, load_digits_lt, set_coverage_score
+    >>> X, y = load_digits_lt(return_X_y=True)
+    >>> X_test, y_test = load_digits_lt("test", return_X_y=True)
+    >>> model = ConformalClassifierCV(LogisticRegression(max_iter=1000)).fit(X / 16, y)
+    >>> sets = model.predict_set(X_test / 16)
+    >>> [model.classes_[each].tolist() for each in sets[:4]]
+    [[5], [0], [4], [8]]
+    >>> for method in ("plain", "prevalence_adjusted"):
+    ...     sets = model.set_params(method=method).predict_set(X_test / 16)
+    ...     print(method, round(set_coverage_score(y_test, sets, average="macro"), 2))
+    plain 0.86
+    prevalence_adjusted 0.96
+    """
+
+    def __init__(
+        self,
+        estimator,
+        *,
+        confidence=0.9,
+        method="prevalence_adjusted",
+        interpolation=0.9,
+        cv=5,
+        ensemble=True,
+        n_jobs=None,
+    ):
+        super().__init__(estimator)
+        self.confidence = confidence
+        self.method = method
+        self.interpolation = interpolation
+        self.cv = cv
+        self.ensemble = ensemble
+        self.n_jobs = n_jobs
+
+    @property
+    def set_threshold_(self):
+        """The natural probability from which on each class is in sets."""
+        check_is_fitted(self)
+        if len(self._calibrations) > 1:
+            raise AttributeError(
+                "set_threshold_ is there where one classifier makes the sets, not those of "
+                f"{len(self._calibrations)} folds: set ensemble=False, or cv to a single split."
+            )
+        self._check_rule()
+        return self._thresholds(as_float(self.confidence))
+
+    @property
+    def keeps_folds(self):
+        """Whether the classifiers of the folds make the sets."""
+        return self.ensemble and not isinstance(self._to_fit(), FrozenEstimator)
+
+    def predict_set(self, X, confidence=None, *, sparse=False):
+        """Predict the set of classes of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Whatever the classifier takes.
+        confidence : float or array-like of float, default=None
+            How many rows are to have their class in their set; of several, all
+            sets are returned. None is that of the model.
+        sparse : bool, default=False
+            Whether to return a sparse array, made by some thousand rows at a
+            time: for very many classes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), dtype bool
+            Whether a class is in a row's set, in the order of ``classes_``. For
+            several confidences of shape (n_confidences, n_samples, n_classes).
+            If ``sparse``, a ``scipy.sparse.csr_array``, or a list of such.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is invalid.
+
+        Warns
+        -----
+        UserWarning
+            If there were too few rows in ``fit`` for a confidence, so that
+            every set holds every class.
+        """
+        check_is_fitted(self)
+        self._check_rule()  # they may have been set since the fit
+        is_one = confidence is None or np.ndim(confidence) == 0
+        if is_one:
+            given = self.confidence if confidence is None else confidence
+            asked = [check_open_fraction(given, "confidence")]
+        else:
+            asked = check_each(confidence, "confidence", check_open_fraction)
+        if confidence is not None:
+            self._warn_of_too_few(asked)
+        sets = self._sparse_sets(X, asked) if sparse else self._sets(X, asked)
+        return sets[0] if is_one else sets
+
+    def predict(self, X):
+        """Predict the class that the classifier decides for.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Whatever the classifier takes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Predicted labels.
+        """
+        check_is_fitted(self)
+        return predicted(self.estimator_, X, self.classes_)
+
+    def predict_proba(self, X):
+        """Predict the classifier's probabilities; weights, if it has some, are in them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Whatever the classifier takes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities.
+        """
+        check_is_fitted(self)
+        return proba_of(self.estimator_, X, self.classes_)
+
+    def _check_rule(self):
+        check_open_fraction(self.confidence, "confidence")
+        check_choice(self.method, "method", METHODS)
+        check_fraction(self.interpolation, "interpolation")
+
+    def _check_parameters(self):
+        self._check_rule()
+        if not isinstance(self.ensemble, bool | np.bool_):
+            raise ValueError(f"ensemble must be True or False, got {self.ensemble!r}.")
+        if isinstance(self.cv, str) and self.cv != "prefit":
+            raise ValueError(
+                f"cv must be an integer, folds or 'prefit', got {reprlib.repr(self.cv)}."
+            )
+
+    def _to_fit(self):
+        is_frozen = isinstance(self.estimator, FrozenEstimator)
+        is_given = isinstance(self.cv, str) and not is_frozen
+        return FrozenEstimator(self.estimator) if is_given else self.estimator
+
+    def _of_fold(self):
+        return PriorCorrectedClassifier(self._to_fit())
+
+    def _natural_of(self, fold):
+        return fold.proba
+
+    def _splitter(self, y=None):
+        return _AllRows() if isinstance(self.cv, str) else super()._splitter(y)
+
+    def _look_ahead(self, X, y, classes, sample_weight, groups):
+        if isinstance(self._to_fit(), FrozenEstimator):
+            try:
+                check_is_fitted(self.estimator)
+            except (NotFittedError, TypeError):
+                raise NotFittedError(
+                    "estimator must be fitted where fit is only to calibrate it (cv='prefit', or "
+                    f"a FrozenEstimator), got {self.estimator!r}."
+                ) from None
+        return super()._look_ahead(X, y, classes, sample_weight, groups)
+
+    def _decide(self, folds, y):
+        times = np.bincount(np.concatenate([fold.rows for fold in folds]), minlength=len(y))
+        found = [self._calibration(fold, y[fold.rows], times[fold.rows]) for fold in folds]
+        if not self.keeps_folds:
+            is_frozen = isinstance(self.estimator_, FrozenEstimator)
+            prior = None if is_frozen else self.class_count_ / self.class_count_.sum()
+            found = [pool(found, prior)]
+        self._calibrations = found
+        self._warn_of_too_few([self.confidence], stacklevel=5)  # past what puts back on errors
+
+    def _calibration(self, fold, y, times):
+        columns = np.searchsorted(self.classes_, fold.classes_)
+        p, prior = np.zeros((len(y), len(self.classes_))), np.zeros(len(self.classes_))
+        p[:, columns] = fold.proba  # a fold may lack a class
+        prior[columns] = fold.class_count_ / fold.class_count_.sum()
+        position = np.searchsorted(self.classes_, y)
+        own = p[np.arange(len(y)), position]
+        weight = np.ones(len(y)) if fold.sample_weight is None else fold.sample_weight
+        adjusted = over_prior(own, prior[position])
+        return Calibration(own, adjusted, position, weight / times, prior, fold.fitted)
+
+    def _warn_of_too_few(self, confidences, stacklevel=3):
+        total = sum(each.weight.sum() for each in self._calibrations)
+        largest = max(confidences)
+        if self.method != "classwise" and needed(total, largest) < 0:
+            warnings.warn(
+                f"confidence={largest:g} needs {np.ceil(largest / (1 - largest) - 1e-9):,.0f} "
+                f"rows to calibrate by, got {total:,g}: every set holds every class.",
+                UserWarning,
+                stacklevel=stacklevel,
+            )
+
+    def _rule(self):
+        return {"method": self.method, "interpolation": self.interpolation}
+
+    def _thresholds(self, confidence):
+        (calibration,) = self._calibrations
+        return thresholds(calibration, len(self.classes_), confidence, **self._rule())
+
+    def _sets(self, X, confidences):
+        """Return sets of shape (n_confidences, n_samples, n_classes)."""
+        probas = [self._proba(each, X) for each in self._calibrations]
+        if len(probas) == 1:
+            sets = np.stack([probas[0] >= self._thresholds(each) for each in confidences])
+        else:
+            n_classes = len(self.classes_)
+            sets = conforming(self._calibrations, probas, n_classes, confidences, **self._rule())
+        best = 0
+        for calibration, p in zip(self._calibrations, probas, strict=True):
+            best = best + (over_prior(p, self._prior(calibration)) if self._is_adjusted() else p)
+        sets[:, np.arange(sets.shape[1]), best.argmax(axis=1)] = True  # none is empty
+        return sets
+
+    def _is_adjusted(self):
+        return self.method == "prevalence_adjusted"
+
+    def _prior(self, calibration):
+        return self.class_count_ if calibration.prior is None else calibration.prior
+
+    def _proba(self, calibration, X):
+        if calibration.fitted is None:
+            return self.predict_natural_proba(X)
+        p = calibration.fitted.predict_proba(X)
+        if p.shape[1] == len(self.classes_):
+            return p
+        whole = np.zeros((len(p), len(self.classes_)))
+        whole[:, np.searchsorted(self.classes_, calibration.fitted.classes_)] = p
+        return whole
+
+    def _sparse_sets(self, X, confidences):
+        (X,) = indexable(X)
+        n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
+        step = max(1, N_AT_ONCE // len(self.classes_))
+        parts = []
+        for start in range(0, n_rows, step):
+            rows = _safe_indexing(X, slice(start, start + step))
+            parts.append([csr_array(each) for each in self._sets(rows, confidences)])
+        return [vstack(each, format="csr") for each in zip(*parts, strict=True)]
+
+
+class _AllRows:
+    """Leave out all rows, of a classifier that was fitted to others."""
+
+    def split(self, X, y=None, groups=None):
+        rows = np.arange(len(y))
+        yield rows, rows
