@@ -9,6 +9,7 @@ from sk_cbloss.inspection._class_weight import ClassWeightDisplay
 from sk_cbloss.inspection._describe import LongTail, describe_long_tail
 from sk_cbloss.inspection._effective_number import EffectiveNumberDisplay
 from sk_cbloss.inspection._long_tail import LongTailDisplay
+from sk_cbloss.inspection._set_coverage import SetCoverageDisplay
 from sk_cbloss.inspection._shot_recall import ShotRecallDisplay
 from sk_cbloss.inspection._training_history import TrainingHistoryDisplay
 
@@ -18,6 +19,7 @@ __all__ = [
     "EffectiveNumberDisplay",
     "LongTail",
     "LongTailDisplay",
+    "SetCoverageDisplay",
     "ShotRecallDisplay",
     "TrainingHistoryDisplay",
     "describe_long_tail",
