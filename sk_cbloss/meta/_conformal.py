@@ -20,10 +20,10 @@ from sk_cbloss._validation import (
 from sk_cbloss.meta._aligned import predicted, proba_of
 from sk_cbloss.meta._conformal_scores import (
     Calibration,
-    conforming,
     needed,
     over_prior,
     pool,
+    rule_of,
     thresholds,
 )
 from sk_cbloss.meta._out_of_fold import OutOfFoldMixin
@@ -124,6 +124,11 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
     - ``ensemble=False``: nothing, without assumptions about the classifier;
       typically 1 - alpha or more, as the one fitted to all data knows more.
 
+    A classifier that is fitted already is calibrated by rows that it was not
+    fitted to. Weights that it took from labels, as by
+    ``class_weight="balanced"``, are divided out by the shares of the rows given,
+    so these should be its own.
+
     The class to which a row conforms best is always in its set, so that none is
     empty; a classifier that is right more often than ``confidence`` has larger
     coverage. Weights given to ``fit`` count rows: 2 means two of them, and all
@@ -188,7 +193,9 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
                 f"{len(self._calibrations)} folds: set ensemble=False, or cv to a single split."
             )
         self._check_rule()
-        return self._thresholds(as_float(self.confidence))
+        (calibration,) = self._calibrations
+        confidence = as_float(self.confidence)
+        return thresholds(calibration, len(self.classes_), confidence, **self._rule())
 
     @property
     def keeps_folds(self):
@@ -237,7 +244,8 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
             asked = check_each(confidence, "confidence", check_open_fraction)
         if confidence is not None:
             self._warn_of_too_few(asked)
-        sets = self._sparse_sets(X, asked) if sparse else self._sets(X, asked)
+        rule = rule_of(self._calibrations, len(self.classes_), asked, **self._rule())
+        sets = self._sparse_sets(X, rule) if sparse else self._sets(X, rule)
         return sets[0] if is_one else sets
 
     def predict(self, X):
@@ -306,8 +314,8 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
                 check_is_fitted(self.estimator)
             except (NotFittedError, TypeError):
                 raise NotFittedError(
-                    "estimator must be fitted where fit is only to calibrate it (cv='prefit', or "
-                    f"a FrozenEstimator), got {self.estimator!r}."
+                    f"estimator must be fitted for cv='prefit', got {self.estimator!r}: a clone of "
+                    "what is fitted is not, but for one in a FrozenEstimator."
                 ) from None
         return super()._look_ahead(X, y, classes, sample_weight, groups)
 
@@ -322,12 +330,13 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
         self._warn_of_too_few([self.confidence], stacklevel=5)  # past what puts back on errors
 
     def _calibration(self, fold, y, times):
-        columns = np.searchsorted(self.classes_, fold.classes_)
-        p, prior = np.zeros((len(y), len(self.classes_))), np.zeros(len(self.classes_))
-        p[:, columns] = fold.proba  # a fold may lack a class
-        prior[columns] = fold.class_count_ / fold.class_count_.sum()
+        n_classes = len(self.classes_)
+        column, prior = np.full(n_classes, -1), np.zeros(n_classes)  # a fold may lack a class
+        known = np.searchsorted(self.classes_, fold.classes_)
+        column[known] = np.arange(len(known))
+        prior[known] = fold.class_count_ / fold.class_count_.sum()
         position = np.searchsorted(self.classes_, y)
-        own = p[np.arange(len(y)), position]
+        own = np.where(column[position] < 0, 0, fold.proba[np.arange(len(y)), column[position]])
         weight = np.ones(len(y)) if fold.sample_weight is None else fold.sample_weight
         adjusted = over_prior(own, prior[position])
         return Calibration(own, adjusted, position, weight / times, prior, fold.fitted)
@@ -346,29 +355,18 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
     def _rule(self):
         return {"method": self.method, "interpolation": self.interpolation}
 
-    def _thresholds(self, confidence):
-        (calibration,) = self._calibrations
-        return thresholds(calibration, len(self.classes_), confidence, **self._rule())
-
-    def _sets(self, X, confidences):
+    def _sets(self, X, rule):
         """Return sets of shape (n_confidences, n_samples, n_classes)."""
         probas = [self._proba(each, X) for each in self._calibrations]
-        if len(probas) == 1:
-            sets = np.stack([probas[0] >= self._thresholds(each) for each in confidences])
-        else:
-            n_classes = len(self.classes_)
-            sets = conforming(self._calibrations, probas, n_classes, confidences, **self._rule())
-        best = 0
-        for calibration, p in zip(self._calibrations, probas, strict=True):
-            best = best + (over_prior(p, self._prior(calibration)) if self._is_adjusted() else p)
-        sets[:, np.arange(sets.shape[1]), best.argmax(axis=1)] = True  # none is empty
+        sets = rule(probas)
+        best = sum(map(self._score, self._calibrations, probas)).argmax(axis=1)
+        sets[:, np.arange(len(best)), best] = True  # none is empty
         return sets
 
-    def _is_adjusted(self):
-        return self.method == "prevalence_adjusted"
-
-    def _prior(self, calibration):
-        return self.class_count_ if calibration.prior is None else calibration.prior
+    def _score(self, calibration, p):
+        if self.method != "prevalence_adjusted":
+            return p
+        return over_prior(p, self.class_count_ if calibration.prior is None else calibration.prior)
 
     def _proba(self, calibration, X):
         if calibration.fitted is None:
@@ -380,14 +378,14 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
         whole[:, np.searchsorted(self.classes_, calibration.fitted.classes_)] = p
         return whole
 
-    def _sparse_sets(self, X, confidences):
+    def _sparse_sets(self, X, rule):
         (X,) = indexable(X)
         n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
         step = max(1, N_AT_ONCE // len(self.classes_))
         parts = []
-        for start in range(0, n_rows, step):
+        for start in range(0, max(n_rows, 1), step):
             rows = _safe_indexing(X, slice(start, start + step))
-            parts.append([csr_array(each) for each in self._sets(rows, confidences)])
+            parts.append([csr_array(each) for each in self._sets(rows, rule)])
         return [vstack(each, format="csr") for each in zip(*parts, strict=True)]
 
 

@@ -142,8 +142,67 @@ def _with_counts(calibration, n_classes, confidence):
     return found
 
 
-def conforming(calibrations, probas, n_classes, confidences, *, method, interpolation):
-    """Return the sets by several classifiers, each asked about the rows that it was not fitted to.
+def rule_of(calibrations, n_classes, confidences, *, method, interpolation):
+    """Return what makes sets of probabilities, by all that calibrations have to say.
+
+    Parameters
+    ----------
+    calibrations : list of Calibration
+        Of each classifier.
+    n_classes : int
+        Number of classes.
+    confidences : list of float
+        For each, sets are made.
+    method, interpolation : str and float
+        As of ConformalClassifierCV.
+
+    Returns
+    -------
+    callable
+        Given a list of ndarrays of shape (n_samples, n_classes), what each
+        classifier says, it returns sets of shape (n_confidences, n_samples,
+        n_classes).
+    """
+    if len(calibrations) == 1:
+        (calibration,) = calibrations
+    elif method != "interpolated":
+        return ByRank(calibrations, n_classes, confidences, method)
+    else:  # of which there are thresholds, and no ranks
+        calibration = pool(calibrations)
+    asked = np.stack(
+        [
+            thresholds(calibration, n_classes, each, method=method, interpolation=interpolation)
+            for each in confidences
+        ]
+    )
+    return ByThreshold(asked, [each.weight.sum() for each in calibrations])
+
+
+class ByThreshold:
+    """Sets of classes whose probability reaches a threshold, by a majority of classifiers.
+
+    Parameters
+    ----------
+    asked : ndarray of shape (n_confidences, n_classes)
+        The thresholds.
+    weight : list of float
+        The classifiers' weights.
+    """
+
+    def __init__(self, asked, weight):
+        self.asked = asked[:, None]
+        self.weight = weight
+
+    def __call__(self, probas):
+        """Return the sets."""
+        if len(probas) == 1:
+            return probas[0] >= self.asked
+        votes = sum(w * (p >= self.asked) for w, p in zip(self.weight, probas, strict=True))
+        return votes >= sum(self.weight) / 2 * (1 - TIE)
+
+
+class ByRank:
+    """Sets by several classifiers, each asked about the rows that it was not fitted to.
 
     A row in question is compared with each row of a calibration by the classifier of that
     calibration. (Cross-conformal prediction, or CV+.)
@@ -152,41 +211,41 @@ def conforming(calibrations, probas, n_classes, confidences, *, method, interpol
     ----------
     calibrations : list of Calibration
         Of each classifier.
-    probas : iterable of ndarray of shape (n_samples, n_classes)
-        What each classifier says of the rows in question.
     n_classes : int
         Number of classes.
     confidences : list of float
-        For each, sets are returned.
-    method, interpolation : str and float
-        As of ConformalClassifierCV.
-
-    Returns
-    -------
-    ndarray of shape (n_confidences, n_samples, n_classes), dtype bool
-        Whether a class is in a set.
+        For each, sets are made.
+    method : {"prevalence_adjusted", "plain", "classwise"}
+        How a row conforms to a class.
     """
-    if method == "interpolated":  # which has thresholds, and no ranks: by vote
-        pooled, rule = pool(calibrations), {"method": method, "interpolation": interpolation}
-        asked = [thresholds(pooled, n_classes, each, **rule) for each in confidences]
-        votes, total = 0, pooled.weight.sum()
-        for calibration, p in zip(calibrations, probas, strict=True):
-            votes = votes + calibration.weight.sum() * np.stack([p >= each for each in asked])
-        return votes >= total / 2 * (1 - TIE)
-    count, total = 0, 0
-    for calibration, p in zip(calibrations, probas, strict=True):
+
+    def __init__(self, calibrations, n_classes, confidences, method):
+        self.prior = None
         if method == "classwise":
-            rankings = classwise(calibration, n_classes)
-            columns = [each.up_to(column) for each, column in zip(rankings, p.T, strict=True)]
-            count = count + np.stack(columns, axis=1)
-            total = total + np.array([each.weight[-1] for each in rankings])
+            self.rankings = [classwise(each, n_classes) for each in calibrations]
+            total = sum(np.array([each.weight[-1] for each in of]) for of in self.rankings)
         else:
-            of_row, of_class = calibration.proba, p
             if method == "prevalence_adjusted":
-                of_row, of_class = calibration.adjusted, over_prior(p, calibration.prior)
-            ranking = Ranking(of_row, calibration.weight)
-            count, total = count + ranking.up_to(of_class), total + ranking.weight[-1]
-    return np.stack([count > needed(total, each) for each in confidences])
+                self.prior = [each.prior for each in calibrations]
+            name = "proba" if self.prior is None else "adjusted"
+            self.rankings = [Ranking(getattr(each, name), each.weight) for each in calibrations]
+            total = sum(each.weight[-1] for each in self.rankings)
+        self.asked = [needed(total, each) for each in confidences]
+
+    def __call__(self, probas):
+        """Return the sets."""
+        if self.prior is not None:
+            probas = map(over_prior, probas, self.prior)
+        count = sum(map(_no_better, self.rankings, probas))
+        return np.stack([count > each for each in self.asked])
+
+
+def _no_better(ranking, score):
+    """Return the weight of the rows that conform no better, for each row and class."""
+    if isinstance(ranking, Ranking):
+        return ranking.up_to(score)
+    columns = [each.up_to(column) for each, column in zip(ranking, score.T, strict=True)]
+    return np.stack(columns, axis=1)
 
 
 def pool(calibrations, prior=None):

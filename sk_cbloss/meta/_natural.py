@@ -190,7 +190,9 @@ def _own_weight(estimator, given):
 def normalized(p, possible):
     """Return rows that sum to 1; where nothing is left of one, all that is possible alike."""
     total = p.sum(axis=1, keepdims=True)
-    return np.where(total > 0, p / np.where(total > 0, total, 1), possible / possible.sum())
+    p = p / np.where(total > 0, total, 1)
+    p[~(total[:, 0] > 0)] = possible / possible.sum()
+    return p
 
 
 def _refuse(what, estimator):

@@ -20,7 +20,7 @@ from sk_cbloss import (
 # One class more than is tested, in no order.
 COUNT = {"cat": 60, "ant": 5, "dog": 300, "yak": 2}
 CLASSES = ["ant", "cat", "dog", "yak"]
-LABELS = np.repeat(CLASSES[:3], [4, 10, 25])
+TRUE = np.repeat(CLASSES[:3], [4, 10, 25])
 SETS = np.random.default_rng(0).random((39, 4)) < 0.5
 
 
@@ -30,20 +30,20 @@ def heights(display):
 
 def test_classes_stand_from_head_to_tail():
     display = SetCoverageDisplay.from_predictions(
-        LABELS, SETS, classes=CLASSES, class_count=COUNT, confidence=0.8
+        TRUE, SETS, classes=CLASSES, class_count=COUNT, confidence=0.8
     )
-    of_class = set_coverage_score(LABELS, SETS, classes=CLASSES, average=None)
+    of_class = set_coverage_score(TRUE, SETS, classes=CLASSES, average=None)
     assert_allclose(heights(display), np.c_[[1, 2, 3], of_class[[2, 1, 0]]])
     ticks = [tick.get_text() for tick in display.size_ax_.get_xticklabels()]
     assert ticks == ["dog", "cat", "ant"]
-    found = set_coverage_interval(LABELS, SETS, classes=CLASSES, by="class")
+    found = set_coverage_interval(TRUE, SETS, classes=CLASSES, by="class")
     strokes = display.ax_.collections[0].get_segments()
     expected = [(found[name].low, found[name].high) for name in ("dog", "cat", "ant")]
     assert_allclose([stroke[:, 1] for stroke in strokes], expected)
     assert_allclose(display.size_ax_.get_xlim(), display.ax_.get_xlim())
     sizes = [bar.get_height() for bar in display.size_ax_.patches]
     assert_allclose(
-        sizes, [SETS[LABELS == name].sum(axis=1).mean() for name in ("dog", "cat", "ant")]
+        sizes, [SETS[name == TRUE].sum(axis=1).mean() for name in ("dog", "cat", "ant")]
     )
     areas = display.points_.get_sizes()
     assert areas[0] > areas[1] > areas[2]
@@ -53,18 +53,18 @@ def test_classes_stand_from_head_to_tail():
 
 def test_means_are_those_of_the_score():
     display = SetCoverageDisplay.from_predictions(
-        LABELS,
+        TRUE,
         sparse.csr_array(SETS),
         classes=CLASSES,
         class_count=[COUNT[name] for name in CLASSES],
     )
-    scores = shot_coverage_score(LABELS, SETS, classes=CLASSES, class_count=COUNT)
+    scores = shot_coverage_score(TRUE, SETS, classes=CLASSES, class_count=COUNT)
     assert display.means_ == pytest.approx(scores)
     one = SetCoverageDisplay.from_predictions(
-        LABELS, SETS, classes=CLASSES, class_count=COUNT, thresholds=(400, 400)
+        TRUE, SETS, classes=CLASSES, class_count=COUNT, thresholds=(400, 400)
     )
     assert one.means_ == {
-        "few": pytest.approx(set_coverage_score(LABELS, SETS, classes=CLASSES, average="macro"))
+        "few": pytest.approx(set_coverage_score(TRUE, SETS, classes=CLASSES, average="macro"))
     }
     assert not [line for line in one.ax_.lines if line.get_linestyle() == "--"]
 
@@ -92,7 +92,7 @@ def test_from_an_estimator():
 
 
 def test_on_axes_that_are_given():
-    found = set_coverage_interval(LABELS, SETS, classes=CLASSES, by="class")
+    found = set_coverage_interval(TRUE, SETS, classes=CLASSES, by="class")
     display = SetCoverageDisplay(found, class_count=COUNT)
     assert display.plot().size_ax_ is None
     _, axes = plt.subplots(2)
