@@ -22,6 +22,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
+from PIL import Image
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import (
@@ -39,9 +40,10 @@ from torch import distributed, nn
 from torch.optim.lr_scheduler import StepLR
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from sk_cbloss import CBNeuralNetClassifier
+from sk_cbloss import CBNeuralNetClassifier, LongTailedImages
 from sk_cbloss.losses import LOSSES
 from sk_cbloss.neural_net import (
+    CifarResNet,
     DeferredReweighting,
     DistributedCBNeuralNetClassifier,
     LearningRateSchedule,
@@ -130,6 +132,8 @@ class Dying(Callback):
             os.kill(os.getpid(), signal.SIGKILL)
         if Dying.lost == "failing":
             raise ZeroDivisionError("in a callback")
+        if Dying.lost == "interrupted":
+            raise KeyboardInterrupt
         time.sleep(600)
 
     def on_epoch_end(self, net, **kwargs):
@@ -355,6 +359,22 @@ class Rows(Dataset):
 
 
 @law
+def images_on_disk_train():
+    root = FOLDER / f"images {RANK}"  # each rank's own
+    for place in range(30):
+        file = root / "abc"[place % 7 % 3] / f"{place}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8, 3), 8 * place, dtype=np.uint8)).save(file)
+    images = LongTailedImages.from_folders(root)
+    given = {"module": CifarResNet, "module__depth": 8, "module__n_features": 3}
+    given |= {"max_epochs": 1, "batch_size": 4, "device": "cpu", "timeout": TIMEOUT}
+    net = DistributedCBNeuralNetClassifier(**given).fit(images)
+    told = everyone((state(net), net.class_count_))
+    np.testing.assert_equal(told[0], told[1])
+    np.testing.assert_array_equal(net.class_count_, list(images.class_count.values()))
+
+
+@law
 def a_rank_reads_its_rows():
     for loader in ({"module": Net}, {"module": Net, "iterator_train": DataLoader}):
         dataset = Rows()
@@ -440,6 +460,18 @@ def a_stop_on_one_rank_is_one_on_all():
             net = ranks(callbacks=[Watching(stop, epoch, rank)], max_epochs=5).fit(X, Y)
             assert len(net.history_) == epoch
             check_same_on_all(net)
+
+
+@law
+def a_stop_at_the_same_batch_of_all_ranks_ends_the_training_early():
+    class Stopping(Callback):
+        def on_batch_end(self, net, training=None, **kwargs):
+            if training and len(net.history) == 3 and len(net.history[-1, "batches"]) == 2:
+                raise KeyboardInterrupt
+
+    net = ranks(callbacks=[Stopping()], max_epochs=5, batch_size=16).fit(X, Y)
+    assert len(net.history_) == 3
+    check_same_on_all(net)
 
 
 @law

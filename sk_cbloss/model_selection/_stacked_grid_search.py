@@ -26,6 +26,7 @@ from sk_cbloss.neural_net import (
     TrainingCheckpoint,
     features_and_labels,
     is_dataset,
+    loaded,
     plan,
     progress_bar,
     say,
@@ -211,7 +212,7 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
         check_can_be_cut(X)
-        X, given_y = indexable(X, y)
+        X, given_y = indexable(loaded(X), y)  # no worker waits for others to load it
         y = as_split(given_y)
         fit_params, split_params, params = self._routed(params)
         rows, cv = np.arange(len(y)), check_cv(self.cv, y, classifier=True)

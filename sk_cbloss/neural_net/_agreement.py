@@ -7,6 +7,7 @@ from numbers import Real
 
 import numpy as np
 import torch
+from skorch.utils import is_dataset
 from torch import nn
 
 from sk_cbloss.neural_net.data import arrays_of, cut
@@ -87,7 +88,7 @@ def _text(value):
 
 def _rows(X):
     """Return in short what features are: sizes, types, and some of the rows."""
-    if not isinstance(X, dict | list) and not hasattr(X, "shape"):
+    if is_dataset(X) or (not isinstance(X, dict | list) and not hasattr(X, "shape")):
         return f"{len(X):,} of a {type(X).__name__} {_items(X)}"
     texts = []
     for array in arrays_of(X):

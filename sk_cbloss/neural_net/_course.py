@@ -20,7 +20,7 @@ from sk_cbloss.neural_net.data import (
     training_data,
     validation_dataset,
 )
-from sk_cbloss.neural_net.errors import memory_explained
+from sk_cbloss.neural_net.errors import explained
 from sk_cbloss.neural_net.state import NetState, seeded
 from sk_cbloss.neural_net.training import FitCall, NothingLearned, n_epochs_done
 
@@ -47,7 +47,7 @@ class Course(NeuralNetClassifier):
                     return self
                 seed = call.ranks.seed(self._next_seed(build))
                 with (
-                    memory_explained(self),
+                    explained(self),
                     seeded(seed, self._device_in_use),
                     self._reported(call, X, y, epochs),
                 ):

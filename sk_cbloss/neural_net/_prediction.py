@@ -18,7 +18,7 @@ from sk_cbloss.neural_net.data import (
     loaded,
     logits_of,
 )
-from sk_cbloss.neural_net.errors import memory_explained
+from sk_cbloss.neural_net.errors import explained
 
 NUMBERS = 2**18  # of a table that go through the module at once: few enough for a cache
 
@@ -37,7 +37,7 @@ class Prediction(CheckedData):
             # A DataLoader draws a seed even to read in order; not from the global generator.
             iterator.generator = torch.Generator()
         for batch in iterator:
-            with memory_explained(self, "iterator_valid"):
+            with explained(self, "iterator_valid"):
                 output = to_device(self.evaluation_step(batch, training=training), device=device)
             yield output
 
@@ -75,7 +75,7 @@ class Prediction(CheckedData):
         n_numbers = max(X.shape[1], len(getattr(self, "classes_", ())))  # of a row, in or out
         size = max(self.batch_size or 1, NUMBERS // n_numbers, 1)  # None and -1 name none
         for start in range(0, X.shape[0], size):
-            with memory_explained(self, "iterator_valid"), torch.no_grad():
+            with explained(self, "iterator_valid"), torch.no_grad():
                 made = self.infer(cut(X, slice(start, start + size)))
             yield made
 
@@ -86,7 +86,7 @@ class Prediction(CheckedData):
 
         def parts():
             for logits in self._batches_of_logits(X):
-                with memory_explained(self, "iterator_valid"):
+                with explained(self, "iterator_valid"):
                     part = to_numpy(meaning(logits))
                 yield part
 

@@ -15,7 +15,7 @@ from sk_cbloss.neural_net._agreement import told_of
 from sk_cbloss.neural_net.data import SharedBatches, each_array
 from sk_cbloss.neural_net.ranks import Alone, Ranks
 from sk_cbloss.neural_net.state import RandomStream, uncompiled
-from sk_cbloss.neural_net.training import n_epochs_done
+from sk_cbloss.neural_net.training import NothingLearned, n_epochs_done
 
 TIMEOUT = 1800.0  # seconds; gloo's own
 MIXIN = "skorch.hf"  # where AccelerateMixin has its methods
@@ -113,7 +113,10 @@ class Ranked(NeuralNetClassifier):
     def fit_loop(self, *args, **kwargs):
         try:
             super().fit_loop(*args, **kwargs)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
+            call, rows = self._call, self.history[-1]["batches"] if self.history else ()
+            if call.is_in_epoch and not call.ranks.are_all_at((len(self.history), len(rows))):
+                raise NothingLearned from interrupt  # others go on to wait for this one
             self._meet(goes_on=False)
             raise
         self._meet(goes_on=False)
@@ -121,6 +124,7 @@ class Ranked(NeuralNetClassifier):
 
     def on_epoch_begin(self, net, **kwargs):
         self._meet(goes_on=True)
+        self._call.is_in_epoch = True
         super().on_epoch_begin(net, **kwargs)
 
     def _meet(self, *, goes_on):
@@ -160,6 +164,7 @@ class Ranked(NeuralNetClassifier):
 
     def on_epoch_end(self, net, **kwargs):
         ranks = self._call.ranks
+        self._call.is_in_epoch = False
         for _, callback in self.callbacks_:
             # It has kept this rank's part of what it is to score.
             if ranks.n_ranks > 1 and isinstance(callback, EpochScoring) and callback.on_train:

@@ -433,5 +433,9 @@ def _check_rows(n_rows, n_samples):
 
 def _n_rows(X):
     """Return the number of samples; None where a lazy frame does not know it, or X is None."""
-    n_rows = X.shape[0] if hasattr(X, "shape") else len(X) if hasattr(X, "__len__") else None
+    shape = getattr(X, "shape", None)
+    if shape is None:
+        n_rows = len(X) if hasattr(X, "__len__") else None
+    else:
+        n_rows = shape[0] if shape else None
     return n_rows if isinstance(n_rows, Integral) else None

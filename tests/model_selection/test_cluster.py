@@ -9,10 +9,12 @@ from collections import Counter
 from importlib.util import find_spec
 
 import cloudpickle
+import dask.array as da
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster, get_task_stream
 from joblib import parallel_config
+from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -82,6 +84,14 @@ def test_scores_are_those_of_one_process_bit_by_bit(cluster, kind, dtype):
     params = {"max_stack": 4} if kind is StackedGridSearchCV else {}
     ours = fitted(kind, net, BETAS, **params)
     assert_same_scores(ours, alone(kind, net, BETAS, **params))
+
+
+def test_features_and_labels_may_be_lazy(cluster):
+    lazy = [da.from_array(values, chunks=100) for values in (X, Y)]
+    search = StackedGridSearchCV(make_net(), BETAS, cv=3, refit=False, max_stack=4)
+    with parallel_config(backend="dask"):
+        ours = clone(search).fit(*lazy)
+    assert_same_scores(ours, search.fit(X, Y))
 
 
 def test_the_stacked_search_finds_what_scikit_learns_finds(cluster):
@@ -243,6 +253,7 @@ DEAD_SCHEDULER = """
 import os, subprocess, sys, threading, time
 from distributed import Client
 from joblib import parallel_config
+from sklearn.base import clone
 from sk_cbloss import CBNeuralNetClassifier, StackedGridSearchCV, load_digits_lt
 
 def dask(*args):
@@ -298,6 +309,7 @@ def unused_port():
 RAY = """
 import numpy as np, ray
 from joblib import parallel_config
+from sklearn.base import clone
 from ray.util.joblib import register_ray
 from sk_cbloss import CBNeuralNetClassifier, StackedGridSearchCV, load_digits_lt
 from sklearn.model_selection import GridSearchCV

@@ -66,6 +66,7 @@ def run_beside(folder, how):
         ("killed", "rank 1, which hangs or was killed."),
         ("hanging", "rank 1, which hangs or was killed."),
         ("failing", "rank 1, which ended with ZeroDivisionError: in a callback."),
+        ("interrupted", "rank 1, which ended with KeyboardInterrupt."),
     ],
 )
 def test_a_rank_that_is_lost_ends_the_others(folder, how, sentence):

@@ -57,6 +57,14 @@ def positions_of(labels, classes):
     return labels.gather(labels.known_places(classes, remedy=remedy))
 
 
+def lists_all(n_classes):
+    """Return how to tell of classes that a Dataset lacks."""
+    return (
+        " If it lacks some classes, as a Subset may, list all of them: "
+        f"classes=range({n_classes})."
+    )
+
+
 def checked_positions(y, n_classes, n_classes_of=None):
     """Return a Dataset's targets, which are positions of classes already.
 
@@ -67,10 +75,7 @@ def checked_positions(y, n_classes, n_classes_of=None):
     if outside:
         remedy = ""
         if n_classes_of and y.dtype.kind in "iu" and outside[0] > 0:
-            remedy = (
-                " If it lacks some classes, as a Subset may, list all of them: "
-                f"classes=range({n_classes_of(y)})."
-            )
+            remedy = lists_all(n_classes_of(y))
         raise ValueError(
             f"A Dataset's targets must be integers from 0 to {n_classes - 1}, the "
             f"positions of the classes, got {outside[0]!r}.{remedy}"

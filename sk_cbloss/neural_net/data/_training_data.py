@@ -28,6 +28,7 @@ from sk_cbloss.neural_net.data._labels import (
     check_sorted,
     checked_positions,
     labels_of,
+    lists_all,
     positions_of,
 )
 from sk_cbloss.neural_net.data._streamed import StreamedDataset, check_row, is_streamed
@@ -89,9 +90,11 @@ def training_data(net, X, y, sample_weight, *, dtype, classes=None, known=None, 
     count = np.bincount(positions, sample_weight, len(known)) + known_count
     if given is None and np.count_nonzero(count) < 2:
         weighed = "" if sample_weight is None else " with a sample_weight above 0"
+        n_classes = n_classes_of(X, known) if in_dataset and known.dtype.kind in "iu" else 0
+        remedy = lists_all(n_classes) if n_classes > 1 else ""
         raise ValueError(
             f"{type(net).__name__} needs samples of at least 2 classes{weighed}, "
-            f"got one class: {known[np.argmax(count)]!s}."
+            f"got one class: {known[np.argmax(count)]!s}.{remedy}"
         )
     X = _features(net, X, dtype=dtype, reset=anew)
     return TrainingData(_weighed(X, positions, sample_weight, dtype), positions, known, count)

@@ -10,8 +10,8 @@ from sk_cbloss.neural_net.errors._arguments import (
     check_takes_positions,
     parameters_of,
 )
+from sk_cbloss.neural_net.errors._explained import explained
 from sk_cbloss.neural_net.errors._meanings import first_line, meaning_of
-from sk_cbloss.neural_net.errors._memory import memory_explained
 
 __all__ = [
     "check_arguments",
@@ -20,6 +20,6 @@ __all__ = [
     "check_takes_positions",
     "first_line",
     "meaning_of",
-    "memory_explained",
+    "explained",
     "parameters_of",
 ]

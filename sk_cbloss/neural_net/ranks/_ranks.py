@@ -18,7 +18,7 @@ LOST = re.compile(
     "gloo/|NCCL|pair closure|(closed|reset) by peer|Connection refused|Broken pipe"
     "|Timed out waiting|timed out in monitoredBarrier"
 )
-GRACE = 3.0  # seconds in which those that are left may say so
+PATIENCE, GRACE = 2.0, 3.0  # seconds in which others may say so, and in which the store answers
 KEY_OF_LOST = "sk_cbloss/lost"
 _lost = []  # the process group that has lost a rank, and which one
 
@@ -48,6 +48,10 @@ class Alone:
     def means(self, losses):
         """Return the mean over ranks of each number of a list."""
         return losses
+
+    def are_all_at(self, place):
+        """Whether all ranks say within a few seconds that they are where this one is."""
+        return True
 
 
 class Ranks(Alone):
@@ -176,6 +180,21 @@ class Ranks(Alone):
             self._aside(self._set, f"ended/{self.rank}", _text(error))
             raise
 
+    def are_all_at(self, place):
+        found = set()
+        self._aside(self._set, f"at/{self.rank}", repr(place))
+        self._aside(self._ask_where, found)
+        return len(found) == 1
+
+    def _ask_where(self, found):
+        keys = [self._key(f"at/{rank}") for rank in range(self.n_ranks)]
+        end = time.time() + PATIENCE
+        while not self._store().check(keys):
+            if time.time() > end:
+                return
+            time.sleep(0.1)
+        found |= {self._store().get(key) for key in keys}
+
     def _lose(self, who):
         """Remember, and tell the others, that the process group is of no more use."""
         _lost[:] = [distributed.group.WORLD, who]
@@ -215,7 +234,8 @@ class Ranks(Alone):
 
     def _ask(self, found):
         self._set(f"waits/{self.rank}", "")
-        others, end = [rank for rank in range(self.n_ranks) if rank != self.rank], time.time() + 2
+        others = [rank for rank in range(self.n_ranks) if rank != self.rank]
+        end = time.time() + PATIENCE
         store = self._store()
         while time.time() < end:
             for rank in others:

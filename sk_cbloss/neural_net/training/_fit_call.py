@@ -30,6 +30,7 @@ class FitCall:
     averaging: object = None  # the module that averages gradients, and what it was made for
     steps_together: bool = False  # whether a step is under way that all ranks take
     stream: object = None  # random numbers of this rank alone
+    is_in_epoch: bool = False  # whether ranks train or validate now, and need each other
     has_ended: bool = False  # whether the ranks have agreed to end
     spares_logits: bool = False  # whether a step is under way in which nobody looks at them
     captured: CapturedSteps = field(default_factory=CapturedSteps)
@@ -45,4 +46,4 @@ class FitCall:
 
 
 class NothingLearned(BaseException):
-    """An interrupt before the first batch, which skorch does not take for an early end."""
+    """An interrupt that skorch is not to take for an early end, which its cause then is not."""

@@ -1,5 +1,6 @@
-"""What to say when the memory of a device is too small."""
+"""What to say when the memory of a device is too small, or rows make no batch."""
 
+import re
 from contextlib import contextmanager
 from numbers import Integral
 
@@ -7,10 +8,11 @@ from torch.cuda import OutOfMemoryError
 
 
 @contextmanager
-def memory_explained(net, iterator=None):
-    """Name the parameter to change when memory runs out; the error's type stays what it is.
+def explained(net, iterator=None):
+    """Name what to change when memory runs out, or torch cannot make a batch of rows.
 
-    The iterator is what gives the batches; None asks the net whether it trains.
+    The error's type stays what it is. The iterator is what gives the batches; None asks the net
+    whether it trains.
     """
     try:
         yield
@@ -18,6 +20,15 @@ def memory_explained(net, iterator=None):
         if isinstance(error.__cause__, OutOfMemoryError):  # explained already
             raise
         raise OutOfMemoryError(_remedy(net, iterator)) from error
+    except TypeError as error:
+        found = re.search(r"default_collate: .* found <class '(.+?)'>", str(error))
+        if found is None:
+            raise
+        raise TypeError(
+            "Rows of a Dataset must be tensors, arrays or numbers, or dicts or lists of such, got "
+            f"{found[1]}: give it a transform that makes tensors of them, or a collate_fn as "
+            "iterator_train__collate_fn and iterator_valid__collate_fn."
+        ) from error
 
 
 def _remedy(net, iterator):
