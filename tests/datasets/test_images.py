@@ -736,3 +736,12 @@ def test_the_rooms_face():
     assert datasets.LongTailedImages is LongTailedImages
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         datasets.nothing  # noqa: B018
+
+
+def test_rows_that_make_no_batch_are_told_what_to_be(root):
+    images = LongTailedImages.from_folders(root, transform=lambda image: image)
+    net = CBNeuralNetClassifier(module__n_features=3, module__n_classes=3, device="cpu")
+    with pytest.raises(
+        TypeError, match="^Rows of a Dataset must be tensors, .*give it a transform"
+    ):
+        net.fit(images)
