@@ -248,7 +248,7 @@ class SetCoverageDisplay:
         self.ax_.set(ylim=(0, 1.02), ylabel="Coverage")
         if self.size_ax_ is not None:
             self.size_ax_.bar(place, size, 0.8, color=COLORS[0], alpha=0.7, linewidth=0)
-            self.size_ax_.set(ylabel="Size of sets", ylim=(0, None))
+            self.size_ax_.set(ylabel="Size of sets")
         name_classes(self.size_ax_ or self.ax_, labels)
         if self.size_ax_ is not None:
             self.ax_.set_xlim(self.size_ax_.get_xlim())

@@ -314,8 +314,8 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
                 check_is_fitted(self.estimator)
             except (NotFittedError, TypeError):
                 raise NotFittedError(
-                    f"estimator must be fitted for cv='prefit', got {self.estimator!r}: a clone of "
-                    "what is fitted is not, but for one in a FrozenEstimator."
+                    f"estimator must be fitted for cv='prefit', got {self.estimator!r}: a clone "
+                    "of what is fitted is not, but for one in a FrozenEstimator."
                 ) from None
         return super()._look_ahead(X, y, classes, sample_weight, groups)
 

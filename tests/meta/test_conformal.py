@@ -523,10 +523,7 @@ class NeverFitted(GaussianNB):
         ({"cv": "refit"}, r"cv must be an integer, folds or 'prefit', got 'refit'\."),
         ({"cv": 1}, "k-fold cross-validation requires at least one train/test split"),
         ({"cv": []}, "cv must yield at least one split, got none"),
-        (
-            {"cv": "prefit"},
-            r"estimator must be fitted for cv='prefit', got NeverFitted\(\): a clon",
-        ),
+        ({"cv": "prefit"}, r"estimator must be fitted for cv='prefit', got NeverFitted\(\): a cl"),
     ],
 )
 def test_bad_values_are_named_before_any_fit(parameters, message):
