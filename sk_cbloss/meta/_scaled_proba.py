@@ -116,9 +116,14 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         """Take a fitted estimator, and the weights that are in its probabilities."""
         inner_classes = labels_for(estimator, counter.classes_, counter.classes_)
         if not same_classes(np.asarray(estimator.classes_), inner_classes):
-            fitted, given = (reprlib.repr(one.classes_.tolist()) for one in (estimator, counter))
+            fitted, given = (one.classes_.tolist() for one in (estimator, counter))
+            missing, more = (
+                [c for c in a if c not in b] for a, b in ((fitted, given), (given, fitted))
+            )
+            which = f"none of {missing[0]!r}" if missing else f"also {more[0]!r}"
             raise ValueError(
-                f"y must hold the classes of the fitted estimator, {fitted}, got {given}."
+                f"y must hold the classes of the fitted estimator, {reprlib.repr(fitted)}, got "
+                f"{reprlib.repr(given)}: {which}."
             )
         self.estimator_, self.classes_ = estimator, counter.classes_
         self.class_count_, self.class_weight_ = counter.class_count_, class_weight

@@ -344,10 +344,14 @@ def test_sparse_sets_are_the_dense_ones(method, monkeypatch):
     monkeypatch.setattr(_conformal, "N_AT_ONCE", 100)  # which makes seven parts
     model = ConformalClassifierCV(GaussianNB(), method=method, confidence=0.8).fit(X, y)
     dense = model.predict_set(new)
-    found = model.predict_set(pd.DataFrame(new).to_numpy(), sparse=True)
+    found = model.predict_set(new, sparse=True)
     assert sparse.issparse(found)
     assert found.dtype == bool
     np.testing.assert_array_equal(found.toarray(), dense)
+    for container in (np.ndarray.tolist, pd.DataFrame):
+        named = ConformalClassifierCV(GaussianNB(), method=method, confidence=0.8)
+        found = named.fit(container(X), y).predict_set(container(new), sparse=True)
+        np.testing.assert_array_equal(found.toarray(), dense)
     several = model.predict_set(new, [0.8, 0.5], sparse=True)
     np.testing.assert_array_equal(several[0].toarray(), dense)
     np.testing.assert_array_equal(several[1].toarray(), model.predict_set(new, 0.5))
@@ -562,7 +566,7 @@ def test_before_the_fit_there_are_no_sets():
 
 def test_calibration_data_without_a_class():
     p, y = draw(0, 60)
-    with pytest.raises(ValueError, match=r"^y must hold the classes of the fitted .* \[0, 1\]\."):
+    with pytest.raises(ValueError, match=r"^y must hold the classes of .* \[0, 1\]: none of 2\."):
         prefit().fit(p[y < 2], y[y < 2])
 
 
