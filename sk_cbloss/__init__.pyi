@@ -27,9 +27,8 @@ from .losses import LogitAdjustedLoss as LogitAdjustedLoss
 from .losses import VSLoss as VSLoss
 from .meta import ClassBalancedClassifier as ClassBalancedClassifier
 from .meta import ConformalClassifierCV as ConformalClassifierCV
+from .meta import DecisionClassifierCV as DecisionClassifierCV
 from .meta import LogitAdjustedClassifier as LogitAdjustedClassifier
-from .meta import LogitAdjustedClassifierCV as LogitAdjustedClassifierCV
-from .meta import MacroF1Classifier as MacroF1Classifier
 from .meta import MiscalibratedPriorWarning as MiscalibratedPriorWarning
 from .meta import PriorCorrectedClassifier as PriorCorrectedClassifier
 from .metrics import classwise_brier_score_loss as classwise_brier_score_loss

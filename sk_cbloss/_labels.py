@@ -99,6 +99,19 @@ def names_of(classes):
     return list(classes) if classes.dtype.kind in "mM" else classes.tolist()
 
 
+def numbers_of(classes, named, name):
+    """Return the numbers of a dict in the order of classes, all of which it must name."""
+    labels = dict.fromkeys(names_of(classes))
+    for got, some, others in (("none of", labels, named), ("also", named, labels)):
+        wrong = [label for label in some if label not in others]
+        if wrong:
+            raise ValueError(
+                f"{name} must name the {len(labels)} classes and no other label, "
+                f"got {got} {wrong[0]!r}."
+            )
+    return [named[label] for label in labels]
+
+
 def sorted_with_ranks(classes):
     """Return the distinct classes, sorted, and the position of each given one among them."""
     try:

@@ -34,9 +34,8 @@ from sk_cbloss import (
     ClassBalancedSampler,
     ClassBalancedWeigher,
     ConformalClassifierCV,
+    DecisionClassifierCV,
     LogitAdjustedClassifier,
-    LogitAdjustedClassifierCV,
-    MacroF1Classifier,
     PriorCorrectedClassifier,
     StackedGridSearchCV,
 )
@@ -83,9 +82,9 @@ ESTIMATORS = {
     "class-balanced": ClassBalancedClassifier(GaussianNB(), beta=0.9),
     "prior-corrected": PriorCorrectedClassifier(LogisticRegression(class_weight="balanced")),
     "logit-adjusted": LogitAdjustedClassifier(GaussianNB()),
-    "logit-adjusted, searched": LogitAdjustedClassifierCV(GaussianNB(), cv=3),
-    "macro-F1": MacroF1Classifier(RandomForestClassifier(5, random_state=0), cv=3),
     "conformal": ConformalClassifierCV(GaussianNB(), cv=3),
+    "decided": DecisionClassifierCV(RandomForestClassifier(5, random_state=0), cv=3),
+    "decided by recall": DecisionClassifierCV(GaussianNB(), min_recall=0.1, cv=3),
     "net": make_net(),
     "subclass of the net": make_net(Net),
     "net of several ranks": make_net(DistributedCBNeuralNetClassifier),
@@ -117,7 +116,7 @@ def train(estimator):
 
 ATTRIBUTES = ["n_features_in_", "feature_names_in_", "classes_", "class_count_", "class_weight_"]
 ATTRIBUTES += ["effective_number_", "sampling_strategy_", "sample_indices_", "best_params_"]
-ATTRIBUTES += ["n_stacks_", "n_fallback_fits_", "n_splits_", "best_score_", "tau_", "f1_"]
+ATTRIBUTES += ["n_stacks_", "n_fallback_fits_", "n_splits_", "best_score_", "tau_", "recall_"]
 METHODS = ["predict", "predict_proba", "decision_function", "predict_natural_proba", "transform"]
 METHODS += ["predict_set"]
 
@@ -229,9 +228,9 @@ BAD_PARAMETERS = {
     "class-balanced": {"estimator__var_smoothing": "nonsense"},
     "prior-corrected": {"estimator__C": -1},
     "logit-adjusted": {"estimator__var_smoothing": "nonsense"},
-    "logit-adjusted, searched": {"scoring": "nonsense"},
-    "macro-F1": {"cv": 1},
     "conformal": {"cv": 1},
+    "decided": {"metric": "nonsense"},
+    "decided by recall": {"min_recall": 2},
     "net": {"lr": -1.0},
     "subclass of the net": {"module__hidden_units": "nonsense"},
     "net of several ranks": {"timeout": 0},

@@ -102,7 +102,7 @@ class BetaSearchDisplay:
         Parameters
         ----------
         search : GridSearchCV or other search of scikit-learn's kind
-            Fitted. Of a LogitAdjustedClassifierCV, name ``beta="prior_beta"``
+            Fitted. Of a LogitAdjustedClassifier's, name ``beta="prior_beta"``
             and ``line="tau"``.
         beta : str, default=None
             Name of the parameter that is beta; None finds it.
@@ -141,7 +141,7 @@ class BetaSearchDisplay:
                 "search must have tried parameters, which its cv_results_ names, got "
                 f"{type(search).__name__}."
             )
-        # Searches by other packages, and ours of tau, have one score and always refit.
+        # Searches by other packages may have one score and always refit.
         is_multiple, refit = getattr(search, "multimetric_", False), getattr(search, "refit", True)
         if metric is None and is_multiple and isinstance(refit, str):
             metric = refit

@@ -65,8 +65,8 @@ class OutOfFoldMixin:
             fitted again: if its weights come from the labels, as by
             ``class_weight="balanced"`` or a sampler, those it was fitted to.
         sample_weight : array-like of shape (n_samples,) or number, default=None
-            Weights that the samples have already. They reach the classifier;
-            scores do not weigh.
+            Weights that the samples have already. They reach the classifier,
+            and what is learned out of fold.
         groups : array-like of shape (n_samples,), default=None
             Groups of samples, such as patients or sites, for a ``cv`` that
             keeps them together.
@@ -91,11 +91,14 @@ class OutOfFoldMixin:
             shares.
         """
         y, sample_weight, splits = self._fit(X, y, sample_weight, groups)
-        folds = out_of_fold(self, X, y, sample_weight, splits)
-        natural, left_out = _natural(self, folds, len(y))
-        weight = None if sample_weight is None else sample_weight[left_out]
-        count = self.class_count_
-        miss = miss_of(self.estimator, natural, y[left_out], self.classes_, count, weight)
+        folds = out_of_fold(self, X, y, sample_weight, splits) if splits else []
+        if folds:
+            natural, left_out = _natural(self, folds, len(y))
+            weight = None if sample_weight is None else sample_weight[left_out]
+            count = self.class_count_
+            miss = miss_of(self.estimator, natural, y[left_out], self.classes_, count, weight)
+        else:  # where nothing has to be out of fold
+            miss = self._measured(X, y, sample_weight)
         warn_of(miss, stacklevel=4)  # past what puts back on errors
         self._decide(folds, y)
         return self

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from sk_cbloss._labels import names_of
+from sk_cbloss._labels import numbers_of
 from sk_cbloss._validation import as_floats, as_named, check_integer, check_non_negative
 from sk_cbloss.meta._natural import proba_with_weights
 from sk_cbloss.meta._scaled_proba import ScaledProbaClassifier
@@ -95,28 +95,16 @@ class PriorCorrectedClassifier(ScaledProbaClassifier):
         self.target_prior = target_prior
 
     def _check_parameters(self):
-        named = isinstance(self.target_prior, str)
-        if self.target_prior is None or (
-            named and self.target_prior not in ("natural", "uniform", "estimate")
-        ):
-            raise ValueError(
-                "target_prior must be 'natural', 'uniform', 'estimate', an array or a mapping, "
-                f"got {self.target_prior!r}."
-            )
+        check_target(self.target_prior, ("natural", "uniform", "estimate"))
 
     def _look_ahead(self, X, y, classes, sample_weight, groups):
         if not isinstance(self.target_prior, str):
-            _check_prior(self.target_prior, classes)
+            check_prior(self.target_prior, classes)
 
     def _learn(self, *args):
         super()._learn(*args)
-        n_classes = len(self.classes_)
-        if not isinstance(self.target_prior, str):
-            self.target_prior_ = _check_prior(self.target_prior, self.classes_)
-        elif self.target_prior == "natural":
-            self.target_prior_ = self.class_count_ / self.class_count_.sum()
-        elif self.target_prior == "uniform":
-            self.target_prior_ = np.full(n_classes, 1 / n_classes)
+        if not is_named(self.target_prior, "estimate"):
+            self.target_prior_ = prior_of(self.target_prior, self.classes_, self.class_count_)
         elif hasattr(self, "target_prior_"):  # of another fit
             del self.target_prior_
 
@@ -156,7 +144,7 @@ class PriorCorrectedClassifier(ScaledProbaClassifier):
             If ``target_prior`` is not "estimate", or a parameter is invalid.
         """
         check_is_fitted(self)
-        if not isinstance(self.target_prior, str) or self.target_prior != "estimate":
+        if not is_named(self.target_prior, "estimate"):
             raise ValueError(
                 "target_prior must be 'estimate' for estimate_prior to change it, "
                 f"got {self.target_prior!r}."
@@ -178,19 +166,32 @@ class PriorCorrectedClassifier(ScaledProbaClassifier):
         return self
 
 
-def _check_prior(prior, classes):
+def is_named(prior, name):
+    """Whether a target prior is the one of that name."""
+    return isinstance(prior, str) and prior == name
+
+
+def check_target(prior, names):
+    """Raise a ValueError for a target prior of no known name, before labels are known."""
+    if prior is None or (isinstance(prior, str) and prior not in names):
+        known = ", ".join(map(repr, names))
+        raise ValueError(f"target_prior must be {known}, an array or a mapping, got {prior!r}.")
+
+
+def prior_of(prior, classes, class_count):
+    """Return the frequencies that a target prior means, but for one that is to be estimated."""
+    if is_named(prior, "natural"):
+        return class_count / class_count.sum()
+    if is_named(prior, "uniform"):
+        return np.full(len(classes), 1 / len(classes))
+    return check_prior(prior, classes)
+
+
+def check_prior(prior, classes):
     """Return frequencies of the classes, as an array that sums to 1."""
     named = as_named(prior, "target_prior")
     if named is not None:
-        labels = dict.fromkeys(names_of(classes))
-        for got, some, others in (("none of", labels, named), ("also", named, labels)):
-            wrong = [label for label in some if label not in others]
-            if wrong:
-                raise ValueError(
-                    f"target_prior must name the {len(labels)} classes and no other label, "
-                    f"got {got} {wrong[0]!r}."
-                )
-        prior = [named[label] for label in labels]
+        prior = numbers_of(classes, named, "target_prior")
     prior = as_floats(prior, "target_prior")
     if prior.shape != classes.shape:
         raise ValueError(

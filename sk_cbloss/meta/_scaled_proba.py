@@ -76,13 +76,17 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             classes' shares.
         """
         y, sample_weight, _ = self._fit(X, y, sample_weight)
-        some = some_rows(X, y, sample_weight)
-        if some is not None:
-            X, y, sample_weight = some
-            p, count = self.predict_natural_proba(X), self.class_count_
-            miss = miss_of(self.estimator, p, y, self.classes_, count, sample_weight)
-            warn_of(miss, stacklevel=4)  # past what puts back on errors
+        warn_of(self._measured(X, y, sample_weight), stacklevel=4)  # past what puts back on errors
         return self
+
+    def _measured(self, X, y, sample_weight):
+        """Say if natural probabilities of some training rows miss the classes' shares, or None."""
+        some = some_rows(X, y, sample_weight)
+        if some is None:
+            return None
+        X, y, sample_weight = some
+        p, count = self.predict_natural_proba(X), self.class_count_
+        return miss_of(self.estimator, p, y, self.classes_, count, sample_weight)
 
     def _fit(self, X, y, sample_weight, groups=None):
         """Check everything, then fit; return labels, weights and folds."""

@@ -83,9 +83,9 @@ FAST = [
     "ClassBalancedClassifier(DecisionTreeClassifier(random_state=0, max_depth=3), beta=1)",
     "PriorCorrectedClassifier(ClassBalancedClassifier(GaussianNB(), beta=1))",
     "LogitAdjustedClassifier(GaussianNB())",
-    "LogitAdjustedClassifierCV(GaussianNB(), cv=2)",
-    "MacroF1Classifier(GaussianNB(), cv=2)",
     "ConformalClassifierCV(GaussianNB(), cv=2)",
+    "DecisionClassifierCV(GaussianNB(), cv=2)",
+    "DecisionClassifierCV(GaussianNB(), metric='accuracy', cv=2)",
     "make_pipeline(StandardScaler(), ClassBalancedWeigher(0.9), LogisticRegression())",
 ]
 ESTIMATORS = codes(*FAST) | codes(NET)

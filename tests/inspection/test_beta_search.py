@@ -15,7 +15,7 @@ from sklearn.model_selection import (
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sk_cbloss import ClassBalancedClassifier, LogitAdjustedClassifierCV, load_digits_lt
+from sk_cbloss import ClassBalancedClassifier, LogitAdjustedClassifier, load_digits_lt
 from sk_cbloss.inspection import BetaSearchDisplay
 
 
@@ -215,8 +215,9 @@ def test_numbers_are_short_and_distinct():
 
 def test_a_search_of_tau():
     X, y = load_digits_lt(return_X_y=True)
-    model = LogitAdjustedClassifierCV(
-        LogisticRegression(), taus=[0.123456789, 1], prior_betas=[0.9, 0.99, 1], cv=2
+    grid = {"tau": [0.123456789, 1], "prior_beta": [0.9, 0.99, 1]}
+    model = GridSearchCV(
+        LogitAdjustedClassifier(LogisticRegression()), grid, scoring="balanced_accuracy", cv=2
     ).fit(X / 16, y)
     display = BetaSearchDisplay.from_search(model, beta="prior_beta", line="tau")
     assert legend(display)[:2] == ["tau 0.123", "tau 1"]

@@ -15,9 +15,8 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sk_cbloss import (
     ClassBalancedClassifier,
     ConformalClassifierCV,
+    DecisionClassifierCV,
     LogitAdjustedClassifier,
-    LogitAdjustedClassifierCV,
-    MacroF1Classifier,
     PriorCorrectedClassifier,
 )
 
@@ -30,9 +29,8 @@ pytestmark = [
 ASKING = [
     PriorCorrectedClassifier,
     LogitAdjustedClassifier,
-    LogitAdjustedClassifierCV,
-    MacroF1Classifier,
     ConformalClassifierCV,
+    DecisionClassifierCV,
 ]
 
 

@@ -21,9 +21,8 @@ from sklearn.utils.fixes import parse_version
 from sk_cbloss import (
     ClassBalancedClassifier,
     ConformalClassifierCV,
+    DecisionClassifierCV,
     LogitAdjustedClassifier,
-    LogitAdjustedClassifierCV,
-    MacroF1Classifier,
     MiscalibratedPriorWarning,
     PriorCorrectedClassifier,
     make_long_tailed_classification,
@@ -34,9 +33,8 @@ from sk_cbloss.meta._measured import N_ROWS, some_rows
 WRAPPERS = [
     PriorCorrectedClassifier,
     LogitAdjustedClassifier,
-    LogitAdjustedClassifierCV,
-    MacroF1Classifier,
     ConformalClassifierCV,
+    DecisionClassifierCV,
 ]
 
 
@@ -131,7 +129,7 @@ def test_overfitting_alone_is_no_way_of_weighing(estimator, n_classes):
     with warnings.catch_warnings():
         warnings.simplefilter("error", MiscalibratedPriorWarning)
         PriorCorrectedClassifier(clone(estimator)).fit(X, y)
-        MacroF1Classifier(clone(estimator), cv=2).fit(X, y)
+        DecisionClassifierCV(clone(estimator), cv=2).fit(X, y)
 
 
 FULL_FOREST = ClassBalancedClassifier(RandomForestClassifier(30, random_state=0), beta=1)
@@ -139,7 +137,7 @@ FULL_FOREST = ClassBalancedClassifier(RandomForestClassifier(30, random_state=0)
 
 def test_weights_that_a_full_forest_hardly_feels_are_undone_too_far(data):
     with pytest.warns(MiscalibratedPriorWarning, match=MESSAGE):
-        MacroF1Classifier(FULL_FOREST, cv=3).fit(*data)
+        DecisionClassifierCV(FULL_FOREST, cv=3).fit(*data)
 
 
 @pytest.mark.skipif(
@@ -157,7 +155,7 @@ def test_a_row_that_is_left_out_often_counts_once(data, monkeypatch):
         _out_of_fold, "miss_of", lambda estimator, p, y, *rest: measured.append((p, y))
     )
     for cv in (splits, 4 * splits):
-        MacroF1Classifier(Secret(0), cv=cv).fit(X, y)
+        DecisionClassifierCV(Secret(0), cv=cv).fit(X, y)
     (once, labels), (often, again) = measured
     np.testing.assert_allclose(often, once)
     np.testing.assert_array_equal(labels, y)

@@ -42,9 +42,8 @@ from sk_cbloss import (
     ClassBalancedSampler,
     ClassBalancedWeigher,
     ConformalClassifierCV,
+    DecisionClassifierCV,
     LogitAdjustedClassifier,
-    LogitAdjustedClassifierCV,
-    MacroF1Classifier,
     PriorCorrectedClassifier,
 )
 from sk_cbloss.pipeline import make_pipeline
@@ -319,10 +318,9 @@ def test_a_frozen_sampler_wants_the_labels_it_saw(data):
     model = make_resampling_pipeline(RandomUnderSampler(random_state=0), tree()).fit(X, y)
     with pytest.raises(ValueError, match="^y must hold the labels that the fitted estimator"):
         PriorCorrectedClassifier(FrozenEstimator(model)).fit(X[:100], y[:100])
-    for wrapper in (LogitAdjustedClassifierCV, MacroF1Classifier):
-        fitted = wrapper(FrozenEstimator(model)).fit(X, y)
-        weight = PriorCorrectedClassifier(FrozenEstimator(model)).fit(X, y).class_weight_
-        np.testing.assert_array_equal(fitted.class_weight_, weight)
+    fitted = DecisionClassifierCV(FrozenEstimator(model)).fit(X, y)
+    weight = PriorCorrectedClassifier(FrozenEstimator(model)).fit(X, y).class_weight_
+    np.testing.assert_array_equal(fitted.class_weight_, weight)
 
 
 def test_balanced_with_weights_of_ones_own(data):
@@ -508,9 +506,8 @@ def test_bad_targets_are_named_before_the_fit(data, target, message):
     [
         PriorCorrectedClassifier,
         LogitAdjustedClassifier,
-        LogitAdjustedClassifierCV,
-        MacroF1Classifier,
         ConformalClassifierCV,
+        DecisionClassifierCV,
         ClassBalancedClassifier,
     ],
 )

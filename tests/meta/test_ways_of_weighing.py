@@ -27,9 +27,8 @@ from sk_cbloss import (
     ClassBalancedClassifier,
     ClassBalancedWeigher,
     ConformalClassifierCV,
+    DecisionClassifierCV,
     LogitAdjustedClassifier,
-    LogitAdjustedClassifierCV,
-    MacroF1Classifier,
     PriorCorrectedClassifier,
 )
 from sk_cbloss import pipeline as weighing_pipeline
@@ -38,9 +37,8 @@ from sk_cbloss.meta._natural import weights_within
 ASKING = [
     PriorCorrectedClassifier,
     LogitAdjustedClassifier,
-    LogitAdjustedClassifierCV,
-    MacroF1Classifier,
     ConformalClassifierCV,
+    DecisionClassifierCV,
 ]
 
 

@@ -1,7 +1,5 @@
 """What wrappers say of what is inside, and of what is set or given otherwise than expected."""
 
-import warnings
-
 import numpy as np
 import pytest
 from numpydoc.docscrape import FunctionDoc
@@ -16,9 +14,8 @@ from sklearn.svm import LinearSVC
 from sk_cbloss import (
     ClassBalancedClassifier,
     ConformalClassifierCV,
+    DecisionClassifierCV,
     LogitAdjustedClassifier,
-    LogitAdjustedClassifierCV,
-    MacroF1Classifier,
     PriorCorrectedClassifier,
 )
 
@@ -28,9 +25,9 @@ WRAPPERS = [
     ClassBalancedClassifier,
     PriorCorrectedClassifier,
     LogitAdjustedClassifier,
-    lambda estimator: LogitAdjustedClassifierCV(estimator, cv=2),
-    lambda estimator: MacroF1Classifier(estimator, cv=2),
     lambda estimator: ConformalClassifierCV(estimator, cv=2),
+    lambda estimator: DecisionClassifierCV(estimator, cv=2),
+    lambda estimator: DecisionClassifierCV(estimator, cost_matrix=1 - np.eye(3)),
 ]
 every_wrapper = pytest.mark.parametrize("wrap", WRAPPERS)
 
@@ -86,27 +83,25 @@ def test_probabilities_that_will_never_come(wrap, estimator):
         wrap(estimator).fit(X, Y)
 
 
-@pytest.mark.parametrize("kind", [LogitAdjustedClassifierCV, MacroF1Classifier])
-def test_folds_may_be_masks(kind):
+def test_folds_may_be_masks():
     left_out = np.arange(24) % 3 == 0
     masks = [(~left_out, left_out), (left_out, ~left_out)]
     rows = [tuple(map(np.flatnonzero, split)) for split in masks]
-    by_mask, by_row = (kind(GaussianNB(), cv=cv).fit(X, Y) for cv in (masks, rows))
+    by_mask, by_row = (DecisionClassifierCV(GaussianNB(), cv=cv).fit(X, Y) for cv in (masks, rows))
     assert by_mask.best_score_ == by_row.best_score_
     np.testing.assert_array_equal(by_mask.predict(X), by_row.predict(X))
 
 
-@pytest.mark.parametrize("kind", [LogitAdjustedClassifierCV, MacroF1Classifier])
-def test_folds_are_cut_out_of_a_slice_dict(kind):
+def test_folds_are_cut_out_of_a_slice_dict():
     match = r"^X must be something that folds can be cut out of, .*SliceDict\(\*\*X\), got a dict"
     with pytest.raises(ValueError, match=match):
-        kind(GaussianNB()).fit({"x": X}, Y)
+        DecisionClassifierCV(GaussianNB()).fit({"x": X}, Y)
 
 
 def test_what_is_given_to_both_kinds_of_fit_is_described_in_the_same_words():
     at_once, out_of_fold = (
         {each.name: " ".join(each.desc) for each in FunctionDoc(kind.fit)["Parameters"]}
-        for kind in (PriorCorrectedClassifier, MacroF1Classifier)
+        for kind in (PriorCorrectedClassifier, DecisionClassifierCV)
     )
     assert out_of_fold.keys() - at_once.keys() == {"groups"}
     for name, words in at_once.items():
@@ -126,12 +121,3 @@ def test_what_is_read_in_predict_is_checked_there(bad, message):
     model = LogitAdjustedClassifier(GaussianNB()).fit(X, Y).set_params(**bad)
     with pytest.raises(ValueError, match=f"^{message} a"):
         model.predict(X)
-
-
-def test_a_score_that_fails_is_told_where_it_was_asked_for():
-    model = LogitAdjustedClassifierCV(GaussianNB(), cv=2, scoring="roc_auc")
-    with warnings.catch_warnings(record=True) as seen:
-        warnings.simplefilter("always")
-        with pytest.raises(ValueError, match="^scoring must give a number"):
-            model.fit(X, Y)
-    assert {warning.filename for warning in seen} == {__file__}

@@ -1,0 +1,192 @@
+"""How multipliers are learned from probabilities out of fold, and what they will be worth.
+
+A rule knows how to learn multipliers, perhaps in several ways, and how to score decisions. What is
+learned on all rows is scored too well on them. So each way is also learned without a part of the
+rows, and decides for that part: the best way is the one that is best there.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import check_scoring
+
+from sk_cbloss.meta._decision_climb import climb
+from sk_cbloss.meta._decision_metric import Scored
+
+# Class by class, a multiplier goes n / (n + shrinkage) of the way, n being the class's rows;
+# at infinity, tau is all there is.
+SHRINKAGES = (np.inf, 300, 100, 30, 10)
+# Of a score that is not known, so many values at most are asked for.
+N_TRIED = 100
+
+
+class MetricRule:
+    """Multipliers for a score that is a sum over classes, or the least.
+
+    Parameters
+    ----------
+    metric : Metric
+        The score.
+    """
+
+    def __init__(self, metric):
+        self.metric = metric
+
+    def learn(self, data):
+        """Return logarithms of multipliers, a row for each way, and the place on the line."""
+        n_classes = data.z.shape[1]
+        scored = Scored(self.metric, data.y, data.weight, n_classes)
+        sweep, slope = data.along()
+        place, _ = sweep.best(scored.along(sweep), usual=0.0)
+        line = place * slope
+        if n_classes <= 2:  # there is nothing beside a threshold
+            return line[None], place
+        raised = climb(data.z + line, scored)
+        n = np.bincount(data.y, data.size, minlength=n_classes)
+        return line + np.array([n / (n + k) for k in SHRINKAGES]) * raised, place
+
+    def score(self, data, decision):
+        """Return the score of decisions."""
+        return Scored(self.metric, data.y, data.weight, data.z.shape[1]).score(decision)
+
+
+class ScorerRule:
+    """Multipliers for any score of predictions, along tau.
+
+    Parameters
+    ----------
+    scoring : str or callable
+        The score, as scikit-learn takes it.
+    classes : ndarray of shape (n_classes,)
+        The labels.
+    is_weighted : bool
+        Whether it is asked with weights.
+    """
+
+    def __init__(self, scoring, classes, is_weighted):
+        self.scoring, self.classes, self.is_weighted = scoring, classes, is_weighted
+
+    def learn(self, data):
+        """Return logarithms of multipliers, in one way, and the place on the line."""
+        sweep, slope = data.along()
+        edges = np.concatenate([[sweep.low], sweep.at, [sweep.high]])
+        real = np.flatnonzero(np.diff(edges) > 1e-9 * (1 + abs(edges[1:])))
+        tried = real[np.unique(np.linspace(0, len(real) - 1, N_TRIED).round().astype(int))]
+        usual = real[np.flatnonzero(edges[real] <= 0)[-1]]
+        decision, done = sweep.start.copy(), 0
+        best, place = -np.inf, 0.0
+        for piece in np.union1d(tried, [usual]):
+            new = slice(done, piece)
+            decision[sweep.row[new]] = sweep.new[new]  # of a row's changes, the last one stays
+            done = piece
+            value = self.score(data, decision)
+            if value > best or (value == best and piece == usual):
+                best, place = value, (edges[piece] + edges[piece + 1]) / 2
+                place = 0.0 if piece == usual else place
+        if np.isneginf(best):
+            raise ValueError(
+                "metric must give a number for decisions out of fold, got NaN of "
+                f"{self.scoring!r}."
+            )
+        return (place * slope)[None], place
+
+    def check(self, y, sample_weight):
+        """Raise an error if the score cannot be asked for of labels and predictions."""
+        y = np.asarray(y)
+        weight = np.ones(len(y)) if sample_weight is None else sample_weight
+        try:
+            self._ask(y, y, weight)
+        except TypeError as error:
+            if not self.is_weighted:
+                raise
+            raise TypeError(
+                "metric must take sample_weight where samples have weights or classes have a "
+                f"target_prior, got {self.scoring!r}, which says: {error}"
+            ) from error
+
+    def score(self, data, decision):
+        """Return the score of decisions."""
+        return self._ask(self.classes[data.y], self.classes[decision], data.weight)
+
+    def _ask(self, y, predicted, weight):
+        given = _GivenLabels(self.classes)
+        scorer = check_scoring(given, scoring=self.scoring)
+        weight = {"sample_weight": weight} if self.is_weighted else {}
+        return float(scorer(given, predicted, y, **weight))
+
+
+class _GivenLabels(ClassifierMixin, BaseEstimator):
+    """A classifier that is given its own predictions, for scorers."""
+
+    def __init__(self, classes):
+        self.classes_ = classes
+
+    def fit(self, X, y):
+        """Do nothing."""
+        return self
+
+    def predict(self, X):
+        """Return what is given."""
+        return X
+
+    @property
+    def predict_proba(self):
+        """Refuse a score of probabilities, which decisions do not change."""
+        raise ValueError(
+            "metric must score predictions alone, got one that asks for probabilities or scores, "
+            "which no decision changes."
+        )
+
+    predict_log_proba = decision_function = predict_proba
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a rule has learned.
+
+    Attributes
+    ----------
+    log_multiplier : ndarray of shape (n_classes,)
+        Logarithms of the multipliers.
+    place : float
+        The place on the line of tau, or of thresholds.
+    way : int
+        Which of the rule's ways is the best one.
+    decision, honest : ndarray of shape (n_rows,)
+        Decisions, by these multipliers and by those learned without each row.
+    """
+
+    log_multiplier: np.ndarray
+    place: float
+    way: int
+    decision: np.ndarray
+    honest: np.ndarray
+
+
+def learned(rule, data, parts):
+    """Learn multipliers in the way that is best on rows it was not learned from.
+
+    Parameters
+    ----------
+    rule : MetricRule or another
+        The rule.
+    data : LeftOut
+        Rows.
+    parts : list of pairs of arrays
+        Rows to learn from, and rows to decide for.
+
+    Returns
+    -------
+    Learned
+        Multipliers and decisions.
+    """
+    ways, place = rule.learn(data)
+    honest = np.zeros((len(ways), len(data.y)), dtype=np.intp)
+    for others, part in parts:
+        of_part, _ = rule.learn(data.some(others))
+        for decision, one in zip(honest, of_part, strict=True):
+            decision[part] = (data.z[part] + one).argmax(axis=1)
+    way = int(np.argmax([rule.score(data, each) for each in honest]))  # the first of equals
+    decision = (data.z + ways[way]).argmax(axis=1)
+    return Learned(ways[way], place, way, decision, honest[way])
