@@ -13,6 +13,7 @@ from .inspection import BetaSearchDisplay as BetaSearchDisplay
 from .inspection import ClassWeightDisplay as ClassWeightDisplay
 from .inspection import EffectiveNumberDisplay as EffectiveNumberDisplay
 from .inspection import LongTailDisplay as LongTailDisplay
+from .inspection import RecallTradeOffDisplay as RecallTradeOffDisplay
 from .inspection import SetCoverageDisplay as SetCoverageDisplay
 from .inspection import ShotRecallDisplay as ShotRecallDisplay
 from .inspection import TrainingHistoryDisplay as TrainingHistoryDisplay
