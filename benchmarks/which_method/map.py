@@ -5,7 +5,7 @@ to `map.jsonl` beside this script, which `map_tables.py` turns into a rule, its 
 figure. FOLDER is that of `run.py`; the same packages carry the rest. What is there already is not
 run again, and all cells of a draw come before the next draw: a run that was cut off, by
 `--minutes` or otherwise, covers the whole map with fewer draws. `--quick` sees that it all works:
-four cells, smaller models.
+a few cells, smaller models.
 
 Declared before the run:
 
@@ -17,12 +17,12 @@ Declared before the run:
   is fewer, and then the tail from what is left. Wrong labels are symmetric (any other class, all
   alike), in the training part alone; every arm sees the counts that they leave.
 - Models: logistic regression and gradient boosting with three strengths of regularisation, and a
-  net without any, that is to learn its training rows by heart: STEPS steps, and what it then still
-  gets wrong of them is in the results. Nets are run at places of at most MAX_NET rows. Features
-  are scaled, and codes are one-hot but for boosting.
-- Arms: plain; inverse frequency; class-balanced weights, with four N = 1 / (1 - beta) from half
+  net without any, that is to learn its training rows by heart: until its loss on them is MIN_LOSS,
+  or for STEPS steps, and what it then still gets wrong of them is in the results. Nets are run at
+  places of at most MAX_NET rows. Features are scaled, and codes are one-hot but for boosting.
+- Arms: plain; inverse frequency; class-balanced weights, with three N = 1 / (1 - beta) from half
   the smallest class to infinity, of which those below infinity are tried at the strength that
-  inverse frequency chose (so it has twice the fits); both plain and class-balanced with the logits
+  inverse frequency chose (so it has more fits); both plain and class-balanced with the logits
   adjusted afterwards, by one of nine tau; a decision rule, a multiplier a class learned for
   balanced accuracy; SMOTE; random undersampling; and, whatever the model, a balanced random
   forest and an EasyEnsemble as imbalanced-learn has them.
@@ -66,17 +66,20 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, f1_score, recall_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from skorch.callbacks import Callback
 
 from sk_cbloss import (
     CBNeuralNetClassifier,
     ClassBalancedClassifier,
+    beta_grid,
     class_balanced_weight,
     long_tailed_counts,
 )
 
 N_DRAWS, N_FOLDS = 10, 3
 NOISES = 0, 0.05, 0.2
-STEPS, MAX_NET, MAX_MADE = 6_000, 20_000, 100_000
+STEPS, BATCH, MIN_LOSS = 6_000, 128, 0.01
+MAX_NET, MAX_MADE = 8_000, 100_000
 TAUS = tuple((np.arange(9) / 4).tolist())
 RESULTS = Path(__file__).with_name("map.jsonl")
 PACKAGES = (*run.PACKAGES, *run.DATA_PACKAGES)
@@ -140,12 +143,19 @@ def boosting(strength, codes, quick):
     )
 
 
+class Until(Callback):
+    """Stops once the training rows are known by heart."""
+
+    def on_epoch_end(self, net, **kwargs):
+        if net.history[-1, "train_loss"] < MIN_LOSS:
+            raise KeyboardInterrupt
+
+
 def net(n_epochs, quick):
     return CBNeuralNetClassifier(
-        module__hidden_units=(256, 256),
-        optimizer=torch.optim.Adam,
-        lr=0.002,
-        batch_size=64,
+        module__hidden_units=(128, 128),
+        batch_size=BATCH,
+        callbacks=[Until()],
         max_epochs=3 if quick else n_epochs,
         random_state=0,
         device="cpu",
@@ -244,7 +254,7 @@ class Contest:
         strength, beta, sampler = candidate
         X, y = self.sampled(sampler, rows)
         if self.cell.model == "net":  # not regularised: as many epochs as make so many steps
-            model = net(max(1, STEPS // -(-len(y) // 64)), self.quick).set_params(beta=beta)
+            model = net(max(1, STEPS // -(-len(y) // BATCH)), self.quick).set_params(beta=beta)
         else:
             model = MODELS[self.cell.model][0](strength, self.codes, self.quick)
             model = ClassBalancedClassifier(model, beta=beta) if beta else model
@@ -285,7 +295,7 @@ class Contest:
         trials = [self.out_of_fold((strength, beta, sampler)) for strength in strengths]
         if name == "class_balanced":
             strength = self.best(trials).candidate[0]
-            betas = run.grid_of(self.count.max(), self.count.min())[:3]
+            betas = beta_grid(self.count, n_betas=3)[:2].tolist()
             trials += [self.out_of_fold((strength, beta, None)) for beta in betas]
         return trials
 
@@ -408,10 +418,11 @@ def main(arguments=None):
     arguments = lines.parsed(parser, arguments, RESULTS, N_DRAWS)
     folder, quick = arguments.folder, arguments.quick
 
-    names = arguments.sources or (["digits"] if quick else sources.available(folder))
+    names = arguments.sources or (["digits", "made"] if quick else sources.available(folder))
     places = [cell for cell in cells() if cell.source in names]
     if quick:
-        places = [cell for cell in places if cell.imbalance == 10 and cell.noise == 0]
+        small = [cell for cell in places if cell.n_max <= 1_000 and cell.noise == 0]
+        places = [cell for cell in small if cell.imbalance > 1]
     versions = run.installed(PACKAGES) | {"python": platform.python_version()}
     lines.go_on(
         arguments.results,
