@@ -1,11 +1,11 @@
 """Which method where: ten ways to treat a long tail, over a map of tails.
 
-Run as `python benchmarks/which_method/map.py FOLDER`: appends a JSON line a run (a cell, a draw)
-to `map.jsonl` beside this script, which `map_tables.py` turns into a rule, its regret and a
-figure. FOLDER is that of `run.py`; the same packages carry the rest. What is there already is not
-run again, and all cells of a draw come before the next draw: a run that was cut off, by
-`--minutes` or otherwise, covers the whole map with fewer draws. `--quick` sees that it all works:
-a few cells, smaller models.
+Run as `python benchmarks/which_method/map.py FOLDER`: appends a JSON line a run (a cell, a draw,
+arms that share fits) to `map.jsonl` beside this script, which `map_tables.py` turns into a rule,
+its regret and a figure. FOLDER is that of `run.py`; the same packages carry the rest. What is
+there already is not run again, and all cells of a draw come before the next draw: a run that was
+cut off, by `--minutes` or otherwise, covers the whole map with fewer draws. `--quick` sees that it
+all works: a few cells, smaller models.
 
 Declared before the run:
 
@@ -33,7 +33,7 @@ Declared before the run:
   codes (SMOTENC); where it would make more than MAX_MADE rows, it is left out.
 - Measured on the test part: balanced accuracy; macro-F1, the worst class, and the mean recall of
   the head's and of the tail's third of the classes. Seconds are of the processor, for what an arm
-  does not share with the arms before it.
+  does not share with those before it.
 - Half of the sources (HALVES) give a rule of at most four questions, by `map_tables.py`; the other
   half tells its regret. The goal is one point of balanced accuracy.
 """
@@ -171,13 +171,13 @@ ENSEMBLES = {
     "balanced_forest": (BalancedRandomForestClassifier, 100),
     "easy_ensemble": (EasyEnsembleClassifier, 10),
 }
-ARMS = (
-    ("plain", "adjusted", "decision"),
-    ("inverse",),
-    ("class_balanced", "class_balanced_adjusted"),
-    ("smote",),
-    ("undersampled",),
-)  # those of a row share fits
+GROUPS = {  # arms that share fits, by the first of them
+    "plain": ("plain", "adjusted", "decision"),
+    "inverse": ("inverse", "class_balanced", "class_balanced_adjusted"),
+    "smote": ("smote",),
+    "undersampled": ("undersampled",),
+    "ensemble": tuple(ENSEMBLES),
+}
 
 
 # ---------------------------------------------------------------------- arms
@@ -241,7 +241,7 @@ class Contest:
         encode = OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32)
         self.encode = make_column_transformer((encode, self.codes), remainder="passthrough")
         self.encode.fit(self.X)
-        self.tried, self.fitted = {}, {}
+        self.samples, self.tried, self.fitted = {}, {}, {}
 
     # What a model takes, and gives.
 
@@ -261,15 +261,20 @@ class Contest:
         return model.fit(self.taken(X), y)
 
     def sampled(self, sampler, rows):
-        X, y = self.X[rows], self.y[rows]
+        """Return rows, or what a sampler makes of them, once for all strengths."""
+        key = sampler, rows.tobytes()
         if sampler is None:
-            return X, y
-        if sampler == "undersampled":
-            chooser = RandomUnderSampler(random_state=self.seed)
-            return chooser.fit_resample(X, y)
-        given = {"k_neighbors": min(5, np.bincount(y).min() - 1), "random_state": self.seed}
-        maker = SMOTENC(self.codes, **given) if self.codes else SMOTE(**given)
-        return maker.fit_resample(X, y)
+            return self.X[rows], self.y[rows]
+        if key not in self.samples:
+            sampler = self.sampler(sampler, np.bincount(self.y[rows]).min())
+            self.samples[key] = sampler.fit_resample(self.X[rows], self.y[rows])
+        return self.samples[key]
+
+    def sampler(self, name, n_min):
+        if name == "undersampled":
+            return RandomUnderSampler(random_state=self.seed)
+        given = {"k_neighbors": min(5, n_min - 1), "random_state": self.seed}
+        return SMOTENC(self.codes, **given) if self.codes else SMOTE(**given)
 
     def out_of_fold(self, candidate):
         """Return a candidate's trial; no candidate is tried twice."""
@@ -288,15 +293,17 @@ class Contest:
     # Arms.
 
     def trials(self, name):
-        """Return the trials of the first of arms that share them."""
+        """Return the trials of an arm."""
         sampler = name if name in ("smote", "undersampled") else None
-        beta = 1 if name in ("inverse", "class_balanced") else 0
+        beta = 1 if name in GROUPS["inverse"] else 0
         strengths = MODELS[self.cell.model][1]
         trials = [self.out_of_fold((strength, beta, sampler)) for strength in strengths]
-        if name == "class_balanced":
+        if name.startswith("class_balanced"):
             strength = self.best(trials).candidate[0]
             betas = beta_grid(self.count, n_betas=3)[:2].tolist()
             trials += [self.out_of_fold((strength, beta, None)) for beta in betas]
+        if name.endswith("adjusted") or name == "decision":
+            return [trial._replace(tau=tau) for trial in trials for tau in TAUS]
         return trials
 
     def decide(self, trial, p, count):
@@ -314,28 +321,15 @@ class Contest:
     def best(self, trials):
         return max(trials, key=self.score)
 
-    def arms(self):
-        """Yield each arm's name and what it reaches."""
-        if self.cell.model == "ensemble":
-            for name, (build, n_estimators) in ENSEMBLES.items():
-                start = time.process_time()
-                model = build(3 if self.quick else n_estimators, random_state=self.seed)
-                model.fit(self.taken(self.X), self.y)
-                yield name, self.measured(model.predict(self.taken(self.X_test)), start)
-            return
-        for names in ARMS:
-            if names[0] == "smote" and len(self.count) * self.count.max() > MAX_MADE:
-                continue
-            start = time.process_time()
-            trials = self.trials(names[0])
-            spent = time.process_time() - start
-            for name in names:
-                yield name, self.finish(name, trials, time.process_time() - spent)
-
-    def finish(self, name, trials, start):
-        if name in ("adjusted", "class_balanced_adjusted", "decision"):
-            trials = [trial._replace(tau=tau) for trial in trials for tau in TAUS]
-        chosen = self.best(trials)
+    def arm(self, name):
+        """Return what an arm reaches."""
+        start = time.process_time()
+        if name in ENSEMBLES:
+            build, n_estimators = ENSEMBLES[name]
+            model = build(3 if self.quick else n_estimators, random_state=self.seed)
+            model.fit(self.taken(self.X), self.y)
+            return self.measured(model.predict(self.taken(self.X_test)), start)
+        chosen = self.best(self.trials(name))
         model = self.final(chosen.candidate)
         p = run.probabilities(model, self.taken(self.X_test))
         if name == "decision":
@@ -346,7 +340,8 @@ class Contest:
         strength, beta, _ = chosen.candidate
         found |= {"strength": strength, "beta": beta, "tau": chosen.tau}
         if self.cell.model == "net":
-            wrong = model.predict(self.taken(self.X)) != self.y
+            X, y = self.sampled(chosen.candidate[-1], np.arange(len(self.y)))
+            wrong = model.predict(self.taken(X)) != y
             found["train_error"] = round(float(wrong.mean()), 4)
         return found
 
@@ -372,18 +367,19 @@ def with_noise(y, noise, seed):
     return np.where(wrong, (y + other) % (y.max() + 1), y)
 
 
-def run_cell(cell, draw, quick, folder=None, versions=None):
+def run_group(cell, group, draw, quick, folder=None, versions=None):
     """Return a line of results."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", ConvergenceWarning)  # 100 steps are the same for every arm
     contest = Contest(cell, folder, draw, quick=quick)
     return cell._asdict() | {
+        "group": group,
         "draw": draw,
         "quick": quick,
         "n_train": len(contest.y),
         "n_classes": len(contest.count),
         "class_count": [int(contest.count.max()), int(contest.count.min())],
-        "arms": dict(contest.arms()),
+        "arms": {arm: contest.arm(arm) for arm in GROUPS[group]},
         "versions": versions,
     }
 
@@ -407,8 +403,19 @@ def cells():
     return found
 
 
+def groups(cell):
+    """Return the groups of arms that are run at a cell."""
+    if cell.model == "ensemble":
+        return ["ensemble"]
+    found = [group for group in GROUPS if group != "ensemble"]
+    if cell.n_max * sources.SOURCES[cell.source][1] > MAX_MADE:
+        found.remove("smote")
+    return found
+
+
 def key(line):
-    return Cell(*(line[name] for name in Cell._fields)), line["draw"], line["quick"]
+    cell = Cell(*(line[name] for name in Cell._fields))
+    return cell, line["group"], line["draw"], line["quick"]
 
 
 def main(arguments=None):
@@ -426,8 +433,12 @@ def main(arguments=None):
     versions = run.installed(PACKAGES) | {"python": platform.python_version()}
     lines.go_on(
         arguments.results,
-        partial(run_cell, folder=folder, versions=versions),
-        [(cell, draw, quick) for draw, cell in product(range(arguments.draws), places)],
+        partial(run_group, folder=folder, versions=versions),
+        [
+            (cell, group, draw, quick)
+            for draw, cell in product(range(arguments.draws), places)
+            for group in groups(cell)
+        ],
         key,
         n_jobs=arguments.jobs,
         minutes=arguments.minutes,

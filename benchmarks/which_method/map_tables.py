@@ -61,7 +61,8 @@ class Results:
     def __init__(self, found):
         draws = defaultdict(dict)
         for line in found:
-            draws[map.key(line)[0]][line["draw"]] = line
+            cell, _, draw, _ = map.key(line)
+            draws[cell].setdefault(draw, line | {"arms": {}})["arms"].update(line["arms"])
         self.cells, self.scores, self.ensembles, self.n_draws = [], [], [], []
         for key, by_draw in draws.items():
             if key.model == "ensemble":
