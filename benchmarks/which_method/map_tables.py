@@ -193,6 +193,10 @@ def regret_of(results, choose, half):
 # ---------------------------------------------------------------------- tables
 
 
+def points(value):
+    return "-" if np.isnan(value) else f"{value:.1f}"
+
+
 def table_of_regret(results):
     """The rule's regret on the half that it was not learned on, beside that of one arm for all."""
     halves = list(sources.HALVES)
@@ -242,7 +246,7 @@ def noise_costs(results):
         return {}
     clean = np.array([found[0] for found in full])
     costs = {
-        noise: np.nanmean(clean - np.array([found[noise] for found in full]), axis=0)
+        noise: (clean - np.array([found[noise] for found in full])).mean(axis=0)
         for noise in map.NOISES[1:]
     }
     return costs
@@ -251,7 +255,7 @@ def noise_costs(results):
 def table_of_noise(results):
     costs = noise_costs(results)
     rows = [
-        [title, *(f"{cost[i]:.1f}" for cost in costs.values())]
+        [title, *(points(cost[i]) for cost in costs.values())]
         for i, title in enumerate(ARMS.values())
     ]
     return table(["method", *(f"{noise:.0%} wrong" for noise in costs)], rows)
@@ -262,11 +266,11 @@ def sentence_of_noise(results):
     if not costs:
         return "No place has been run with all shares of wrong labels yet.\n"
     noise, cost = max(costs.items())
-    order = np.argsort(cost)
-    low, high = (list(ARMS.values())[order[i]] for i in (0, -1))
+    of = {t: c for t, c in zip(ARMS.values(), cost, strict=True) if not np.isnan(c)}
+    least, most = min(of, key=of.get), max(of, key=of.get)
     return (
-        f"{noise:.0%} of wrong labels cost {low} {cost.min():.1f} points of balanced accuracy, "
-        f"and {high} {cost.max():.1f}; plain {cost[0]:.1f} and inverse frequency {cost[1]:.1f}.\n"
+        f"{noise:.0%} of wrong labels cost {least} {of[least]:.1f} points of balanced accuracy, "
+        f"and {most} {of[most]:.1f}; plain {cost[0]:.1f} and inverse frequency {cost[1]:.1f}.\n"
     )
 
 

@@ -1,9 +1,9 @@
 """Do prediction sets keep their coverage in the tail? On real data, with three models.
 
-Run as `python benchmarks/which_method/coverage.py FOLDER`: appends a JSON line a run (a data set,
-a split, a model) to `coverage.jsonl` beside this script, which `coverage_tables.py` turns into
-tables. FOLDER and packages are those of `run.py`; what is there already is not run again.
-`--quick` sees that it all works: one set, one split, smaller models.
+Run as `python benchmarks/which_method/set_coverage.py FOLDER`: appends a JSON line a run (a data
+set, a split, a model) to `set_coverage.jsonl` beside this script, which `set_coverage_tables.py`
+turns into tables. FOLDER and packages are those of `run.py`; what is there already is not run
+again. `--quick` sees that it all works: one set, one split, smaller models.
 
 Declared before the run:
 
@@ -43,7 +43,7 @@ METHODS = "plain", "prevalence_adjusted", "classwise", "interpolated"
 STRENGTHS = {"logistic": 3, "boosting": (6, 30), "net": 0.03}
 SETS = (*sets.NATURAL, *sets.MADE, *sets.MORE)
 GROUPS = "few", "medium", "many"
-RESULTS = Path(__file__).with_name("coverage.jsonl")
+RESULTS = Path(__file__).with_name("set_coverage.jsonl")
 
 
 def measured(predicted_sets, y, count):
@@ -135,4 +135,4 @@ if __name__ == "__main__":
     try:
         main()
     except (ValueError, OSError) as error:
-        sys.exit(f"coverage.py: {error}")
+        sys.exit(f"set_coverage.py: {error}")

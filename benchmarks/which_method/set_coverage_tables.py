@@ -1,7 +1,7 @@
-"""Turn the results of coverage.py into the tables of the documentation.
+"""Turn the results of set_coverage.py into the tables of the documentation.
 
-Run as `python benchmarks/which_method/coverage_tables.py`: reads `coverage.jsonl` beside this
-script, and writes into `docs/results/coverage`.
+Run as `python benchmarks/which_method/set_coverage_tables.py`: reads `set_coverage.jsonl` beside
+this script, and writes into `docs/results/set_coverage`.
 
 Rows of the test parts are pooled over a set's splits. A coverage's interval is Wilson's, of 95 %,
 of rows as if they were independent: the splits share rows, so that it is a little too narrow.
@@ -12,9 +12,9 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-import coverage
 import lines
 import numpy as np
+import set_coverage
 from scipy.stats import binomtest
 from tables import MODELS, table
 
@@ -25,7 +25,7 @@ METHODS = {
     "classwise": "class-wise",
 }
 ADJUSTED, GOAL, GOAL_OF_SIZE, MANY_CLASSES = "prevalence_adjusted", 0.85, 0.6, 80
-DOCS = Path(__file__).parents[2] / "docs" / "results" / "coverage"
+DOCS = Path(__file__).parents[2] / "docs" / "results" / "set_coverage"
 
 
 class Results:
@@ -36,7 +36,7 @@ class Results:
         for line in found:
             self.runs[line["set"], line["model"]].append(line)
         there = {name for name, _ in self.runs}
-        self.names = [name for name in coverage.SETS if name in there]
+        self.names = [name for name in set_coverage.SETS if name in there]
 
     def n_classes(self, name):
         return next(runs[0]["n_classes"] for (each, _), runs in self.runs.items() if each == name)
@@ -121,7 +121,7 @@ def parts(results):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--results", type=Path, default=coverage.RESULTS)
+    parser.add_argument("--results", type=Path, default=set_coverage.RESULTS)
     parser.add_argument("--out", type=Path, default=DOCS)
     arguments = parser.parse_args(arguments)
     found = lines.read(arguments.results)
@@ -138,4 +138,4 @@ if __name__ == "__main__":
     try:
         main()
     except (ValueError, OSError) as error:
-        sys.exit(f"coverage_tables.py: {error}")
+        sys.exit(f"set_coverage_tables.py: {error}")
