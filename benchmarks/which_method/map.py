@@ -23,9 +23,10 @@ Declared before the run:
 - Arms: plain; inverse frequency; class-balanced weights, with three N = 1 / (1 - beta) from half
   the smallest class to infinity, of which those below infinity are tried at the strength that
   inverse frequency chose (so it has more fits); both plain and class-balanced with the logits
-  adjusted afterwards, by one of nine tau; a decision rule, a multiplier a class learned for
-  balanced accuracy; SMOTE; random undersampling; and, whatever the model, a balanced random
-  forest and an EasyEnsemble as imbalanced-learn has them.
+  adjusted afterwards, by one of nine tau; a decision rule (DecisionClassifierCV for balanced
+  accuracy, on plain's probabilities at the strength that adjusted chose); SMOTE; random
+  undersampling; and, whatever the model, a balanced random forest and an EasyEnsemble as
+  imbalanced-learn has them.
 - An arm takes of its candidates the one with the best balanced accuracy out of three inner folds,
   pooled, on the labels as they are, and is then fitted to the whole part. What is adjusted, or
   decided by a rule, uses the probabilities out of the same folds. Samplers see a fold's training
@@ -62,6 +63,7 @@ from imblearn.under_sampling import RandomUnderSampler
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, f1_score, recall_score
 from sklearn.model_selection import StratifiedKFold
@@ -71,6 +73,7 @@ from skorch.callbacks import Callback
 from sk_cbloss import (
     CBNeuralNetClassifier,
     ClassBalancedClassifier,
+    DecisionClassifierCV,
     beta_grid,
     class_balanced_weight,
     long_tailed_counts,
@@ -183,35 +186,10 @@ GROUPS = {  # arms that share fits, by the first of them
 # ---------------------------------------------------------------------- arms
 
 
-def decision_rule(p, y, n_passes=2, n_prior=20):
-    """Return the logarithms of a multiplier a class: best for balanced accuracy on (p, y).
-
-    From the best power of the frequencies on, each class's in turn is set to its best value, and
-    moved there by as much as its rows weigh against `n_prior` more.
-    """
-    count = np.bincount(y)
-    log_p, log_prior = np.log(p), np.log(count / count.sum())
-    starts = [-tau * log_prior for tau in TAUS]
-    scores = [balanced_accuracy_score(y, (log_p + start).argmax(axis=1)) for start in starts]
-    log_m = starts[int(np.argmax(scores))]
-    rows = np.arange(len(y))
-    for c in list(range(len(count))) * n_passes:
-        others = log_p + log_m
-        others[:, c] = -np.inf
-        rival = others.argmax(axis=1)
-        # Class c takes the rows whose step lies below its log multiplier: it gains its own, and
-        # loses those that the rival had right.
-        step = others[rows, rival] - log_p[:, c]
-        gain = np.where(y == c, 1 / count[c], np.where(y == rival, -1 / count[y], 0))
-        order = np.argsort(step)
-        total = np.r_[0, gain[order].cumsum()]
-        edges = np.r_[step[order[0]] - 1, step[order], step[order[-1]] + 1]
-        here = np.searchsorted(step[order], log_m[c])
-        best = total.argmax()
-        if total[best] > total[here]:
-            new = (edges[best] + edges[best + 1]) / 2
-            log_m[c] += (new - log_m[c]) * count[c] / (count[c] + n_prior)
-    return log_m
+def decision_rule(trial, y, folds):
+    """Return the decision for balanced accuracy that fits a trial's probabilities out of fold."""
+    given = FrozenEstimator(run.AsGiven().fit(trial.p, y))
+    return DecisionClassifierCV(given, metric="balanced_accuracy", cv=folds).fit(trial.p, y)
 
 
 class Trial(NamedTuple):
@@ -333,7 +311,7 @@ class Contest:
         model = self.final(chosen.candidate)
         p = run.probabilities(model, self.taken(self.X_test))
         if name == "decision":
-            decided = (np.log(p) + decision_rule(chosen.p, self.y)).argmax(axis=1)
+            decided = decision_rule(chosen, self.y, self.folds).predict(p)
         else:
             decided = self.decide(chosen, p, self.count)
         found = self.measured(decided, start)
