@@ -15,7 +15,8 @@ Declared before the run:
   others without any. The tail is exponential, from the source's most frequent class to its rarest.
 - Ten draws a cell. A draw takes the test part first, 300 rows a class or a fifth of it where that
   is fewer, and then the tail from what is left. Wrong labels are symmetric (any other class, all
-  alike), in the training part alone; every arm sees the counts that they leave.
+  alike), in the training part alone; every arm sees the counts that they leave. Where the tail is
+  steep they outnumber the right ones in small classes: that is what symmetric noise does there.
 - Models: logistic regression and gradient boosting with three strengths of regularisation, and a
   net without any, that is to learn its training rows by heart: until its loss on them is MIN_LOSS,
   or for STEPS steps, and what it then still gets wrong of them is in the results. Nets are run at

@@ -15,6 +15,7 @@ import argparse
 import sys
 from collections import defaultdict
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -144,10 +145,8 @@ class Rule(NamedTuple):
         if self.question is None:
             return f"**{ARMS[self.arm]}**"
         pad = "\n\n" + "  " * depth
-        answers = (
-            (word, rule.text(depth + 1)) for word, rule in (("Yes", self.yes), ("no", self.no))
-        )
-        return self.question.text + "".join(f"{pad}- {word}: {text}" for word, text in answers)
+        yes, no = self.yes.text(depth + 1), self.no.text(depth + 1)
+        return f"{self.question.text}{pad}- Yes: {yes}{pad}- No: {no}"
 
 
 def learn(cells, regret, weight, max_questions=MAX_QUESTIONS):
@@ -292,31 +291,35 @@ def figure(results, path):
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
+    spots = defaultdict(list)  # of a panel, to a power of ten
+    for i, cell in enumerate(results.cells):
+        spots[cell.noise, cell.model, *np.round(np.log10(cell.place))].append(i)
     fig = Figure(figsize=(10, 9), layout="constrained")
     axes = fig.subplots(len(map.NOISES), len(MODELS), sharex=True, sharey=True)
-    for row, noise in enumerate(map.NOISES):
-        for column, model in enumerate(MODELS):
-            ax, taken = axes[row, column], defaultdict(int)
-            ax.set(xlim=(1.5, 5.5), ylim=(-0.5, 4.5), xticks=range(2, 6), yticks=range(5))
-            ax.set(xticklabels=[f"{10**i:,}" for i in range(2, 6)])
-            ax.set(yticklabels=[f"{10**i:,}" for i in range(5)])
-            ax.grid(color="0.93")
-            for i, cell in enumerate(results.cells):
-                if (cell.noise, cell.model) != (noise, model):
-                    continue
-                x, y = np.round(np.log10(cell.place))
-                nth = taken[x, y]
-                taken[x, y] += 1
-                x, y = x - 0.3 + 0.3 * (nth % 3), y + 0.28 - 0.28 * (nth // 3)
-                best = np.nanargmax(results.scores[i])
-                gain = results.scores[i, best] - results.scores[i, 0]
-                box = {"facecolor": COLORS[best], "edgecolor": "none", "pad": 2}
-                ax.text(x, y, f"{gain:.0f}", fontsize=7, ha="center", va="center", bbox=box)
-            if row == 0:
-                ax.set_title(MODELS[model])
-            if column == 0:
-                ax.set_ylabel(f"{noise:.0%} wrong labels\nimbalance")
-    axes[-1, 1].set_xlabel("rows of the largest class, to a power of ten")
+    of = dict(zip(product(map.NOISES, MODELS), axes.flat, strict=True))
+    for (noise, model), ax in of.items():
+        ax.set(
+            xlim=(1.5, 5.5), xticks=range(2, 6), xticklabels=[f"{10**i:,}" for i in range(2, 6)]
+        )
+        ax.set(ylim=(-0.5, 4.5), yticks=range(5), yticklabels=[f"{10**i:,}" for i in range(5)])
+        ax.grid(color="0.93")
+        if noise == map.NOISES[0]:
+            ax.set_title(MODELS[model])
+        if ax.get_subplotspec().is_first_col():
+            ax.set_ylabel(f"{noise:.0%} of labels wrong\nlargest over smallest class")
+    for (noise, model, x, y), rows in spots.items():
+        n_columns = min(3, len(rows))
+        n_lines = -(-len(rows) // 3)
+        for nth, i in enumerate(rows):
+            best = np.nanargmax(results.scores[i])
+            gain = results.scores[i, best] - results.scores[i, 0]
+            place = (
+                x + 0.29 * (nth % 3 - (n_columns - 1) / 2),
+                y + 0.36 * ((n_lines - 1) / 2 - nth // 3),
+            )
+            of[noise, model].plot(*place, "s", markersize=12, color=COLORS[best])
+            of[noise, model].text(*place, f"{gain:.0f}", fontsize=7, ha="center", va="center")
+    axes[-1, 1].set_xlabel("rows of the largest class; both, to the nearest power of ten")
     handles = [Patch(color=c, label=t) for c, t in zip(COLORS, ARMS.values(), strict=True)]
     fig.legend(handles=handles, loc="outside upper center", ncols=4, frameon=False)
     with rc_context({"svg.hashsalt": "sk_cbloss"}):  # the same file each time
