@@ -61,6 +61,7 @@ import torch
 from imblearn.ensemble import BalancedRandomForestClassifier, EasyEnsembleClassifier
 from imblearn.over_sampling import SMOTE, SMOTENC
 from imblearn.under_sampling import RandomUnderSampler
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
@@ -187,9 +188,20 @@ GROUPS = {  # arms that share fits, by the first of them
 # ---------------------------------------------------------------------- arms
 
 
+class AsGiven(ClassifierMixin, BaseEstimator):
+    """A classifier whose features are the probabilities already."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict_proba(self, X):
+        return X
+
+
 def decision_rule(trial, y, folds):
     """Return the decision for balanced accuracy that fits a trial's probabilities out of fold."""
-    given = FrozenEstimator(run.AsGiven().fit(trial.p, y))
+    given = FrozenEstimator(AsGiven().fit(trial.p, y))
     return DecisionClassifierCV(given, metric="balanced_accuracy", cv=folds).fit(trial.p, y)
 
 
