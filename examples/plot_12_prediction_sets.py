@@ -107,9 +107,9 @@ plt.show()
 # In plain words
 # --------------
 # All three keep what they promise, nine flights in ten and more. Over shares, rare destinations
-# are covered as often as the others, for a list that is somewhat longer. Thresholds by class cover
-# them always, at a price: where nine flights are not there to tell by, the place is on every list,
-# and a list of half of all places helps nobody.
+# are covered about as often as the others, for a list that is somewhat longer. Thresholds by
+# class cover them always, at a price: where nine flights are not there to tell by, the place is on
+# every list, and a list of half of all places helps nobody.
 #
 # What is not promised is the coverage of each single place: it scatters, with few flights to test
 # it by even more. The strokes say how sure one can be.
@@ -140,9 +140,10 @@ plt.show()
 #
 # The price of a proof
 # --------------------
-# Sets are made by the forests of the three folds, each compared with flights that it does not
-# know: so there is a proof, but the lists hold more than they are asked to. ``ensemble=False``
-# asks the forest that is fitted to all flights. Nothing is proven then, and the lists are shorter.
+# A place is on the list if two of the three folds' forests say so, each by flights that it does
+# not know: so there is a proof, of eight flights in ten at least, and more than nine in practice.
+# ``ensemble=False`` asks one forest, which is fitted to all flights. Nothing is proven then, and
+# the lists are shorter here.
 one = ConformalClassifierCV(forest, cv=folds, ensemble=False).fit(X_train, y_train)
 sets = one.predict_set(X_test)
 shots = set_coverage_interval(

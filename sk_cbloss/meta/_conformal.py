@@ -23,8 +23,8 @@ from sk_cbloss.meta._conformal_scores import (
     needed,
     over_prior,
     pool,
-    rule_of,
     thresholds,
+    vote,
 )
 from sk_cbloss.meta._out_of_fold import OutOfFoldMixin
 from sk_cbloss.meta._prior_corrected import PriorCorrectedClassifier
@@ -65,7 +65,7 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
         - "plain": by its probability, for the smallest sets;
         - "classwise": by its probability, each class compared with its own
           rows. It is promised for every class, and classes with fewer than
-          ``confidence / (1 - confidence)`` rows are in every set;
+          ``confidence / (1 - confidence)`` rows, in most folds, are in every set;
         - "interpolated": with thresholds between "plain" and "classwise".
     interpolation : float in [0, 1], default=0.9
         Of "interpolated", how far thresholds are from those of "plain" (0) on
@@ -77,9 +77,11 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
         :class:`sklearn.frozen.FrozenEstimator`, and ``fit`` is given other
         rows.
     ensemble : bool, default=True
-        Whether sets are made by the classifiers of the folds, each asked of
-        rows that it does not know: as many predictions a row as folds, with
-        a promise. Without it, by the one fitted to all data alone.
+        Whether sets are made by the classifiers of the folds, each calibrated
+        by the rows that it was not fitted to: a class is in the set if half of
+        them say so, which takes as many predictions a row as folds, and is
+        promised something. Without it, by the one fitted to all data, calibrated
+        by the rows of all folds together.
     n_jobs : int, default=None
         Number of folds that are fitted at the same time, as for GridSearchCV.
 
@@ -117,12 +119,12 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
       "classwise", of the rows of each class; of "interpolated", 1 - 2 alpha.
       Where the shares are those of the calibration's rows ("prefit"), a row is
       counted among the class that it is compared with, which keeps this exact.
-    - k folds, ``ensemble=True``: at least 1 - 2 alpha, but for a term of the
-      order of ``(2 / n) ** 0.5``, for folds drawn without regard to the
-      labels; typically 1 - alpha, also with stratified folds. Of
-      "interpolated", there is no proof.
-    - ``ensemble=False``: nothing, without assumptions about the classifier;
-      typically 1 - alpha or more, as the one fitted to all data knows more.
+    - k folds, ``ensemble=True``: each fold is such a split, so a vote misses at
+      most twice as often: at least 1 - 2 alpha, of "interpolated" 1 - 4 alpha,
+      for folds drawn without regard to the labels. Typically 1 - alpha or a
+      little more, also with stratified folds.
+    - k folds, ``ensemble=False``: nothing, without assumptions about the
+      classifier; typically 1 - alpha.
 
     A classifier that is fitted already is calibrated by rows that it was not
     fitted to. Weights that it took from labels, as by
@@ -142,10 +144,11 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
     Sadinle, Lei and Wasserman, "Least Ambiguous Set-Valued Classifiers with
     Bounded Error Levels", JASA 2019 ("plain", "classwise").
 
-    Romano, Sesia and Candes, "Classification with Valid and Adaptive Coverage",
-    NeurIPS 2020, section 3.2; Barber, Candes, Ramdas and Tibshirani,
-    "Predictive Inference with the Jackknife+", Annals of Statistics 2021,
-    theorem 4 (several folds).
+    Vovk, "Cross-Conformal Predictors", Annals of Mathematics and Artificial
+    Intelligence 2015 (folds).
+
+    Gasparin and Ramdas, "Merging Uncertainty Sets via Majority Vote", 2024
+    (what is promised of a vote).
 
     Examples
     --------
@@ -193,9 +196,7 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
                 f"{len(self._calibrations)} folds: set ensemble=False, or cv to a single split."
             )
         self._check_rule()
-        (calibration,) = self._calibrations
-        confidence = as_float(self.confidence)
-        return thresholds(calibration, len(self.classes_), confidence, **self._rule())
+        return self._thresholds(*self._calibrations, [as_float(self.confidence)])[0]
 
     @property
     def keeps_folds(self):
@@ -244,8 +245,8 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
             asked = check_each(confidence, "confidence", check_open_fraction)
         if confidence is not None:
             self._warn_of_too_few(asked)
-        rule = rule_of(self._calibrations, len(self.classes_), asked, **self._rule())
-        sets = self._sparse_sets(X, rule) if sparse else self._sets(X, rule)
+        least = [self._thresholds(each, asked) for each in self._calibrations]
+        sets = self._sparse_sets(X, least) if sparse else self._sets(X, least)
         return sets[0] if is_one else sets
 
     def predict(self, X):
@@ -320,7 +321,9 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
         return super()._look_ahead(X, y, classes, sample_weight, groups)
 
     def _decide(self, folds, y):
-        times = np.bincount(np.concatenate([fold.rows for fold in folds]), minlength=len(y))
+        times = np.ones(len(y))
+        if not self.keeps_folds:  # then rows that are left out twice are one
+            times = np.bincount(np.concatenate([fold.rows for fold in folds]), minlength=len(y))
         found = [self._calibration(fold, y[fold.rows], times[fold.rows]) for fold in folds]
         if not self.keeps_folds:
             is_frozen = isinstance(self.estimator_, FrozenEstimator)
@@ -342,23 +345,27 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
         return Calibration(own, adjusted, position, weight / times, prior, fold.fitted)
 
     def _warn_of_too_few(self, confidences, stacklevel=3):
-        total = sum(each.weight.sum() for each in self._calibrations)
         largest = max(confidences)
-        if self.method != "classwise" and needed(total, largest) < 0:
+        totals = [each.weight.sum() for each in self._calibrations]
+        few = [total for total in totals if needed(total, largest) < 0]
+        if self.method != "classwise" and 2 * len(few) >= len(totals):
+            where = " in a fold" if len(totals) > 1 else ""
             warnings.warn(
                 f"confidence={largest:g} needs {np.ceil(largest / (1 - largest) - 1e-9):,.0f} "
-                f"rows to calibrate by, got {total:,g}: every set holds every class.",
+                f"rows to calibrate by{where}, got {max(few):,g}: every set holds every class.",
                 UserWarning,
                 stacklevel=stacklevel,
             )
 
-    def _rule(self):
-        return {"method": self.method, "interpolation": self.interpolation}
+    def _thresholds(self, calibration, confidences):
+        rule = {"method": self.method, "interpolation": self.interpolation}
+        n_classes = len(self.classes_)
+        return np.stack([thresholds(calibration, n_classes, c, **rule) for c in confidences])
 
-    def _sets(self, X, rule):
+    def _sets(self, X, asked):
         """Return sets of shape (n_confidences, n_samples, n_classes)."""
         probas = [self._proba(each, X) for each in self._calibrations]
-        sets = rule(probas)
+        sets = vote(probas, asked)
         best = sum(map(self._score, self._calibrations, probas)).argmax(axis=1)
         sets[:, np.arange(len(best)), best] = True  # none is empty
         return sets
@@ -378,14 +385,14 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
         whole[:, np.searchsorted(self.classes_, calibration.fitted.classes_)] = p
         return whole
 
-    def _sparse_sets(self, X, rule):
+    def _sparse_sets(self, X, asked):
         (X,) = indexable(X)
         n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
         step = max(1, N_AT_ONCE // len(self.classes_))
         parts = []
         for start in range(0, max(n_rows, 1), step):
             rows = _safe_indexing(X, slice(start, start + step))
-            parts.append([csr_array(each) for each in self._sets(rows, rule)])
+            parts.append([csr_array(each) for each in self._sets(rows, asked)])
         return [vstack(each, format="csr") for each in zip(*parts, strict=True)]
 
 

@@ -57,7 +57,7 @@ def needed(total, confidence):
 
 
 class Ranking:
-    """The weight of all rows up to a score.
+    """The rows of a calibration, by score.
 
     Parameters
     ----------
@@ -70,17 +70,12 @@ class Ranking:
     def __init__(self, score, weight):
         order = np.argsort(score, kind="stable")
         self.score = score[order]
-        self.weight = np.concatenate(([0.0], np.cumsum(weight[order])))
-
-    def up_to(self, score):
-        """Return the weight of the rows with no larger score."""
-        return self.weight[np.searchsorted(self.score, score * (1 + TIE), side="right")]
+        self.up_to = np.cumsum(weight[order])
 
     def threshold(self, confidence):
         """Return the smallest score that is in sets: 0 where there are too few rows to tell."""
-        least = needed(self.weight[-1], confidence)
-        place = np.searchsorted(self.weight[1:], least, side="right")
-        return 0.0 if least < 0 or not len(self.score) else self.score[place]
+        least = needed(self.up_to[-1] if len(self.up_to) else 0, confidence)
+        return 0.0 if least < 0 else self.score[np.searchsorted(self.up_to, least, side="right")]
 
 
 def classwise(calibration, n_classes):
@@ -92,26 +87,19 @@ def classwise(calibration, n_classes):
 
 
 def thresholds(calibration, n_classes, confidence, *, method, interpolation):
-    """Return the natural probability from which on each class is in sets, of one classifier."""
-    found = _thresholds(calibration, n_classes, confidence, method, interpolation)
-    return found * (1 - TIE)
-
-
-def _thresholds(calibration, n_classes, confidence, method, interpolation):
+    """Return the natural probability from which on each class is in sets."""
+    if method == "prevalence_adjusted" and calibration.prior is None:
+        return _with_counts(calibration, n_classes, confidence) * (1 - TIE)
     if method == "prevalence_adjusted":
-        if calibration.prior is None:
-            return _with_counts(calibration, n_classes, confidence)
         least = Ranking(calibration.adjusted, calibration.weight).threshold(confidence)
         never = np.where(calibration.prior > 0, 0, np.inf if least else 0)
-        return least * calibration.prior + never
-    plain = np.full(
-        n_classes, Ranking(calibration.proba, calibration.weight).threshold(confidence)
-    )
+        return least * calibration.prior * (1 - TIE) + never
+    plain = Ranking(calibration.proba, calibration.weight).threshold(confidence)
     if method == "plain":
-        return plain
+        return np.full(n_classes, plain * (1 - TIE))
     own = np.array([each.threshold(confidence) for each in classwise(calibration, n_classes)])
     share = 1 if method == "classwise" else interpolation
-    return share * own + (1 - share) * plain
+    return (share * own + (1 - share) * plain) * (1 - TIE)
 
 
 def _with_counts(calibration, n_classes, confidence):
@@ -137,119 +125,32 @@ def _with_counts(calibration, n_classes, confidence):
         ranking = Ranking(
             np.concatenate((score[other], smaller)), np.concatenate((weight[other], weight[own]))
         )
-        place = np.searchsorted(ranking.weight[1:], least, side="right")
+        place = np.searchsorted(ranking.up_to, least, side="right")
         found[c] = ranking.score[place] * (count[c] + 1)
     return found
 
 
-def rule_of(calibrations, n_classes, confidences, *, method, interpolation):
-    """Return what makes sets of probabilities, by all that calibrations have to say.
+def vote(probas, asked):
+    """Return sets of the classes whose probability reaches its threshold, by half of the votes.
 
     Parameters
     ----------
-    calibrations : list of Calibration
-        Of each classifier.
-    n_classes : int
-        Number of classes.
-    confidences : list of float
-        For each, sets are made.
-    method, interpolation : str and float
-        As of ConformalClassifierCV.
+    probas : list of ndarray of shape (n_samples, n_classes)
+        What each classifier says.
+    asked : list of ndarray of shape (n_confidences, n_classes)
+        Its thresholds.
 
     Returns
     -------
-    callable
-        Given a list of ndarrays of shape (n_samples, n_classes), what each
-        classifier says, it returns sets of shape (n_confidences, n_samples,
-        n_classes).
+    ndarray of shape (n_confidences, n_samples, n_classes), dtype bool
+        Whether a class is in a set.
     """
-    if len(calibrations) == 1:
-        (calibration,) = calibrations
-    elif method != "interpolated":
-        return ByRank(calibrations, n_classes, confidences, method)
-    else:  # of which there are thresholds, and no ranks
-        calibration = pool(calibrations)
-    asked = np.stack(
-        [
-            thresholds(calibration, n_classes, each, method=method, interpolation=interpolation)
-            for each in confidences
-        ]
-    )
-    return ByThreshold(asked, [each.weight.sum() for each in calibrations])
+    sets = (p >= least[:, None] for p, least in zip(probas, asked, strict=True))
+    return next(sets) if len(probas) == 1 else 2 * sum(map(np.int32, sets)) >= len(probas)
 
 
-class ByThreshold:
-    """Sets of classes whose probability reaches a threshold, by a majority of classifiers.
-
-    Parameters
-    ----------
-    asked : ndarray of shape (n_confidences, n_classes)
-        The thresholds.
-    weight : list of float
-        The classifiers' weights.
-    """
-
-    def __init__(self, asked, weight):
-        self.asked = asked[:, None]
-        self.weight = weight
-
-    def __call__(self, probas):
-        """Return the sets."""
-        if len(probas) == 1:
-            return probas[0] >= self.asked
-        votes = sum(w * (p >= self.asked) for w, p in zip(self.weight, probas, strict=True))
-        return votes >= sum(self.weight) / 2 * (1 - TIE)
-
-
-class ByRank:
-    """Sets by several classifiers, each asked about the rows that it was not fitted to.
-
-    A row in question is compared with each row of a calibration by the classifier of that
-    calibration. (Cross-conformal prediction, or CV+.)
-
-    Parameters
-    ----------
-    calibrations : list of Calibration
-        Of each classifier.
-    n_classes : int
-        Number of classes.
-    confidences : list of float
-        For each, sets are made.
-    method : {"prevalence_adjusted", "plain", "classwise"}
-        How a row conforms to a class.
-    """
-
-    def __init__(self, calibrations, n_classes, confidences, method):
-        self.prior = None
-        if method == "classwise":
-            self.rankings = [classwise(each, n_classes) for each in calibrations]
-            total = sum(np.array([each.weight[-1] for each in of]) for of in self.rankings)
-        else:
-            if method == "prevalence_adjusted":
-                self.prior = [each.prior for each in calibrations]
-            name = "proba" if self.prior is None else "adjusted"
-            self.rankings = [Ranking(getattr(each, name), each.weight) for each in calibrations]
-            total = sum(each.weight[-1] for each in self.rankings)
-        self.asked = [needed(total, each) for each in confidences]
-
-    def __call__(self, probas):
-        """Return the sets."""
-        if self.prior is not None:
-            probas = map(over_prior, probas, self.prior)
-        count = sum(map(_no_better, self.rankings, probas))
-        return np.stack([count > each for each in self.asked])
-
-
-def _no_better(ranking, score):
-    """Return the weight of the rows that conform no better, for each row and class."""
-    if isinstance(ranking, Ranking):
-        return ranking.up_to(score)
-    columns = [each.up_to(column) for each, column in zip(ranking, score.T, strict=True)]
-    return np.stack(columns, axis=1)
-
-
-def pool(calibrations, prior=None):
-    """Return the rows of all calibrations as those of one, of a classifier fitted to all data."""
+def pool(calibrations, prior):
+    """Return the rows of all calibrations as those of one, of a classifier with a prior."""
     names = ("proba", "adjusted", "position", "weight")
     return Calibration(
         *(np.concatenate([getattr(each, name) for each in calibrations]) for name in names),

@@ -187,25 +187,26 @@ def test_a_row_is_counted_among_the_class_it_is_compared_with(confidence):
 
 
 @pytest.mark.parametrize("confidence", [0.6, 0.8, 0.9])
+@pytest.mark.parametrize("n_folds", [2, 3])
 @pytest.mark.parametrize("method", ["prevalence_adjusted", "plain", "classwise"])
-def test_a_row_is_compared_by_the_classifier_that_does_not_know_the_other(method, confidence):
-    X, y = bells(0, 60)
+def test_half_of_the_folds_decide_each_by_the_rows_that_it_left_out(method, n_folds, confidence):
+    X, y = bells(0, 90)
     new, _ = bells(1, 40)
-    folds = list(KFold(3).split(X))
+    folds = list(KFold(n_folds).split(X))
     model = ConformalClassifierCV(GaussianNB(), method=method, cv=folds).fit(X, y)
-    sets, scores, of_new = model.predict_set(new, confidence), np.empty(60), np.empty((60, 40, 3))
+    votes, total = np.zeros((40, 3)), 0
     for train, rows in folds:
         fitted = GaussianNB().fit(X[train], y[train])
         prior = np.bincount(y[train]) / len(train) if method == METHODS[0] else np.ones(3)
-        scores[rows] = (fitted.predict_proba(X[rows]) / prior)[np.arange(len(rows)), y[rows]]
-        of_new[rows] = fitted.predict_proba(new) / prior
-    best = of_new.mean(axis=0).argmax(axis=1)
-    for row, c in itertools.product(range(40), range(3)):
-        other = y == c if method == "classwise" else np.ones(60, dtype=bool)
-        n_worse = (scores <= of_new[:, row, c] * (1 + 1e-12))[other].sum()
-        p_value = Fraction(int(n_worse) + 1, int(other.sum()) + 1)
-        expected = p_value > 1 - Fraction(str(confidence)) or best[row] == c
-        assert sets[row, c] == expected
+        scores = (fitted.predict_proba(X[rows]) / prior)[np.arange(len(rows)), y[rows]]
+        of_new = fitted.predict_proba(new) / prior
+        total = total + of_new
+        for row, c in itertools.product(range(40), range(3)):
+            other = y[rows] == c if method == "classwise" else np.ones(len(rows), dtype=bool)
+            votes[row, c] += naive_rank(scores[other], of_new[row, c], confidence)
+    expected = 2 * votes >= n_folds
+    expected[np.arange(40), total.argmax(axis=1)] = True
+    np.testing.assert_array_equal(model.predict_set(new, confidence), expected)
 
 
 # ------------------------------------------------------------------------------------------ laws
@@ -284,7 +285,7 @@ def test_weights_of_classes_change_nothing(method, digits):
         ConformalClassifierCV(estimator, method=method, cv=3).fit(X, y).predict_set(X_test)
         for estimator in (plain, ClassBalancedClassifier(plain, beta=0.99))
     )
-    assert (natural == weighted).mean() > 0.97
+    assert (natural == weighted).mean() > 0.95
 
 
 def test_a_class_with_too_few_rows_for_the_level_is_in_every_set():
@@ -577,6 +578,11 @@ def test_too_few_rows_for_a_confidence():
         model = prefit(confidence=0.99).fit(p, y)
     assert told[0].filename == __file__
     assert model.predict_set(p).all()
+    by_folds = ConformalClassifierCV(GaussianNB(), cv=KFold(5))
+    with pytest.warns(UserWarning, match="needs 9 rows to calibrate by in a fold, got 8: every"):
+        by_folds.fit(p, y)
+    assert by_folds.predict_set(p).all()
+    assert not by_folds.set_params(confidence=0.8).predict_set(p).all()
     model.set_params(confidence=0.9)
     with pytest.warns(UserWarning, match=message) as told:
         sets = model.predict_set(p, [0.9, 0.99])

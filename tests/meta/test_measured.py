@@ -69,7 +69,7 @@ def test_an_unknown_way_of_weighing_is_measured(data, wrapper):
     with pytest.warns(MiscalibratedPriorWarning, match=MESSAGE) as seen:
         wrapper(Secret()).fit(X, y)
     assert seen[0].filename == __file__
-    own = np.full(len(y), 1e-2)
+    own = np.full(len(y), 0.02)
     with pytest.warns(MiscalibratedPriorWarning, match=MESSAGE):
         wrapper(Secret()).fit(X, y, own)
 
