@@ -85,7 +85,8 @@ FAST = [
     "LogitAdjustedClassifier(GaussianNB())",
     "ConformalClassifierCV(GaussianNB(), cv=2)",
     "DecisionClassifierCV(GaussianNB(), cv=2)",
-    "DecisionClassifierCV(GaussianNB(), metric='accuracy', cv=2)",
+    "DecisionClassifierCV(GaussianNB(), metric='f1_macro', cv=2)",
+    "DecisionClassifierCV(GaussianNB(), min_recall=0.1, cv=2)",
     "make_pipeline(StandardScaler(), ClassBalancedWeigher(0.9), LogisticRegression())",
 ]
 ESTIMATORS = codes(*FAST) | codes(NET)
