@@ -49,6 +49,7 @@ from .sampling import ClassBalancedSampler as ClassBalancedSampler
 from .weights import ClassBalancedWeigher as ClassBalancedWeigher
 from .weights import UnusedWeightsWarning as UnusedWeightsWarning
 from .weights import beta_grid as beta_grid
+from .weights import class_balanced_label_weight as class_balanced_label_weight
 from .weights import class_balanced_sample_weight as class_balanced_sample_weight
 from .weights import class_balanced_weight as class_balanced_weight
 from .weights import effective_number as effective_number

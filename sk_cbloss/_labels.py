@@ -364,8 +364,8 @@ def _from_objects(y):
     if nested is not None or codes is None:
         raise ValueError(
             "y must hold one label a sample, got "
-            f"{reprlib.repr(y[0] if nested is None else nested)}; multi-label targets are not "
-            "supported."
+            f"{reprlib.repr(y[0] if nested is None else nested)}; multi-label targets are "
+            "matrices, made by sklearn.preprocessing.MultiLabelBinarizer, for what takes them."
         )
     _check_none_missing(y, codes < 0)
     classes = _settled(classes)

@@ -160,13 +160,13 @@ def in_class_order(values, name):
     return list(named.values()) if isinstance(values, Mapping) else values
 
 
-def check_counts(class_count):
+def check_counts(class_count, name="class_count"):
     """Return counts of any shape, in class order, as float64, all finite and >= 0."""
-    counts = as_floats(in_class_order(class_count, "class_count"), "class_count")
+    counts = as_floats(in_class_order(class_count, name), name)
     bad = ~(np.isfinite(counts) & (counts >= 0))
     if bad.any():
         raise ValueError(
-            f"class_count must hold finite numbers >= 0, got {float(counts[bad].flat[0])!r}."
+            f"{name} must hold finite numbers >= 0, got {float(counts[bad].flat[0])!r}."
         )
     return counts
 

@@ -23,13 +23,14 @@ FLOORS = {
     "metrics": set(),
     "_show_versions": set(),
     "_doc_link": set(),
+    "_indicator": set(),
     "_labels": set(),
     "_state": set(),
     "_validation": set(),
 }
 
 # Files that every room may import.
-GROUND_FLOOR = {"_doc_link", "_labels", "_state", "_validation"}
+GROUND_FLOOR = {"_doc_link", "_indicator", "_labels", "_state", "_validation"}
 
 # The same within the hall of the net. What stands in no room of it is the net itself.
 HALL = {

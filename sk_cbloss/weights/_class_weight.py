@@ -61,25 +61,34 @@ def class_balanced_weight(class_count, *, beta, normalize="classes"):
     array([ 0.505, 50.5  ])
     """
     class_count, normalize = check_class_count(class_count), check_normalize(normalize)
+    return balanced(class_count, check_beta(beta), normalize)
+
+
+def balanced(class_count, beta, normalize):
+    """Return weights of shape (..., n_classes); where no class has samples, they are 0."""
     # Roundings add up over the classes: in extended precision, where there is one.
     class_count = class_count.astype(np.longdouble)
-    effective = effective_number_of(class_count, check_beta(beta))
+    effective = effective_number_of(class_count, beta)
     seen = effective > 0
-    effective = effective[seen]
-    # Relative to the rarest class, so that tiny fractional counts cannot overflow.
-    relative = effective.min() / effective
-    weight = np.zeros(len(class_count))
-    with np.errstate(over="ignore"):
+    effective = np.where(seen, effective, np.inf)
+    with np.errstate(over="ignore", invalid="ignore"):  # invalid where no class has samples
+        # Relative to the rarest class, so that tiny fractional counts cannot overflow.
+        relative = np.where(seen, effective.min(axis=-1, keepdims=True) / effective, 0)
         if normalize is None:
-            weight[seen] = 1 / effective
+            weight = 1 / effective
         elif normalize == "classes":
-            weight[seen] = relative * (seen.sum() / relative.sum())
+            weight = relative * (_sum(seen) / _sum(relative))
         else:
-            share = class_count[seen] / class_count.max()
-            weight[seen] = relative * (share.sum() / (share * relative).sum())
+            share = class_count / class_count.max(axis=-1, keepdims=True)
+            weight = relative * (_sum(share) / _sum(share * relative))
+        weight = np.where(seen, weight, 0).astype(np.float64)
     if not np.isfinite(weight).all():
         raise ValueError(
             "class_count must hold counts, or sums of sample weights, whose class weights floats "
             f"can hold, got {class_count[seen].min():g} beside {class_count.max():g}."
         )
     return weight
+
+
+def _sum(values):
+    return values.sum(axis=-1, keepdims=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sk_cbloss._indicator import agreed_names, is_indicator, read_indicator
 from sk_cbloss._labels import (
     is_arrow,
     places_among,
@@ -26,9 +27,10 @@ class Tally:
     Attributes
     ----------
     classes : ndarray of shape (n_classes,)
-        The classes, sorted.
-    count : ndarray of shape (n_classes,), dtype float64
-        The number of samples of each, or the sum of their weights.
+        The classes, sorted; or the names of labels, of which a sample has several.
+    count : ndarray of shape (n_classes,) or (n_labels, 2), dtype float64
+        The number of samples of each class, or the sum of their weights; of labels, of the
+        samples without and with each.
     n_samples : int
         The number of samples.
     """
@@ -42,6 +44,14 @@ class Tally:
         for one, another in ((self, other), (other, self)):
             if not len(another.classes):  # which may be of another kind
                 return replace(one, n_samples=n_samples)
+        if self.count.ndim != other.count.ndim:
+            raise ValueError(
+                "y must be the same in every chunk, a label for each sample or a matrix with a "
+                "column for each label, got both."
+            )
+        if self.count.ndim == 2:
+            names = agreed_names(self.classes, other.classes)
+            return Tally(names, self.count + other.count, n_samples)
         classes, count = self.classes, self.count
         places = places_among(classes, other.classes)
         if (places < 0).any():
@@ -68,6 +78,15 @@ def tally_in_memory(y, sample_weight=None):
         weight = None if sample_weight is None else sample_weight[rows]
         total += _tally(read_labels(y[rows]), weight)
     return total
+
+
+def tally_of_indicator(y, sample_weight=None):
+    """Return the Tally of a matrix with a column for each label."""
+    indicator = read_indicator(y)
+    n_samples = indicator.values.shape[0]
+    if sample_weight is not None:
+        sample_weight = check_sample_weight(sample_weight, n_samples)
+    return Tally(indicator.names, indicator.count(sample_weight), n_samples)
 
 
 def tally_of_chunk(y, sample_weight):
@@ -122,6 +141,18 @@ def _tally(labels, sample_weight):
 def slices_of(y):
     """Return the slices in which a pyarrow array is read."""
     return (slice(start, start + ROWS) for start in range(0, len(y), ROWS))
+
+
+def weights_of_indicator(y, names, label_weight):
+    """Return the weights of each sample, for each label that of its side."""
+    if not is_indicator(y):
+        raise ValueError(
+            f"y must have a column for each of the {len(names)} known labels, got "
+            f"{reprlib.repr(y)}."
+        )
+    indicator = read_indicator(y)
+    agreed_names(names, indicator.names)
+    return indicator.gather(label_weight)
 
 
 def weights_in_memory(y, classes, class_weight):

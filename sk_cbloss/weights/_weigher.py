@@ -11,13 +11,19 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, 
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sk_cbloss._doc_link import DocLink
+from sk_cbloss._indicator import is_indicator
 from sk_cbloss._state import all_or_nothing
 from sk_cbloss._validation import check_beta, check_counts, check_normalize, check_same_length
-from sk_cbloss.weights._class_weight import class_balanced_weight
+from sk_cbloss.weights._class_weight import balanced, class_balanced_weight
 from sk_cbloss.weights._effective_number import effective_number
 from sk_cbloss.weights._lazy import is_lazy, tally_of, weights_of
 from sk_cbloss.weights._sample_weight import check_dtype
-from sk_cbloss.weights._tally import Tally, tally_of_counts
+from sk_cbloss.weights._tally import (
+    Tally,
+    tally_of_counts,
+    tally_of_indicator,
+    weights_of_indicator,
+)
 
 _OF_FEATURES = ("n_features_in_", "feature_names_in_")
 
@@ -59,6 +65,10 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
     Counts of chunks, wherever they were counted, add up: see ``partial_fit`` and
     ``merge``.
 
+    Where samples have several labels, as a matrix of 0 and 1 with a column for each label tells,
+    each label is a question of its own. Then all that is known of a class, and learned, is known
+    of two sides of each label, the samples without it and those with it.
+
     Parameters
     ----------
     beta : float in [0, 1], default=0.999
@@ -69,14 +79,17 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        Sorted class labels.
-    class_count_ : ndarray of shape (n_classes,), dtype float64
-        Number of samples of each class, or the sum of their weights.
-    effective_number_ : ndarray of shape (n_classes,), dtype float64
-        Effective number of samples of each class.
-    class_weight_ : ndarray of shape (n_classes,), dtype float64
-        Weight of each class; 0 for a class whose samples all have weight 0.
+    classes_ : ndarray of shape (n_classes,) or (n_labels,)
+        Sorted class labels. Of several labels a sample, their names: those of a frame's columns,
+        or 0, 1, ...
+    class_count_ : ndarray of shape (n_classes,) or (n_labels, 2), dtype float64
+        Number of samples of each class, or without and with each label, or the sum of their
+        weights.
+    effective_number_ : ndarray of shape (n_classes,) or (n_labels, 2), dtype float64
+        Their effective numbers.
+    class_weight_ : ndarray of shape (n_classes,) or (n_labels, 2), dtype float64
+        Their weights; 0 for a class whose samples all have weight 0, and for a label's side
+        without samples.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -86,6 +99,7 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
     --------
     ClassBalancedClassifier : Weighs any classifier, fold by fold.
     class_balanced_sample_weight : The same as a function, in one step.
+    class_balanced_label_weight : The weights of several labels a sample, from counts.
 
     Notes
     -----
@@ -110,6 +124,16 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
     >>> weigher.sample_weight(y).round(3)
     array([1.898, 0.701, 0.701, 0.701])
     >>> model = LogisticRegression().fit(X, y, sample_weight=weigher.sample_weight(y))
+
+    Of two labels a sample, each has a column of weights:
+
+    >>> Y = [[1, 0], [1, 1], [0, 0], [1, 0]]
+    >>> weigher.fit(X, Y).class_count_
+    array([[1., 3.],
+           [3., 1.]])
+    >>> weigher.sample_weight(Y)[:2].round(3)
+    array([[0.701, 0.701],
+           [0.701, 1.898]])
     """
 
     def __init__(self, beta=0.999, *, normalize="samples"):
@@ -158,8 +182,10 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
         ----------
         X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features), or None
             Features; only their shape and names are looked at, if there are any.
-        y : array-like of shape (n_samples,), or a collection of dask
-            Class labels of any kind; see :func:`class_balanced_sample_weight`.
+        y : array-like of shape (n_samples,) or a collection of dask, or (n_samples, n_labels)
+            Class labels of any kind; see :func:`class_balanced_sample_weight`. Or, of several
+            labels a sample, a matrix of 0 and 1 with a column for each, dense (NaN where it is
+            not known), sparse or a frame.
         sample_weight : array-like of shape (n_samples,) or number, default=None
             Weights that the samples have already; a class counts their sum.
 
@@ -182,9 +208,9 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
         ----------
         X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features), or None
             Features; only their shape and names are looked at, if there are any.
-        y : array-like of shape (n_samples,), or a collection of dask
-            Class labels; new classes may come with any chunk. A chunk without
-            samples changes nothing.
+        y : array-like of shape (n_samples,) or a collection of dask, or (n_samples, n_labels)
+            Class labels; new classes may come with any chunk. Or a matrix with the same columns
+            in each chunk. A chunk without samples changes nothing.
         sample_weight : array-like of shape (n_samples,) or number, default=None
             Weights that the samples have already; a class counts their sum.
 
@@ -216,7 +242,8 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
         n_rows = _n_rows(X)
         if is_lazy(y):  # whose pass may take long
             _check_rows(n_rows, _n_rows(y))
-        tally = tally_of(y, sample_weight)
+        has_columns = is_indicator(y) and not is_lazy(y)
+        tally = (tally_of_indicator if has_columns else tally_of)(y, sample_weight)
         _check_rows(n_rows, tally.n_samples)
         if in_chunks and not tally.n_samples:
             return self
@@ -302,7 +329,7 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
         *before, weight = vars(self).get("_weight", [None] * 4)
         if weight is None or any(a is not b for a, b in zip(given, before, strict=True)):
             count, beta, normalize = given
-            weight = class_balanced_weight(count, beta=beta, normalize=normalize)
+            weight = balanced(count, check_beta(beta), check_normalize(normalize))
             weight.flags.writeable = False  # it is kept
             self._weight = *given, weight
         return weight
@@ -312,26 +339,28 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
 
         Parameters
         ----------
-        y : array-like of shape (n_samples,), or a collection of dask
-            Class labels, all seen in fit.
+        y : array-like of shape (n_samples,) or a collection of dask, or (n_samples, n_labels)
+            Class labels, all seen in fit. Or a matrix with the columns seen in fit.
         dtype : {numpy.float64, numpy.float32}, default=numpy.float64
             Type of the weights.
 
         Returns
         -------
-        ndarray of shape (n_samples,), or dask Array or Series
-            Sample weights. Those of a collection of dask are computed when they
-            are asked for, chunk by chunk, cut as y is.
+        ndarray of shape (n_samples,) or (n_samples, n_labels), or dask Array or Series
+            Sample weights, a column for each of several labels; 0 where it is not known whether a
+            sample has the label. Those of a collection of dask are computed when they are asked
+            for, chunk by chunk, cut as y is.
 
         Raises
         ------
         NotFittedError
             If the weigher is not fitted.
         ValueError
-            If y holds a label that fit has not seen.
+            If y holds a label, or has other columns, than fit has seen.
         """
         class_weight = self._class_weight().astype(check_dtype(dtype), copy=False)
-        return weights_of(y, self.classes_, class_weight)
+        of_side = class_weight.ndim == 2
+        return (weights_of_indicator if of_side else weights_of)(y, self.classes_, class_weight)
 
     def fit_transform(self, X, y=None, **fit_params):
         """Fit, warn that the weights go nowhere from here, and return X.

@@ -1,0 +1,192 @@
+"""Several labels a sample, read from a matrix with a column for each label."""
+
+import reprlib
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_array, issparse
+
+from sk_cbloss._validation import as_numpy, refuse_masked
+
+# Entries of a chunk, whose temporaries stay small.
+CHUNK = 2**20
+RULE = "y must hold 0 and 1, a column for each label"
+REMEDY = "sets of labels go through sklearn.preprocessing.MultiLabelBinarizer"
+
+
+@dataclass(frozen=True)
+class Indicator:
+    """Which samples have which labels.
+
+    Attributes
+    ----------
+    values : ndarray or csr_array of shape (n_samples, n_labels)
+        1 where a sample has a label, 0 where it has not; NaN, of a dense one, where that is not
+        known.
+    names : ndarray of shape (n_labels,)
+        Names of the labels; 0, 1, ... where they have none.
+    """
+
+    values: np.ndarray | csr_array
+    names: np.ndarray
+
+    def count(self, sample_weight=None):
+        """Return how many samples are without and with each label, or the sum of their weights.
+
+        Parameters
+        ----------
+        sample_weight : ndarray of shape (n_samples,), default=None
+            Weights of the samples, >= 0.
+
+        Returns
+        -------
+        ndarray of shape (n_labels, 2), dtype float64
+            Counts. Either side is summed by itself: none is what rounding leaves of the other.
+        """
+        count = np.zeros((2, len(self.names)))
+        weight = np.ones(self.values.shape[0]) if sample_weight is None else sample_weight
+        if issparse(self.values):
+            with_it = self.values[weight > 0] != 0
+            weight = weight[weight > 0]
+            count[1] = with_it.T @ weight
+            some_without = with_it.sum(axis=0) < len(weight)
+            count[0] = np.where(some_without, np.maximum(weight.sum() - count[1], 0), 0)
+        else:
+            for rows in self._chunks():
+                chunk, of_rows = self.values[rows], weight[rows]
+                for side in (0, 1):
+                    count[side] += of_rows @ (chunk == side)
+        return count.T.copy()
+
+    def gather(self, of_label):
+        """Return for each sample what the side of each label has, such as a weight.
+
+        Parameters
+        ----------
+        of_label : ndarray of shape (n_labels, 2)
+            Of those without and with each label.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_labels)
+            It; 0 where it is not known whether the sample has the label.
+        """
+        gathered = np.zeros(self.values.shape, dtype=of_label.dtype)
+        without, with_it = of_label.T
+        if issparse(self.values):
+            gathered[:] = without
+            row, column = self.values.nonzero()
+            gathered[row, column] = with_it[column]
+            return gathered
+        for rows in self._chunks():
+            chunk = self.values[rows]
+            np.copyto(gathered[rows], without, where=chunk == 0)
+            np.copyto(gathered[rows], with_it, where=chunk == 1)
+        return gathered
+
+    def _chunks(self):
+        size = max(1, CHUNK // len(self.names))
+        return (slice(start, start + size) for start in range(0, len(self.values), size))
+
+
+def is_indicator(y):
+    """Whether y has a column for each of several labels, or is sparse."""
+    if isinstance(y, list | tuple):
+        is_matrix = len(y) and all(isinstance(row, list | tuple | np.ndarray) for row in y)
+        return is_matrix and len({len(row) for row in y}) == 1 != len(y[0])
+    shape = getattr(y, "shape", ())
+    return issparse(y) or (isinstance(shape, tuple) and len(shape) == 2 and shape[1] != 1)
+
+
+def read_indicator(y):
+    """Return y, a matrix with a column for each label, as an Indicator."""
+    names = _names_of(y)
+    values = _sparse(y) if issparse(y) else _dense(y)
+    if values.ndim != 2 or not values.shape[1]:
+        raise ValueError(f"y must have a column for each label, got shape {values.shape}.")
+    return Indicator(values, np.arange(values.shape[1]) if names is None else names)
+
+
+def agreed_names(known, names):
+    """Return names of labels, known ones or new, if both may be of the same columns.
+
+    Parameters
+    ----------
+    known, names : ndarray of shape (n_labels,)
+        Names; 0, 1, ... fit any.
+
+    Returns
+    -------
+    ndarray of shape (n_labels,)
+        The names.
+    """
+    if len(names) != len(known):
+        raise ValueError(
+            f"y must have a column for each of the {len(known)} known labels, got {len(names)}."
+        )
+    if _are_positions(names) or _are_positions(known):
+        return known if _are_positions(names) else names
+    for one, other in zip(known.tolist(), names.tolist(), strict=True):
+        if one != other:
+            raise ValueError(
+                "y must have the columns of the known labels, in their order, got "
+                f"{other!r} in the place of {one!r}."
+            )
+    return known
+
+
+def _are_positions(names):
+    return names.dtype.kind == "i" and np.array_equal(names, np.arange(len(names)))
+
+
+def _names_of(y):
+    """Return the names of a frame's columns; None where they have none."""
+    if not hasattr(y, "columns"):
+        return None
+    names = list(y.columns)
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"y must name each label once, got {twice!r} twice.")
+    if all(isinstance(name, str) for name in names):
+        return np.array(names, dtype=str)
+    if all(isinstance(name, int | np.integer) for name in names):
+        return np.array(names, dtype=np.int64)
+    return np.fromiter(names, dtype=object)
+
+
+def _dense(y):
+    refuse_masked(y, "y")
+    y = as_numpy(y)
+    values = y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)
+    if values.dtype.kind == "O":
+        values = _numbers(y, values)
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{RULE}, got values of type {values.dtype}: {REMEDY}.")
+    for start in range(0, len(values), 2**13):
+        chunk = values[start : start + 2**13]
+        wrong = (chunk != 0) & (chunk != 1) & (chunk == chunk)
+        if wrong.any():
+            raise ValueError(f"{RULE}, got {chunk[wrong][0].item()!r}: {REMEDY}.")
+    return values
+
+
+def _numbers(y, values):
+    """Return objects as numbers, missing ones of a frame as NaN."""
+    try:
+        if hasattr(y, "iloc"):
+            return y.to_numpy(dtype=np.float64, na_value=np.nan)
+        return values.astype(np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{RULE}, got {reprlib.repr(values.flat[0])}: {REMEDY}.") from None
+
+
+def _sparse(y):
+    values = csr_array(y)
+    if not values.has_canonical_format:
+        values = values.copy()  # which may share its memory with y
+        values.sum_duplicates()
+    wrong = (values.data != 0) & (values.data != 1)
+    if values.dtype.kind not in "biuf" or wrong.any():
+        got = values.data[wrong][0].item() if wrong.any() else values.dtype
+        raise ValueError(f"{RULE}, got {got!r}: {REMEDY}.")
+    return values
