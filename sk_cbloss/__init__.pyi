@@ -21,6 +21,7 @@ from .inspection import describe_long_tail as describe_long_tail
 from .losses import CDTLoss as CDTLoss
 from .losses import ClassBalancedCrossEntropyLoss as ClassBalancedCrossEntropyLoss
 from .losses import ClassBalancedFocalLoss as ClassBalancedFocalLoss
+from .losses import ClassBalancedMultiLabelLoss as ClassBalancedMultiLabelLoss
 from .losses import ClassBalancedSigmoidLoss as ClassBalancedSigmoidLoss
 from .losses import ClassBalancedSoftmaxFocalLoss as ClassBalancedSoftmaxFocalLoss
 from .losses import LDAMLoss as LDAMLoss

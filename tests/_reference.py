@@ -94,6 +94,34 @@ def exact_gradient(z, y, loss, **parameters):
         return [(moved(c, step) - moved(c, -step)) / (2 * step) for c in range(len(z))]
 
 
+def exact_label_loss(z, t, weight=(1, 1), gamma=(0, 0), prior=None, tau=0, smoothing=0):
+    """One label's loss: binary focal losses of both sides, each weighted (Ridnik 2021, section 2).
+
+    The logit is shifted by the prior's log-odds (Wu 2020, section 3), and of a label that is
+    there, half of the smoothing counts as not there.
+    """
+    with mpmath.workdps(400):
+        z, t, smoothing = _exact(z), _exact(t), _exact(smoothing)
+        if prior is not None and 0 < prior < 1:
+            z += _exact(tau) * mpmath.log(_exact(prior) / (1 - _exact(prior)))
+        p, miss = 1 / (1 + mpmath.exp(-z)), 1 / (1 + mpmath.exp(z))
+        positive = -mpmath.log(p) * miss ** _exact(gamma[1])
+        negative = -mpmath.log(miss) * p ** _exact(gamma[0])
+        of_with = _exact(weight[1]) * ((1 - smoothing / 2) * positive + smoothing / 2 * negative)
+        of_without = _exact(weight[0]) * (
+            (1 - smoothing / 2) * negative + smoothing / 2 * positive
+        )
+        return t * of_with + (1 - t) * of_without
+
+
+def exact_label_slope(z, t, **parameters):
+    """Its derivative by the logit, from differences in 400 digits."""
+    with mpmath.workdps(400):
+        z, step = _exact(z), mpmath.mpf(10) ** -100
+        above, below = (exact_label_loss(z + by, t, **parameters) for by in (step, -step))
+        return (above - below) / (2 * step)
+
+
 def loss_per_sample(logits, target, loss, **parameters):
     """Each sample's unweighted loss."""
     return np.array(

@@ -17,6 +17,7 @@ from sk_cbloss.losses._focal import ClassBalancedFocalLoss
 from sk_cbloss.losses._fused_linear import FusedLinear, LinearLogits
 from sk_cbloss.losses._ldam import LDAMLoss, NormalizedLinear
 from sk_cbloss.losses._logit_adjusted import LogitAdjustedLoss
+from sk_cbloss.losses._multi_label import ClassBalancedMultiLabelLoss
 from sk_cbloss.losses._one_vs_rest import OneVsRestLoss
 from sk_cbloss.losses._prior import PriorLoss, PriorSoftmaxLoss
 from sk_cbloss.losses._sigmoid import ClassBalancedSigmoidLoss
@@ -43,6 +44,7 @@ __all__ = [
     "ClassBalancedCrossEntropyLoss",
     "ClassBalancedFocalLoss",
     "ClassBalancedLoss",
+    "ClassBalancedMultiLabelLoss",
     "ClassBalancedSigmoidLoss",
     "ClassBalancedSoftmaxFocalLoss",
     "FusedLinear",

@@ -29,7 +29,7 @@ HALF_PRECISION = torch.float16, torch.bfloat16
 
 PROBABILITIES = (
     "target in floating point must hold probabilities: numbers >= 0 that sum to 1 over the "
-    "classes (dimension 1)."
+    "classes (dimension 1); several labels a sample go to ClassBalancedMultiLabelLoss."
 )
 TOLERANCE = 0.02
 """How far from 1 they may sum: as rounded to two decimals, or kept in half precision."""
@@ -218,7 +218,7 @@ class ClassBalancedLoss(nn.Module):
         weight, losses = self.weight, self._losses if self.reduction == "none" else self._total
         parts = logits if isinstance(logits, LinearLogits) else None
         scores = logits if parts is None else parts.outline
-        scores = _check_logits(scores, self._per_class() if weight is None else weight)
+        scores = check_logits(scores, self._per_class() if weight is None else weight)
         target = _check_target(target, scores)
         if parts is not None:
             if self._can_do_without_logits(target):
@@ -226,7 +226,7 @@ class ClassBalancedLoss(nn.Module):
             else:
                 scores = parts.logits
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, scores)
+            sample_weight = check_sample_weight(sample_weight, scores)
         weight = scores.new_ones(scores.shape[1]) if weight is None else weight.to(scores.dtype)
         counted = self._counted(target)
         if self.reduction == "mean":  # no gradient flows into weights: divide them, not the loss
@@ -314,7 +314,7 @@ class ClassBalancedLoss(nn.Module):
         tensor of shape (n_samples, n_classes, ...)
             The same, but for classes that must not be chosen.
         """
-        _check_logits(logits, self._per_class())
+        check_logits(logits, self._per_class())
         return logits
 
     def predict_log_proba(self, logits: Tensor) -> Tensor:
@@ -330,7 +330,7 @@ class ClassBalancedLoss(nn.Module):
         tensor of shape (n_samples, n_classes, ...)
             Logarithms of probabilities that sum to 1 over the classes.
         """
-        return self._log_proba(_check_logits(logits, self._per_class()))
+        return self._log_proba(check_logits(logits, self._per_class()))
 
     def _log_proba(self, logits):
         raise NotImplementedError
@@ -380,7 +380,7 @@ class ClassBalancedLoss(nn.Module):
             Logarithms of probabilities that sum to 1 over the classes; -inf
             for a class of weight 0.
         """
-        logits = self._of_those_in_training(_check_logits(logits, self._per_class()))
+        logits = self._of_those_in_training(check_logits(logits, self._per_class()))
         log_posterior = self._unsmoothed(self.weighted_log_posterior(logits))
         if self.weight is not None:
             log_posterior = log_posterior - by_class(self.weight.log(), logits)
@@ -444,32 +444,50 @@ def check_ignore_index(ignore_index):
 
 def check_class_vector(vector, name):
     """Return a 1-dimensional floating-point tensor of finite numbers >= 0."""
-    vector = in_class_order(vector, name)
-    if not isinstance(vector, torch.Tensor):
-        refuse_masked(vector, name)
-        try:
-            is_list = isinstance(vector, list | tuple)  # of numbers in the default type, then
-            vector = torch.tensor(vector if is_list else np.asarray(vector))
-        except (TypeError, ValueError, RuntimeError):
-            raise ValueError(f"{name} must be a vector of numbers, got {vector!r}.") from None
-    _check_tensor(vector, name)
-    if vector.is_complex():
-        raise ValueError(f"{name} must be a vector of numbers, got {vector.dtype}.")
+    vector = _as_tensor(in_class_order(vector, name), name)
     if vector.ndim != 1 or not len(vector):
         raise ValueError(
             f"{name} must be a vector, a number for each class, got shape {tuple(vector.shape)}."
         )
-    if not vector.is_floating_point():
-        vector = vector.to(torch.get_default_dtype())
-    valid = vector.isfinite() & (vector >= 0)
+    return _finite(vector, name)
+
+
+def check_pairs(pairs, name):
+    """Return a floating-point tensor of finite numbers >= 0, two of them for each label."""
+    pairs = _as_tensor(pairs, name)
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or not len(pairs):
+        raise ValueError(
+            f"{name} must have two numbers for each label, of the samples without and with it, "
+            f"got shape {tuple(pairs.shape)}."
+        )
+    return _finite(pairs, name)
+
+
+def _as_tensor(values, name):
+    """Return numbers as a floating-point tensor."""
+    if not isinstance(values, torch.Tensor):
+        refuse_masked(values, name)
+        try:
+            is_list = isinstance(values, list | tuple)  # of numbers in the default type, then
+            values = torch.tensor(values if is_list else np.asarray(values))
+        except (TypeError, ValueError, RuntimeError):
+            raise ValueError(f"{name} must be a vector of numbers, got {values!r}.") from None
+    check_tensor(values, name)
+    if values.is_complex():
+        raise ValueError(f"{name} must be a vector of numbers, got {values.dtype}.")
+    return values if values.is_floating_point() else values.to(torch.get_default_dtype())
+
+
+def _finite(values, name):
+    valid = values.isfinite() & (values >= 0)
     if not valid.all():
         raise ValueError(
-            f"{name} must hold finite numbers >= 0, got {vector[~valid][0].item()!r}."
+            f"{name} must hold finite numbers >= 0, got {values[~valid][0].item()!r}."
         )
-    return vector
+    return values
 
 
-def _check_tensor(given, name):
+def check_tensor(given, name):
     """Raise an error unless it is a dense tensor."""
     if not isinstance(given, torch.Tensor):
         raise TypeError(f"{name} must be a tensor, got {type(given).__name__}.")
@@ -479,10 +497,10 @@ def _check_tensor(given, name):
         )
 
 
-def _check_logits(logits, per_class):
+def check_logits(logits, per_class):
     """Return the logits, in single precision at least."""
     logits = made(logits)
-    _check_tensor(logits, "logits")
+    check_tensor(logits, "logits")
     if not logits.is_floating_point() or logits.ndim < 2:
         raise ValueError(
             "logits must be floating-point, of shape (n_samples, n_classes, ...), "
@@ -498,7 +516,7 @@ def _check_logits(logits, per_class):
 
 def _check_target(target, logits):
     """Return the target, class positions as int64 or probabilities in the logits' type."""
-    _check_tensor(target, "target")
+    check_tensor(target, "target")
     of_samples = (logits.shape[0], *logits.shape[2:])
     if target.dtype == torch.int64 and target.shape == of_samples:
         return target
@@ -519,7 +537,8 @@ def _check_target(target, logits):
     if target.shape == logits.shape:
         raise ValueError(
             "target must hold class positions, or probabilities in floating point, got "
-            f"{target.dtype} of the logits' shape: pass target.argmax(dim=1) or target.float()."
+            f"{target.dtype} of the logits' shape: pass target.argmax(dim=1) or target.float(); "
+            "several labels a sample go to ClassBalancedMultiLabelLoss."
         )
     if target.shape != of_samples:
         raise ValueError(
@@ -531,9 +550,9 @@ def _check_target(target, logits):
     return target.long()
 
 
-def _check_sample_weight(sample_weight, logits):
+def check_sample_weight(sample_weight, logits):
     """Return the weights in the logits' type."""
-    _check_tensor(sample_weight, "sample_weight")
+    check_tensor(sample_weight, "sample_weight")
     if sample_weight.is_complex():
         raise ValueError(f"sample_weight must hold real numbers, got {sample_weight.dtype}.")
     of_samples = (logits.shape[0], *logits.shape[2:])

@@ -16,6 +16,8 @@ NO_TARGET = torch.iinfo(torch.int64).min
 MASKED = -1e30
 """The logit of a class that takes no part: finite, since 0 times infinity is no number."""
 
+FRACTIONS = "target must hold numbers in [0, 1], or NaN where a label is not known."
+
 HELD_DOWN = -1e38
 """What is added to it instead, where that is cheaper: larger than any logit."""
 
@@ -153,6 +155,50 @@ def log_odds_of_miss(logits, target):
         return torch.where(is_label, -logits, logits)
     sign = torch.ones_like(logits, requires_grad=False).scatter(1, target.unsqueeze(1), -1)
     return logits * sign
+
+
+# ---------------------------------------------------------------------- several labels a sample
+
+
+def multi_label(logits, target, weight, gamma, smoothing):
+    """Binary focal loss of each label, weighted; 0 where the target is NaN.
+
+    Either side of a label has a weight, of shape (n_labels, 2), and a gamma, without and with it.
+    A label that is there weighs as such, and half of ``smoothing`` of it counts as not there.
+    """
+    check_fractions(target)
+    known = ~target.isnan()
+    logits, target = torch.where(known, logits, 0), torch.where(known, target, 0)
+    without, with_it = (by_class(side, logits) for side in weight.unbind(dim=1))
+    of_positive, of_negative = sides(target, without, with_it, smoothing)
+    loss = of_positive * binary_focal(-logits, gamma[1])
+    return torch.where(known, loss + of_negative * binary_focal(logits, gamma[0]), 0)
+
+
+def sides(target, without, with_it, smoothing):
+    """Return what the positive and the negative side weigh; exact at targets of 0 and 1."""
+    kept, moved = 1 - smoothing / 2, smoothing / 2
+    of_positive = torch.lerp(moved * without, kept * with_it, target)
+    return of_positive, torch.lerp(kept * without, moved * with_it, target)
+
+
+def check_fractions(target):
+    """Raise an error unless all targets are in [0, 1], or NaN."""
+    if torch.compiler.is_compiling() and is_transformed():  # for which torch has no assertion
+        return
+    outside = (target < 0) | (target > 1)
+    try:
+        assert_all(~outside, FRACTIONS)
+    except RuntimeError:
+        bad = unwrapped(target)[unwrapped(outside)][0]
+        raise ValueError(FRACTIONS.removesuffix(".") + f", got {bad:g}.") from None
+
+
+def side_shifted(logits, label_prior, tau):
+    """Logits ``z + tau log(pi / (1 - pi))``; as they are where all samples are on one side."""
+    has_both = (label_prior > 0) & (label_prior < 1)
+    log_odds = torch.where(has_both, label_prior, 0.5).logit()
+    return logits + by_class(tau * log_odds, logits)
 
 
 # ---------------------------------------------------------------------- the way back
