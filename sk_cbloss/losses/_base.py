@@ -281,12 +281,15 @@ class ClassBalancedLoss(nn.Module):
     def _parts(self, logits, target, weight, sample_weight, counted):
         """Return the weighted loss of each sample, or what adds up to it over the classes."""
         if target.is_floating_point():
+            if _functional.can_be_read(target):
+                if target.numel() and not _all_are_probabilities(target):
+                    _check_probabilities(target)
             # Torch has no assertion for the two at once.
-            if not (torch.compiler.is_compiling() and _functional.is_transformed()):
+            elif not (torch.compiler.is_compiling() and _functional.is_transformed()):
                 _functional.assert_all(_are_probabilities(target), PROBABILITIES)
             drawn = target * by_class(weight, logits)
-            loss = (drawn * self.loss_per_class(logits)).sum(dim=1)
-            return loss if sample_weight is None else loss * sample_weight
+            losses = drawn * self.loss_per_class(logits)
+            return losses if sample_weight is None else losses * sample_weight.unsqueeze(1)
         label = target if counted is None else torch.where(counted, target, 0)
         if torch.compiler.is_compiling():  # compiled code would take -1 for the last class
             valid = (label >= 0) & (label < logits.shape[1])
@@ -579,10 +582,21 @@ def _n_counted(target, counted):
 
 
 def _are_probabilities(target):
-    """Return whether all are >= 0 and sum to 1 over the classes."""
+    """Return whether the numbers of each sample are >= 0 and sum to 1 over the classes."""
     # In the fewest operations: the root of a number below 0 is NaN, and stays so.
     root = torch.linalg.vector_norm(target.detach().sqrt(), dim=1)
     return (root - 1).abs() <= TOLERANCE / 2
+
+
+def _all_are_probabilities(target):
+    """Return whether those of all samples do, where numbers can be read: in less time."""
+    target = target.detach() if target.requires_grad else target
+    low, high = torch.aminmax(target.sum(dim=1))
+    return (
+        low.item() >= (1 - TOLERANCE / 2) ** 2
+        and high.item() <= (1 + TOLERANCE / 2) ** 2
+        and target.amin().item() >= 0
+    )
 
 
 def _check_probabilities(target):
