@@ -70,6 +70,7 @@ CANDIDATES = {
     "sigmoid": grid(loss=["sigmoid"], beta=BETAS, decay=DECAYS),
     "focal": grid(loss=["focal"], **FOCUS),
     "softmax_focal": grid(loss=["softmax_focal"], **FOCUS),
+    "poly_tailed": grid(loss=["poly_tailed"], beta=[0.99, 1], alpha=[1, 2], decay=DECAYS),
     "logit_adjusted": grid(loss=["logit_adjusted"], tau=[0.5, 1, 1.5, 2], decay=DECAYS),
     "ldam": grid(loss=["ldam"], max_margin=[0.2, 0.5], beta=[0, 0.999], decay=DECAYS),
     "cdt": grid(loss=["cdt"], gamma=[0.1, 0.2, 0.3, 0.4], decay=DECAYS),

@@ -22,6 +22,7 @@ from .losses import CDTLoss as CDTLoss
 from .losses import ClassBalancedCrossEntropyLoss as ClassBalancedCrossEntropyLoss
 from .losses import ClassBalancedFocalLoss as ClassBalancedFocalLoss
 from .losses import ClassBalancedMultiLabelLoss as ClassBalancedMultiLabelLoss
+from .losses import ClassBalancedPolyTailedLoss as ClassBalancedPolyTailedLoss
 from .losses import ClassBalancedSigmoidLoss as ClassBalancedSigmoidLoss
 from .losses import ClassBalancedSoftmaxFocalLoss as ClassBalancedSoftmaxFocalLoss
 from .losses import LDAMLoss as LDAMLoss

@@ -14,13 +14,14 @@ PARAMETERS = {
     "sigmoid": [{}],
     "focal": [{"gamma": gamma} for gamma in (0, 0.5, 1, 2, 3.7)],
     "softmax_focal": [{"gamma": gamma} for gamma in (0, 0.5, 1, 2, 3.7)],
+    "poly_tailed": [{"alpha": alpha} for alpha in (0.5, 1, 2)],
     "logit_adjusted": [{"tau": tau} for tau in (0, 1, 1.7)],
     "ldam": [{}, {"max_margin": 0.3, "scale": 10.0}],
     "cdt": [{"gamma": gamma} for gamma in (0, 0.2, 0.4)],
     "vs": [{"tau": 1.2, "gamma": 0.2}, {"tau": 0, "gamma": 0.3}],
 }
 PRIOR = {"logit_adjusted", "ldam", "cdt", "vs"}
-SOFTMAX = {"softmax", "softmax_focal", "logit_adjusted", "cdt", "vs"}
+SOFTMAX = {"softmax", "softmax_focal", "poly_tailed", "logit_adjusted", "cdt", "vs"}
 
 
 def cases(names=LOSSES):

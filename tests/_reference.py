@@ -60,7 +60,16 @@ def ldam_margin(prior, max_margin):
     return [max_margin * m / max(unscaled) for m in unscaled]
 
 
-def exact_loss(z, y, loss, gamma=1, prior=None, tau=1, max_margin=0.5, scale=30, digits=400):
+def poly_tail(margin, alpha):
+    """1 / (m - (b - 1))^alpha from b = 1 on (Wang 2022, with a left piece of our own)."""
+    if margin >= 1:
+        return margin**-alpha
+    return mpmath.log(1 + mpmath.mpf(4) ** (alpha * (1 - margin))) / mpmath.log(2)
+
+
+def exact_loss(
+    z, y, loss, gamma=1, prior=None, tau=1, max_margin=0.5, scale=30, alpha=1, digits=400
+):
     """One sample's unweighted loss; with 400 digits, right where float64 overflows."""
     with mpmath.workdps(digits):
         z = [_exact(v) for v in z]
@@ -78,6 +87,8 @@ def exact_loss(z, y, loss, gamma=1, prior=None, tau=1, max_margin=0.5, scale=30,
         z = training_logits(z, loss, prior, tau, gamma)
         odds = [mpmath.exp(v) for v in z]
         p, p_miss = odds[y] / sum(odds), sum(o for c, o in enumerate(odds) if c != y) / sum(odds)
+        if loss == "poly_tailed":
+            return poly_tail(mpmath.log(p / p_miss), mpmath.mpf(alpha)) if p_miss else 0
         return -mpmath.log(p) * (p_miss**gamma if loss == "softmax_focal" else 1)
 
 

@@ -19,6 +19,7 @@ from sk_cbloss.losses._ldam import LDAMLoss, NormalizedLinear
 from sk_cbloss.losses._logit_adjusted import LogitAdjustedLoss
 from sk_cbloss.losses._multi_label import ClassBalancedMultiLabelLoss
 from sk_cbloss.losses._one_vs_rest import OneVsRestLoss
+from sk_cbloss.losses._poly_tailed import ClassBalancedPolyTailedLoss
 from sk_cbloss.losses._prior import PriorLoss, PriorSoftmaxLoss
 from sk_cbloss.losses._sigmoid import ClassBalancedSigmoidLoss
 from sk_cbloss.losses._softmax import ClassBalancedCrossEntropyLoss
@@ -31,6 +32,7 @@ LOSSES: dict[str, type[ClassBalancedLoss]] = {
     "sigmoid": ClassBalancedSigmoidLoss,
     "focal": ClassBalancedFocalLoss,
     "softmax_focal": ClassBalancedSoftmaxFocalLoss,
+    "poly_tailed": ClassBalancedPolyTailedLoss,
     "logit_adjusted": LogitAdjustedLoss,
     "ldam": LDAMLoss,
     "cdt": CDTLoss,
@@ -45,6 +47,7 @@ __all__ = [
     "ClassBalancedFocalLoss",
     "ClassBalancedLoss",
     "ClassBalancedMultiLabelLoss",
+    "ClassBalancedPolyTailedLoss",
     "ClassBalancedSigmoidLoss",
     "ClassBalancedSoftmaxFocalLoss",
     "FusedLinear",

@@ -22,6 +22,8 @@ HELD_DOWN = -1e38
 """What is added to it instead, where that is cheaper: larger than any logit."""
 
 
+LOG_2 = math.log(2)
+
 # ---------------------------------------------------------------------- one class out of all
 
 
@@ -44,6 +46,20 @@ def focused(cross_entropy, gamma):
     miss = -torch.expm1(-cross_entropy)  # 1 - p would lose its digits where p is near 1
     # At 0 a power below 1 has an infinite slope, and 0 * inf is no gradient.
     return miss.clamp(min=torch.finfo(miss.dtype).eps ** 2) ** gamma * cross_entropy
+
+
+def margin(logits, target):
+    """By how much the label's logit exceeds those of all others together: its log-odds."""
+    label = target.unsqueeze(1)
+    rest = logits.scatter(1, label, -torch.inf).logsumexp(dim=1)
+    return logits.gather(1, label).squeeze(1) - rest
+
+
+def poly_tailed(margin, alpha):
+    """``m**-alpha`` from 1 on, before that ``log2(1 + 4**(alpha (1 - m)))``: as steep at 1."""
+    # Each within its own part: a gradient that is not taken must be a number, too.
+    near = softplus(2 * LOG_2 * alpha * (1 - margin.clamp(max=1))) / LOG_2
+    return torch.where(margin < 1, near, margin.clamp(min=1) ** -alpha)
 
 
 def ldam(logits, target, class_prior, max_margin, scale):
@@ -202,6 +218,22 @@ def side_shifted(logits, label_prior, tau):
 
 
 # ---------------------------------------------------------------------- the way back
+
+
+def log_odds_in_parts(logits, of_nothing=MASKED):
+    """Return ``log p`` and ``log(1 - p)`` of each class under the softmax."""
+    log_p = logits.log_softmax(dim=1)
+    # Of the likeliest class, log(1 - p) from the others: 1 - p itself may have rounded to 0.
+    top = log_p.argmax(dim=1, keepdim=True)
+    others = log_p.scatter(1, top, of_nothing)
+    rest = others.logsumexp(dim=1, keepdim=True)
+    return log_p, torch.log1p(-others.exp()).scatter(1, top, rest)
+
+
+def log_slope_of_poly_tailed(margin, alpha):
+    """Logarithm of how steeply ``poly_tailed`` falls, but for ``log(alpha)``."""
+    near = LOG_2 + F.logsigmoid(2 * LOG_2 * alpha * (1 - margin.clamp(max=1)))
+    return torch.where(margin < 1, near, -(alpha + 1) * margin.clamp(min=1).log())
 
 
 def log_slope(log_p, log_not_p, gamma):

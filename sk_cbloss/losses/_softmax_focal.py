@@ -1,6 +1,5 @@
 """The class-balanced focal loss over a softmax."""
 
-import torch
 from torch import Tensor
 
 from sk_cbloss._validation import check_factor
@@ -77,11 +76,7 @@ class ClassBalancedSoftmaxFocalLoss(SoftmaxLoss):
         return _functional.focused(cross_entropy, self.gamma)
 
     def weighted_log_posterior(self, logits: Tensor) -> Tensor:
-        log_p = logits.log_softmax(dim=1)
-        # Of the likeliest class, log(1 - p) from the others: 1 - p itself may have rounded to 0.
-        top = log_p.argmax(dim=1, keepdim=True)
-        rest = log_p.scatter(1, top, _functional.MASKED).logsumexp(dim=1, keepdim=True)
-        log_not_p = torch.log1p(-log_p.exp()).scatter(1, top, rest)
+        log_p, log_not_p = _functional.log_odds_in_parts(logits)
         return -_functional.log_slope(log_p, log_not_p, self.gamma)
 
     def extra_repr(self) -> str:

@@ -43,8 +43,8 @@ class CBNeuralNetClassifier(
         or function is called with ``n_features`` and ``n_classes`` if it has
         parameters of these names, and with ``module__*``; an instance is
         copied. None takes :class:`~sk_cbloss.neural_net.MLP`.
-    loss : {"softmax", "sigmoid", "focal", "softmax_focal", "logit_adjusted", \
-            "ldam", "cdt", "vs"}, default="softmax"
+    loss : {"softmax", "sigmoid", "focal", "softmax_focal", "poly_tailed", \
+            "logit_adjusted", "ldam", "cdt", "vs"}, default="softmax"
         Name of the loss. Its further parameters have the prefix
         ``criterion__``, such as ``criterion__tau``.
     beta : float in [0, 1], default=None

@@ -18,6 +18,7 @@ PARAMETERS = {
     "sigmoid": {},
     "focal": {"gamma": st.sampled_from([0, 0.5, 1, 2, 5]) | st.floats(0, 4)},
     "softmax_focal": {"gamma": st.sampled_from([0, 0.5, 1, 2, 5]) | st.floats(0, 4)},
+    "poly_tailed": {"alpha": st.floats(0.1, 4)},
     "logit_adjusted": {"tau": st.floats(0, 3)},
     "ldam": {"max_margin": st.floats(0, 1), "scale": st.floats(0, 40)},
     "cdt": {"gamma": st.floats(0, 0.5)},

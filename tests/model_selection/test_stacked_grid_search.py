@@ -157,6 +157,7 @@ class TestSameAsAlone:
         grid = [
             {"loss": ["softmax", "sigmoid", "logit_adjusted"], "beta": [0, 0.9]},
             {"loss": ["focal", "softmax_focal"], "gamma": [0, 2]},
+            {"loss": ["poly_tailed"], "criterion__alpha": [1, 2]},
             {"loss": ["logit_adjusted", "vs"], "criterion__tau": [0.5, 2]},
             {"loss": ["ldam"], "criterion__max_margin": [0.2, 0.5], "criterion__scale": [10, 30]},
             {"loss": ["softmax"], "criterion__label_smoothing": [0, 0.1]},
