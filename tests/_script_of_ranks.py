@@ -47,6 +47,7 @@ from sk_cbloss.neural_net import (
     DeferredReweighting,
     DistributedCBNeuralNetClassifier,
     LearningRateSchedule,
+    RefitHead,
     TrainingCheckpoint,
     features_and_labels,
 )
@@ -298,6 +299,7 @@ def callbacks_do_what_they_do_alone():
         "callbacks": [DeferredReweighting(3), LearningRateSchedule(warmup=2)],
     }
     check_equal(*both(**given))
+    check_equal(*both(module=Net, callbacks=[RefitHead(3, restart=True)], max_epochs=6))
     frozen = [Freezer("body.*"), Unfreezer("body.*", at=3)]
     check_equal(*both(module=Net, callbacks=frozen, max_epochs=5))
     scoring = EpochScoring("accuracy", name="uncached", use_caching=False, lower_is_better=False)

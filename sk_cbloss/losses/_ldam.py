@@ -40,8 +40,12 @@ class NormalizedLinear(nn.Module):
         super().__init__()
         self.in_features = check_integer(in_features, "in_features", minimum=1)
         self.out_features = check_integer(out_features, "out_features", minimum=1)
-        # Of a normal distribution, whose directions are uniform.
-        self.weight = nn.Parameter(torch.randn(out_features, in_features))
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the vectors anew, of a normal distribution, whose directions are uniform."""
+        nn.init.normal_(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return cosines.

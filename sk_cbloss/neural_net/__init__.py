@@ -10,10 +10,12 @@ from skorch.utils import is_dataset as is_dataset  # for the searches
 from sk_cbloss.neural_net._classifier import CBNeuralNetClassifier
 from sk_cbloss.neural_net._distributed import DistributedCBNeuralNetClassifier
 from sk_cbloss.neural_net._recipe import cifar_recipe
+from sk_cbloss.neural_net._tau_normalized import tau_normalized
 from sk_cbloss.neural_net.callbacks import (
     DeferredReweighting,
     LearningRateSchedule,
     LossChange,
+    RefitHead,
     TrainingCheckpoint,
 )
 from sk_cbloss.neural_net.callbacks import progress_bar as progress_bar
@@ -39,8 +41,10 @@ __all__ = [
     "LearningRateSchedule",
     "LossChange",
     "PadCropFlip",
+    "RefitHead",
     "TrainingCheckpoint",
     "cifar_recipe",
     "features_and_labels",
     "fit_together",
+    "tau_normalized",
 ]

@@ -21,7 +21,12 @@ from torch.nn.parameter import is_lazy
 from sk_cbloss.losses import LOSSES
 from sk_cbloss.neural_net._chosen_loss import DTYPES, ChosenLoss
 from sk_cbloss.neural_net._rules import check_rules
-from sk_cbloss.neural_net.callbacks import DecodeLabels, TrainingCheckpoint, balanced_accuracy
+from sk_cbloss.neural_net.callbacks import (
+    DecodeLabels,
+    RefitHead,
+    TrainingCheckpoint,
+    balanced_accuracy,
+)
 from sk_cbloss.neural_net.errors import (
     check_arguments,
     check_complete,
@@ -153,8 +158,10 @@ class Components(ChosenLoss):
         if prefix != "optimizer" or hasattr(self, "optimizer__param_groups"):
             return False
         decay = parameters_of(self.optimizer).get("weight_decay")
+        decays = bool(kwargs.get("weight_decay", decay.default if decay else 0))
+        refits = [cb for _, cb in self.callbacks_ if isinstance(cb, RefitHead)]
         return (
-            bool(kwargs.get("weight_decay", decay.default if decay else 0))
+            (decays or any(callback.weight_decay for callback in refits))
             and self._prepares_head_of(self.module_)
             and not uncompiled(self.criterion_).decays_head_bias
             and self.module_.head.bias is not None

@@ -22,6 +22,7 @@ from sk_cbloss.neural_net import (
     DeferredReweighting,
     LearningRateSchedule,
     PadCropFlip,
+    RefitHead,
 )
 from sk_cbloss.neural_net.training import _captured_step
 from sk_cbloss.neural_net.training._captured_step import CapturedSteps
@@ -132,6 +133,8 @@ def test_the_net_is_that_of_plain_steps(steps, loss, own):
         {"callbacks": [LearningRateSchedule(warmup=2, milestones=(4,), factor=0.1)]},
         {"callbacks": [GradientNormClipping(0.01)]},
         {"callbacks": [DeferredReweighting(start=4)]},
+        {"callbacks": [RefitHead(start=4)], "module__dropout": 0.3},
+        {"callbacks": [RefitHead(3, restart=True)], "optimizer": torch.optim.SGD},
         {"callbacks": [EpochScoring("accuracy", on_train=True, lower_is_better=False)]},
         {"early_stopping": True, "n_iter_no_change": 3},
         {"dtype": "float64", "channels_last": True},
@@ -186,6 +189,9 @@ def test_a_new_loss_and_frozen_layers_are_captured_anew(steps):
     assert_same(net, fitted(plain=True, callbacks=[Freeze()]))
     steps.n_made = 0
     fitted(callbacks=[DeferredReweighting(start=4)])
+    assert steps.n_made == 4
+    steps.n_made = 0
+    fitted(callbacks=[RefitHead(start=4)])
     assert steps.n_made == 4
 
 

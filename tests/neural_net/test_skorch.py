@@ -31,6 +31,7 @@ from sk_cbloss.neural_net import (
     DeferredReweighting,
     LearningRateSchedule,
     LossChange,
+    RefitHead,
     TrainingCheckpoint,
 )
 
@@ -357,7 +358,13 @@ def test_callbacks_do_what_they_do_in_skorch(name):
 
 @pytest.mark.parametrize(
     "callback",
-    [LearningRateSchedule(), LossChange(), DeferredReweighting(), TrainingCheckpoint("folder")],
+    [
+        LearningRateSchedule(),
+        LossChange(),
+        DeferredReweighting(),
+        RefitHead(),
+        TrainingCheckpoint("folder"),
+    ],
     ids=lambda callback: type(callback).__name__,
 )
 def test_our_callbacks_name_the_net_that_they_are_for(callback):

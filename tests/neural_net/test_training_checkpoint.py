@@ -44,6 +44,7 @@ from sk_cbloss.neural_net import (
     LearningRateSchedule,
     LossChange,
     PadCropFlip,
+    RefitHead,
     TrainingCheckpoint,
 )
 from sk_cbloss.neural_net.callbacks._training_checkpoint import KIND
@@ -317,6 +318,10 @@ CASES = {
         LossChange(3, loss="focal", gamma=2), LossChange(0.75, loss="vs", beta=0.9)
     ),
     "DeferredReweighting": with_callbacks(DeferredReweighting(0.5), loss="ldam", beta=0.9),
+    "RefitHead": with_callbacks(RefitHead(3, restart=True), beta=0.9),
+    "RefitHead, partial_fit": lambda: (
+        with_callbacks(RefitHead(2, loss="focal"), **SGD)() | {"call": fit_parts}
+    ),
     "float64": {"dtype": "float64"},
     "bfloat16": {"autocast": "bfloat16"},
     "float16": {"autocast": "float16"},
@@ -453,7 +458,7 @@ def test_cut_off_four_times(name, tmp_path):
         assert_not_repeated(settings, tmp_path, theirs)
 
 
-LOSS_CHANGES = ["LossChange", "DeferredReweighting"]
+LOSS_CHANGES = ["LossChange", "DeferredReweighting", "RefitHead"]
 
 
 @pytest.mark.parametrize("name", LOSS_CHANGES)

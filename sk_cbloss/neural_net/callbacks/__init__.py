@@ -7,6 +7,7 @@ from sk_cbloss.neural_net.callbacks._deferred_reweighting import DeferredReweigh
 from sk_cbloss.neural_net.callbacks._learning_rate import LearningRateSchedule
 from sk_cbloss.neural_net.callbacks._loss_change import LossChange
 from sk_cbloss.neural_net.callbacks._progress import progress_bar, say
+from sk_cbloss.neural_net.callbacks._refit_head import RefitHead
 from sk_cbloss.neural_net.callbacks._scoring import (
     DecodeLabels,
     balanced_accuracy,
@@ -22,6 +23,7 @@ __all__ = [
     "EpochReporter",
     "LearningRateSchedule",
     "LossChange",
+    "RefitHead",
     "TrainingCheckpoint",
     "balanced_accuracy",
     "check_watched",

@@ -22,6 +22,7 @@ class DeferredReweighting(LossChange):
     See Also
     --------
     LossChange : Any other change.
+    RefitHead : Weights that come late, for the last layer alone.
     LearningRateSchedule : Lets the learning rate drop.
 
     References

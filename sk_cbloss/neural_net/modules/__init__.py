@@ -5,10 +5,12 @@ They know nothing of the rest of the hall.
 
 from sk_cbloss.neural_net.modules._augmentation import PadCropFlip
 from sk_cbloss.neural_net.modules._cifar_resnet import CifarResNet
+from sk_cbloss.neural_net.modules._head import find_head
 from sk_cbloss.neural_net.modules._mlp import MLP
 
 __all__ = [
     "CifarResNet",
     "MLP",
     "PadCropFlip",
+    "find_head",
 ]

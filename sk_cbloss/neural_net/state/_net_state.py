@@ -27,7 +27,9 @@ class NetState:
         callbacks = [callback for _, callback in getattr(net, "callbacks_", ())]
         callbacks = [vars(callback) for callback in callbacks if hasattr(callback, "__dict__")]
         self.settings = [(settings, dict(settings)) for settings in groups + callbacks]
+        parts = list(parts)
         states = [(part, part.state_dict()) for part in parts]
+        self.learns = [(p, p.requires_grad) for part in parts for p in part.parameters()]
         self.numbers = [
             (part, copy_of_state(state))
             for part, state in states
@@ -43,6 +45,8 @@ class NetState:
             del self.net.history[self.n_rows :]
         for part, state in self.numbers:
             part.load_state_dict(state)
+        for parameter, learns in self.learns:
+            parameter.requires_grad_(learns)
         for changed, settings in self.settings:
             put_back(changed, settings)
 

@@ -33,6 +33,7 @@ class FitCall:
     is_in_epoch: bool = False  # whether ranks train or validate now, and need each other
     has_ended: bool = False  # whether the ranks have agreed to end
     spares_logits: bool = False  # whether a step is under way in which nobody looks at them
+    resting: set = field(default_factory=set)  # parts, as in prediction while others learn
     captured: CapturedSteps = field(default_factory=CapturedSteps)
 
     def may_end_early(self):

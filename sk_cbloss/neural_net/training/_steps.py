@@ -169,8 +169,12 @@ class FastSteps(NeuralNet):
         # To set each part of a module anew at each step takes longer than some of the parts.
         modules = [getattr(self, f"{name}_") for name in [*self._modules, *self._criteria]]
         modules = [module for module in modules if isinstance(module, torch.nn.Module)]
-        if any(part.training != training for module in modules for part in module.modules()):
+        resting = self._call.resting if training else ()
+        parts = [part for module in modules for part in module.modules()]
+        if any(part.training != (training and part not in resting) for part in parts):
             super()._set_training(training)
+            for part in resting:
+                part.training = False
 
     def infer(self, x, **fit_params):
         x, _ = split_sample_weight(x)
