@@ -51,14 +51,14 @@ def focused(cross_entropy, gamma):
 def margin(logits, target):
     """By how much the label's logit exceeds those of all others together: its log-odds."""
     label = target.unsqueeze(1)
-    rest = logits.scatter(1, label, -torch.inf).logsumexp(dim=1)
+    rest = _without(logits, label, -torch.inf).logsumexp(dim=1)
     return logits.gather(1, label).squeeze(1) - rest
 
 
 def poly_tailed(margin, alpha):
     """``m**-alpha`` from 1 on, before that ``log2(1 + 4**(alpha (1 - m)))``: as steep at 1."""
     # Each within its own part: a gradient that is not taken must be a number, too.
-    near = softplus(2 * LOG_2 * alpha * (1 - margin.clamp(max=1))) / LOG_2
+    near = softplus((1 - margin.clamp(max=1)) * alpha * (2 * LOG_2)) / LOG_2
     return torch.where(margin < 1, near, margin.clamp(min=1) ** -alpha)
 
 
@@ -124,6 +124,11 @@ def _held_down(logits, takes_part):
 def _with_prior(new, class_prior, tau):
     log_prior = torch.where(class_prior > 0, class_prior, 1).log()  # not 0 * log(0)
     return _in_place("add", _shifted(new), by_class(tau * log_prior, new))
+
+
+def _without(logits, label, instead):
+    # With the number itself, vmap would bring it from the CPU.
+    return logits.scatter(1, label, torch.full_like(label, instead, dtype=logits.dtype))
 
 
 def _shifted(new):
@@ -225,14 +230,14 @@ def log_odds_in_parts(logits, of_nothing=MASKED):
     log_p = logits.log_softmax(dim=1)
     # Of the likeliest class, log(1 - p) from the others: 1 - p itself may have rounded to 0.
     top = log_p.argmax(dim=1, keepdim=True)
-    others = log_p.scatter(1, top, of_nothing)
+    others = _without(log_p, top, of_nothing)
     rest = others.logsumexp(dim=1, keepdim=True)
     return log_p, torch.log1p(-others.exp()).scatter(1, top, rest)
 
 
 def log_slope_of_poly_tailed(margin, alpha):
     """Logarithm of how steeply ``poly_tailed`` falls, but for ``log(alpha)``."""
-    near = LOG_2 + F.logsigmoid(2 * LOG_2 * alpha * (1 - margin.clamp(max=1)))
+    near = LOG_2 + F.logsigmoid((1 - margin.clamp(max=1)) * alpha * (2 * LOG_2))
     return torch.where(margin < 1, near, -(alpha + 1) * margin.clamp(min=1).log())
 
 
