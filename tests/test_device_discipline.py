@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 from sk_cbloss import CBNeuralNetClassifier
 from sk_cbloss.losses import LOSSES, NormalizedLinear
-from sk_cbloss.neural_net import MLP, CifarResNet, PadCropFlip
+from sk_cbloss.neural_net import MLP, CifarResNet, Cutout, PadCropFlip, RandAugment
 from sk_cbloss.neural_net.data._features import with_sample_weight
 from sk_cbloss.neural_net.stack._stacked_loss import StackedLoss
 from sk_cbloss.neural_net.stack._stacked_step import StackedStep
@@ -283,11 +283,15 @@ def test_modules_stay_where_they_are(make_module, shape, training, device):
     assert all(parameter.grad.device.type == device for parameter in module.parameters())
 
 
-@pytest.mark.parametrize("fill", [0.5, (0.5, 1, 2)])
-def test_augmentation_stays_where_the_images_are(fill):
+@pytest.mark.parametrize(
+    "augment",
+    [PadCropFlip(2, 0.5), PadCropFlip(2, (0.5, 1, 2)), RandAugment(), Cutout(2)],
+    ids=repr,
+)
+def test_augmentation_stays_where_the_images_are(augment):
     images = torch.empty(6, 3, 4, 5, device="meta")
     with Discipline("meta"):
-        made = PadCropFlip(2, fill)(images)
+        made = augment(images)
     assert (made.device, made.shape, made.dtype) == (images.device, images.shape, images.dtype)
 
 

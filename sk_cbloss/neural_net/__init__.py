@@ -22,7 +22,7 @@ from sk_cbloss.neural_net.callbacks import progress_bar as progress_bar
 from sk_cbloss.neural_net.callbacks import say as say
 from sk_cbloss.neural_net.data import ArrayDataset, BatchLoader, features_and_labels
 from sk_cbloss.neural_net.data import loaded as loaded
-from sk_cbloss.neural_net.modules import MLP, CifarResNet, PadCropFlip
+from sk_cbloss.neural_net.modules import MLP, CifarResNet, Cutout, PadCropFlip, RandAugment
 from sk_cbloss.neural_net.stack import Fit, fit_together
 from sk_cbloss.neural_net.stack import plan as plan
 from sk_cbloss.neural_net.stack import seed_for as seed_for
@@ -35,12 +35,14 @@ __all__ = [
     "BatchLoader",
     "CBNeuralNetClassifier",
     "CifarResNet",
+    "Cutout",
     "DistributedCBNeuralNetClassifier",
     "DeferredReweighting",
     "Fit",
     "LearningRateSchedule",
     "LossChange",
     "PadCropFlip",
+    "RandAugment",
     "RefitHead",
     "TrainingCheckpoint",
     "cifar_recipe",

@@ -69,10 +69,11 @@ class CBNeuralNetClassifier(
     channels_last : bool, default=False
         Whether images and module are laid out with the channels last, which
         convolutions often like better.
-    batch_transform : callable, default=None
+    batch_transform : callable or list of callables, default=None
         Changes the features of each training batch, a tensor on the device,
-        such as :class:`~sk_cbloss.neural_net.PadCropFlip`. A torch.nn.Module
-        is used as it is: it does not learn, and stays where it lies.
+        such as :class:`~sk_cbloss.neural_net.PadCropFlip`; those of a list in
+        turn. A torch.nn.Module is used as it is: it does not learn, and stays
+        where it lies.
     early_stopping : bool, default=False
         Whether to hold samples out, and stop once their balanced accuracy has
         not risen by 0.0001 for ``n_iter_no_change`` epochs. The best

@@ -42,6 +42,11 @@ def _is_callback(item):
     return isinstance(name, str) and is_callback
 
 
+def _are_transforms(value):
+    transforms = value if isinstance(value, list | tuple) else [value]
+    return all(callable(each) and not inspect.isclass(each) for each in transforms)
+
+
 def _or_none(is_valid):
     return lambda value: value is None or is_valid(value)
 
@@ -68,8 +73,8 @@ RULES = {
     # None leaves the batches to a Dataset.
     "batch_size": ("an integer >= 1, or -1 for all samples", _or_none(_is_batch_size)),
     "batch_transform": (
-        "an instance or function that can be called, or None",
-        _or_none(lambda value: callable(value) and not inspect.isclass(value)),
+        "an instance or function that can be called, a list of such, or None",
+        _or_none(_are_transforms),
     ),
     "predict_nonlinearity": (
         "callable, None or 'auto'",

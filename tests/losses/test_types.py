@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import sk_cbloss
 from sk_cbloss import ClassBalancedFocalLoss, LDAMLoss, LogitAdjustedLoss, losses
 from sk_cbloss.losses import LOSSES, ClassBalancedLoss, NormalizedLinear
-from sk_cbloss.neural_net import MLP, CifarResNet, PadCropFlip
+from sk_cbloss.neural_net import MLP, CifarResNet, Cutout, PadCropFlip, RandAugment
 
 # ---------------------------------------------------------------------- right
 
@@ -44,6 +44,7 @@ def test_images_under_a_loss_with_a_prior_and_a_head() -> None:
     body = CifarResNet(n_features=1, n_classes=16, depth=8)
     head = assert_type(loss.prepare_head(nn.Linear(16, 2)), NormalizedLinear)
     images = assert_type(PadCropFlip(padding=1)(torch.zeros(4, 1, 8, 8)), Tensor)
+    images = assert_type(Cutout(size=2)(RandAugment(magnitude=5)(images)), Tensor)
     target, own = torch.tensor([0, 0, 0, 1]), torch.ones(4)
     assert loss(nn.Sequential(body, head)(images), target, sample_weight=own).ndim == 0
     assert assert_type(loss.class_prior, Tensor).shape == (2,)

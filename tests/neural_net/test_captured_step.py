@@ -19,9 +19,11 @@ from sk_cbloss.losses import LOSSES
 from sk_cbloss.neural_net import (
     MLP,
     CifarResNet,
+    Cutout,
     DeferredReweighting,
     LearningRateSchedule,
     PadCropFlip,
+    RandAugment,
     RefitHead,
 )
 from sk_cbloss.neural_net.training import _captured_step
@@ -151,8 +153,10 @@ def test_whatever_acts_on_a_training_acts_on_captured_steps(steps, parameters):
     assert_same(net, fitted(plain=True, **given()))
 
 
-def test_images_that_are_augmented_and_normalised(steps):
-    parameters = {"module": CifarResNet, "module__depth": 8, "batch_transform": PadCropFlip(2)}
+@pytest.mark.parametrize("more", [[], [RandAugment(3), Cutout(4)]])
+def test_images_that_are_augmented_and_normalised(steps, more):
+    transform = [PadCropFlip(2), *more] if more else PadCropFlip(2)
+    parameters = {"module": CifarResNet, "module__depth": 8, "batch_transform": transform}
     parameters |= {"data": (IMAGES[::4], Y[::4]), "max_epochs": 5, "batch_size": 20}
     net = fitted(**parameters)
     assert steps.n_calls > 10
@@ -259,6 +263,10 @@ def test_a_transform_that_is_a_module(steps):
     assert steps.n_calls > 10
     assert_same(net, fitted(plain=True, batch_transform=transforms[1]))
     assert transforms[0].n_seen == transforms[1].n_seen == 8 * 200
+    several = [[Jitter(0.5), torch.abs, Jitter(0.1)] for _ in range(2)]
+    ours, theirs = (fitted(plain=n == 1, batch_transform=each) for n, each in enumerate(several))
+    assert_same(ours, theirs)
+    assert several[0][2].n_seen == several[1][2].n_seen == 8 * 200
     hooked = nn.Identity()
     hooked.register_forward_hook(lambda module, args, output: output * 2)
     assert_same(fitted(batch_transform=hooked), fitted(plain=True, batch_transform=hooked))
@@ -272,6 +280,7 @@ def test_a_transform_that_is_a_module(steps):
         ({"module": Hooked}, "hooks"),
         ({"batch_transform": CountingTransform()}, "changes attributes"),
         ({"batch_transform": Hooked(5, 5)}, "hooks"),
+        ({"batch_transform": (abs, CountingTransform())}, "changes attributes"),
         ({"callbacks": [Looks()]}, "a callback looks at each batch"),
     ],
     ids=lambda value: "",

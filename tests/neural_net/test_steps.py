@@ -101,6 +101,10 @@ def test_a_net_in_float16_goes_on_and_can_be_pickled():
         ),
         ({"batch_transform": "flip"}, "batch_transform must be an instance or .*, got 'flip'"),
         ({"batch_transform": PadCropFlip}, "batch_transform must be an instance or .*PadCropFlip"),
+        (
+            {"batch_transform": [PadCropFlip(), "flip"]},
+            "batch_transform must .*, a list of",
+        ),
         ({"batch_transform": lambda x: None}, "batch_transform must return the batch's 128 rows"),
         ({"batch_transform": lambda x: x[1:]}, "batch_transform must return .* rows, got 127"),
         ({"callbacks": LearningRateSchedule()}, "callbacks must be a list .*, None or 'disable'"),

@@ -40,10 +40,12 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from sk_cbloss import CBNeuralNetClassifier
 from sk_cbloss.neural_net import (
+    Cutout,
     DeferredReweighting,
     LearningRateSchedule,
     LossChange,
     PadCropFlip,
+    RandAugment,
     RefitHead,
     TrainingCheckpoint,
 )
@@ -339,6 +341,11 @@ CASES = {
     "X_val": {"call": fit_with_validation},
     "batch_transform": {"batch_transform": noise},
     "images": {"module": ImageNet, "call": fit_images, "batch_transform": PadCropFlip(1)},
+    "several": {
+        "module": ImageNet,
+        "call": fit_images,
+        "batch_transform": [PadCropFlip(1), RandAugment(), Cutout(2)],
+    },
     "channels_last": {"module": ImageNet, "call": fit_images, "channels_last": True},
     "names": {"call": fit_names} | STRATIFIED,
     "sparse": {"call": fit_sparse},
@@ -665,6 +672,11 @@ DIFFERENT = {
     "lambda": {"batch_transform": lambda features: features * 2},
     "object": {"batch_transform": PadCropFlip(1), "module": ImageNet, "call": fit_images},
     "other object": {"batch_transform": PadCropFlip(2), "module": ImageNet, "call": fit_images},
+    "several objects": {
+        "batch_transform": [PadCropFlip(1), Cutout(2)],
+        "module": ImageNet,
+        "call": fit_images,
+    },
     "data": other(X=changed(X)),
     "labels": other(y=changed(Y)),
     "order": other(X=X[::-1].copy(), y=Y[::-1].copy()),

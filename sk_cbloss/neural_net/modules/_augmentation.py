@@ -32,6 +32,8 @@ class PadCropFlip:
     See Also
     --------
     CifarResNet : The net that it goes with.
+    RandAugment : Changes colors and shape.
+    Cutout : Cuts squares out.
 
     References
     ----------
@@ -73,12 +75,7 @@ class PadCropFlip:
         tensor of shape (n_samples, n_channels, height, width)
             New images of the same data type, device and memory format.
         """
-        if not isinstance(images, torch.Tensor) or images.ndim != 4:
-            is_tensor = isinstance(images, torch.Tensor)
-            raise ValueError(
-                "images must be a tensor of shape (n_samples, n_channels, height, width), got "
-                f"{f'shape {tuple(images.shape)}' if is_tensor else type(images).__name__}."
-            )
+        check_images(images)
         n_samples, n_channels, height, width = images.shape
         device = images.device
         top, left = torch.randint(2 * self.padding + 1, (2, n_samples, 1), device=device)
@@ -119,3 +116,13 @@ class PadCropFlip:
             height, width = images.shape[2:]
             padded[:, :, self.padding :, self.padding :][:, :, :height, :width] = images
         return padded
+
+
+def check_images(images):
+    """Raise a ValueError unless it is a batch of images."""
+    if not isinstance(images, torch.Tensor) or images.ndim != 4:
+        is_tensor = isinstance(images, torch.Tensor)
+        raise ValueError(
+            "images must be a tensor of shape (n_samples, n_channels, height, width), got "
+            f"{f'shape {tuple(images.shape)}' if is_tensor else type(images).__name__}."
+        )

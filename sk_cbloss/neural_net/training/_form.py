@@ -15,7 +15,13 @@ from sk_cbloss.neural_net.training._told import Told
 
 def parts_of(net):
     names = dict.fromkeys([*net._modules, *net._criteria, "criterion"])  # which may be no module
-    return [*(getattr(net, f"{name}_") for name in names), net.batch_transform]
+    return [*(getattr(net, f"{name}_") for name in names), *transforms_of(net)]
+
+
+def transforms_of(net):
+    """Return what changes the features of a batch, in turn."""
+    given = net.batch_transform
+    return given if isinstance(given, list | tuple) else [] if given is None else [given]
 
 
 def modules_of(net):

@@ -10,6 +10,7 @@ from sk_cbloss.losses import LinearLogits
 from sk_cbloss.neural_net.data import floats_in, logits_of, split_sample_weight
 from sk_cbloss.neural_net.errors import meaning_of
 from sk_cbloss.neural_net.training._divergence import DivergenceGuard
+from sk_cbloss.neural_net.training._form import transforms_of
 from sk_cbloss.neural_net.training._listening import (
     acts_at_batches,
     has_own,
@@ -148,10 +149,11 @@ class FastSteps(NeuralNet):
         X, y = unpack_data(batch)
         features, _ = split_sample_weight(X)
         features = floats_in(self._dtype_in_use, features)
-        if self.batch_transform is not None:
+        if transforms := transforms_of(self):
             with torch.no_grad():
-                given = to_tensor(features, device=self._device_in_use)
-                features = self.batch_transform(given)
+                features = given = to_tensor(features, device=self._device_in_use)
+                for transform in transforms:
+                    features = transform(features)
             if isinstance(given, torch.Tensor):
                 n_rows = _n_rows(features)
                 if n_rows != len(given):
