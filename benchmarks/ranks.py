@@ -39,6 +39,7 @@ SIZES = {  # rows, shape of a row, classes, rows a batch of all ranks, epochs
     "ResNet-8, 3 x 32 x 32": (1024, (3, 32, 32), 10, 128, 4),
 }
 N_ROUNDS = 3
+GROWING = "MLP, 512-2048-2048-1000"
 
 
 class FirstBatch(Callback):
@@ -127,17 +128,39 @@ def run_as_rank(path):
         path.write_text(json.dumps(found))
 
 
+def run_growing(path):
+    """Write what a rank's processor does for an epoch, and averages a step, of the same rows."""
+    torch.set_num_threads(1)
+    moved, (X, y) = count_bytes(), data(GROWING)
+    batch_size, n_epochs = SIZES[GROWING][3], 4
+    given = {"max_epochs": n_epochs, "random_state": 0, "device": "cpu"} | MODULES[GROWING]
+    given["batch_size"] = batch_size // int(os.environ["WORLD_SIZE"])
+    DistributedCBNeuralNetClassifier(**given | {"max_epochs": 1}).fit(X, y)
+    moved.clear()
+    start = os.times().user
+    net = DistributedCBNeuralNetClassifier(**given).fit(X, y)
+    seconds = (os.times().user - start) / n_epochs
+    if os.environ["RANK"] == "0":
+        n_steps = sum(len(row["batches"]) for row in net.history_)
+        path.write_text(json.dumps((seconds, sum(moved) / n_steps)))
+
+
+def launched(how, n_ranks):
+    """Return what rank 0 of so many has written."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "found.json"
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        command += [f"--nproc-per-node={n_ranks}", __file__, how, str(path)]
+        subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True)
+        return json.loads(path.read_text())
+
+
 def size(n_bytes):
     return f"{n_bytes / 1e6:.3f} MB"
 
 
 def main():
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "found.json"
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-        command += ["--nproc-per-node=2", __file__, "--rank", str(path)]
-        subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True)
-        found = json.loads(path.read_text())
+    found = launched("--rank", 2)
     print(f"torch {torch.__version__}, Python {platform.python_version()}, gloo, 1 thread a rank")
     print("Measured, beside one process of one thread with batches twice as large:")
     print(f"{'module':25}{'gradient':>11}{'averaged':>11}{'apart':>10}{'epoch':>8}{'begins':>10}")
@@ -159,5 +182,9 @@ def main():
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rank", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--growing", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    run_as_rank(given.rank) if given.rank else main()
+    if given.growing:
+        run_growing(given.growing)
+    else:
+        run_as_rank(given.rank) if given.rank else main()
