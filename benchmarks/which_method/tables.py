@@ -4,10 +4,11 @@ Run as `python benchmarks/which_method/tables.py`: reads `results.jsonl` beside 
 writes into `docs/results/which_method` and the README.
 
 A split counts once all its runs are there. Data sets are the units: a set's score is the mean over
-its splits. Whether winning, a tie or losing is the most likely is a Bayesian signed-rank test
-[Benavoli 2014] with a region of practical equivalence of one point. A set's interval takes the
-variance of the paired difference over splits, corrected for what their training parts share
-[Nadeau 2003].
+its splits. Natural tails and those that were made are never averaged into one number. Whether a
+win, a tie or a loss is the most frequent outcome is asked by a Bayesian signed-rank test [Benavoli
+2014] with a region of practical equivalence of one point; how likely each is on the next data set
+follows from the same prior. A set's interval takes the variance of the paired difference over
+splits, corrected for what their training parts share [Nadeau 2003].
 """
 
 import argparse
@@ -15,6 +16,7 @@ import csv
 import io
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +63,17 @@ def signed_rank(differences, rope, n_draws=50_000):
     return np.bincount(decided, minlength=3) / n_draws
 
 
+def next_set(differences, rope):
+    """Return how likely a win, a tie and a loss are on the next data set, by the same prior.
+
+    That is the mean of the weights that the test draws: each difference has one, and the prior's
+    tie a half.
+    """
+    wins, losses = (differences > rope).sum(), (differences < -rope).sum()
+    counts = np.array([wins, len(differences) - wins - losses + 0.5, losses])
+    return counts / counts.sum()
+
+
 class Results:
     """Scores in points, as arrays of shape (n_splits,) by set, model and arm."""
 
@@ -72,6 +85,8 @@ class Results:
         self.lines = [line for line in lines if line["split"] in self.splits]
         self._runs = {(line["set"], line["model"], line["split"]): line for line in self.lines}
         self.names = [name for name in sets.SETS if name in names and name not in sets.BINARY]
+        self.natural = [name for name in self.names if name not in sets.MADE]
+        self.made = [name for name in self.names if name in sets.MADE]
         self.binary = [name for name in sets.BINARY if name in names]
 
     def values(self, name, model, arm, key):
@@ -81,9 +96,8 @@ class Results:
     def scores(self, name, model, arm, metric, unit=100):
         return unit * np.array(self.values(name, model, arm, metric))
 
-    def over_sets(self, model, arm, metric, unit=100, names=None):
-        """Return the mean over splits of each set."""
-        names = self.names if names is None else names
+    def over_sets(self, names, model, arm, metric, unit=100):
+        """Return the mean over splits of each of some sets."""
         return np.array([self.scores(name, model, arm, metric, unit).mean() for name in names])
 
     def difference(self, name, model, arm, metric="balanced_accuracy"):
@@ -119,7 +133,7 @@ def table_of_sets(results):
     return table(header, rows)
 
 
-def table_of_means(results, model):
+def table_of_means(results, names, model):
     metrics = {
         "balanced accuracy": "balanced_accuracy",
         "macro-F1": "macro_f1",
@@ -129,36 +143,49 @@ def table_of_means(results, model):
         "log loss, natural": "natural_log_loss",
         "ECE, natural": "natural_ece",
     }
-    header = "method", *metrics, "binary, balanced accuracy", "seconds"
-    plain_seconds = results.over_sets(model, "plain", "seconds", unit=1)
+    header = "method", *metrics, "seconds"
+    plain_seconds = results.over_sets(names, model, "plain", "seconds", unit=1)
     rows = []
     for arm, title in ARMS.items():
         row = [title]
         for metric in metrics.values():
             unit, digits = (1, 2) if "log_loss" in metric else (100, 1)
-            row.append(f"{results.over_sets(model, arm, metric, unit).mean():.{digits}f}")
-        binary = results.over_sets(model, arm, "balanced_accuracy", names=results.binary)
-        row.append(f"{binary.mean():.1f}" if results.binary else "-")
-        ratio = results.over_sets(model, arm, "seconds", unit=1) / plain_seconds
+            row.append(f"{results.over_sets(names, model, arm, metric, unit).mean():.{digits}f}")
+        ratio = results.over_sets(names, model, arm, "seconds", unit=1) / plain_seconds
         rows.append([*row, f"{np.median(ratio):.2f}"])
     return table(header, rows)
 
 
-def table_of_odds(results, metric):
-    """Where each arm is better than the rival, and how sure one can be of it."""
+def table_of_binary(results):
+    """The mean balanced accuracy over the binary problems, by model."""
+    rows = []
+    for arm, title in ARMS.items():
+        of_models = (
+            results.over_sets(results.binary, model, arm, "balanced_accuracy").mean()
+            for model in MODELS
+        )
+        rows.append([title, *(f"{mean:.1f}" for mean in of_models)])
+    return table(["method", *MODELS.values()], rows)
+
+
+def percent(chances):
+    return "/".join(f"{p:.0%}"[:-1] for p in chances)
+
+
+def table_of_odds(results, names, metric):
+    """Where each arm is better than the rival, how sure one can be of it, and what to expect."""
     rows = []
     for model, name in MODELS.items():
         for arm, title in ARMS.items():
             if arm == RIVAL:
                 continue
-            ours, rival = (results.over_sets(model, each, metric) for each in (arm, RIVAL))
+            ours, rival = (results.over_sets(names, model, each, metric) for each in (arm, RIVAL))
             gap = ours - rival
             counts = (gap > ROPE).sum(), (abs(gap) <= ROPE).sum(), (gap < -ROPE).sum()
-            odds = (f"{p:.0%}"[:-1] for p in signed_rank(gap, ROPE))
-            rows.append([name, title, f"{gap.mean():+.1f}", "/".join(map(str, counts))])
-            rows[-1].append("/".join(odds))
-    outcomes = "win/tie/lose"
-    return table(["model", "method", "mean", f"{outcomes}, sets", f"{outcomes}, %"], rows)
+            odds = percent(signed_rank(gap, ROPE)), percent(next_set(gap, ROPE))
+            rows.append([name, title, f"{gap.mean():+.1f}", "/".join(map(str, counts)), *odds])
+    chances = "chance to be the most frequent outcome, %", "on the next set, %"
+    return table(["model", "method", "mean", "win/tie/lose, sets", *chances], rows)
 
 
 def size(results):
@@ -167,15 +194,17 @@ def size(results):
     if len(results.splits) < run.N_SPLITS:
         n_splits += f" of {run.N_SPLITS}"
     return (
-        f"{len(results.names)} data sets with long tails, {len(results.binary)} binary problems, "
+        f"{len(results.natural)} data sets with natural long tails and {len(results.made)} with "
+        f"made ones, {len(results.binary)} binary problems, "
         f"{len(MODELS)} models and {n_splits} splits"
     )
 
 
 def readme_table(results):
-    """Return the mean differences to the rival, in Markdown."""
+    """Return the mean differences to the rival on natural tails, in Markdown."""
     lines = [
-        f"On {size(results)}:",
+        f"On {len(results.natural)} data sets with natural long tails, {len(MODELS)} models and "
+        f"{len(results.splits)} splits:",
         "points above inverse frequency, means over the data sets with logistic regression /",
         "gradient boosting / a net.",
         "",
@@ -185,10 +214,8 @@ def readme_table(results):
     for arm, title in ARMS.items():
         cells = []
         for metric in ("balanced_accuracy", "macro_f1"):
-            gaps = [
-                (results.over_sets(m, arm, metric) - results.over_sets(m, RIVAL, metric)).mean()
-                for m in MODELS
-            ]
+            of = partial(results.over_sets, results.natural)
+            gaps = [(of(m, arm, metric) - of(m, RIVAL, metric)).mean() for m in MODELS]
             cells.append(" / ".join("0" if arm == RIVAL else f"{gap:+.1f}" for gap in gaps))
         lines.append(f"| {title} | {cells[0]} | {cells[1]} |")
     return "\n".join(lines)
@@ -284,10 +311,15 @@ def parts(results):
         "choices": table_of_choices(results),
         "strengths": table_of_strengths(results),
     }
-    for score in run.SCORES:
-        made[f"odds_{score}"] = table_of_odds(results, score)
+    tails = {kind: names for kind in ("natural", "made") if (names := getattr(results, kind))}
+    for kind, names in tails.items():
+        for score in run.SCORES:
+            made[f"odds_{score}_{kind}"] = table_of_odds(results, names, score)
+        for model in MODELS:
+            made[f"means_{model}_{kind}"] = table_of_means(results, names, model)
+    if results.binary:
+        made["binary"] = table_of_binary(results)
     for model in MODELS:
-        made[f"means_{model}"] = table_of_means(results, model)
         made[f"differences_{model}"] = table_of_differences(results, model)
     return made
 

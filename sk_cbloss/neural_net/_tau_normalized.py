@@ -41,7 +41,7 @@ def tau_normalized(net, tau=1.0, *, head=None):
     See Also
     --------
     RefitHead : Trains the head anew.
-    sk_cbloss.LogitAdjustedClassifierCV : Balances the decisions of any classifier.
+    sk_cbloss.DecisionClassifierCV : Balances the decisions of any classifier.
 
     References
     ----------

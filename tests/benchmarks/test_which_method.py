@@ -212,12 +212,13 @@ def test_interval_is_the_paired_one_corrected_for_shared_training_rows():
 def test_odds_of_a_clear_winner():
     accuracies = {arm: [0.7] for arm in tables.ARMS} | {"plain": [0.8], "post_hoc": [0.6]}
     results = results_of(accuracies, names=list(sets.NATURAL))
-    text = tables.table_of_odds(results, "balanced_accuracy")
-    n = len(results.names)
+    text = tables.table_of_odds(results, results.natural, "balanced_accuracy")
+    n = len(results.natural)
+    sure, tie = round(100 * n / (n + 0.5)), round(100 * 0.5 / (n + 0.5))
     for row in (
-        f"plain,+10.0,{n}/0/0,100/0/0",
-        f"class-balanced,+0.0,0/{n}/0,0/100/0",
-        f"post-hoc adjusted,-10.0,0/0/{n},0/0/100",
+        f"plain,+10.0,{n}/0/0,100/0/0,{sure}/{tie}/0",
+        f"class-balanced,+0.0,0/{n}/0,0/100/0,0/100/0",
+        f"post-hoc adjusted,-10.0,0/0/{n},0/0/100,0/{tie}/{sure}",
     ):
         assert text.count(f",{row}\n") == 3
 
