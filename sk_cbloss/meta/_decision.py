@@ -263,13 +263,19 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
             name = type(self.estimator).__name__
             check_within_reach(data, rule.recall, self.classes_, self.min_recall, name)
         found = learned(rule, data, parts)
+        self.best_score_ = rule.score(data, found.decision)
+        if np.isnan(self.best_score_):
+            raise ValueError(
+                "metric must give a number for decisions out of fold, got NaN of "
+                f"{reprlib.repr(self.metric)}."
+            )
         possible = self._possible()
-        lowest = found.log_multiplier[possible].min()
-        self.class_multiplier_ = np.where(possible, np.exp(found.log_multiplier - lowest), 0.0)
+        above = found.log_multiplier - found.log_multiplier[possible].min()
+        # No more than what a probability can be multiplied by.
+        self.class_multiplier_ = np.where(possible, np.exp(np.minimum(above, 600)), 0.0)
         if self.min_recall is None:
             self.tau_ = self._tau(found, data.log_prior)
             self.shrinkage_ = float(SHRINKAGES[found.way])
-        self.best_score_ = rule.score(data, found.decision)
         self.expected_score_ = rule.score(data, found.honest)
         self.recall_ = self._recall(data, found.decision)
         self.expected_recall_ = self._recall(data, found.honest)

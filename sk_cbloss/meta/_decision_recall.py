@@ -90,7 +90,8 @@ def least(data, recall):
     own = {}
     for c in np.flatnonzero(recall > 0):
         rows = np.flatnonzero((data.y == c) & (data.weight > 0))
-        own[c] = data.z[rows], data.weight[rows]
+        if len(rows):  # some rows may have none of a class that all have
+            own[c] = data.z[rows], data.weight[rows]
     finite = data.z[np.isfinite(data.z)]
     limit = 1 + (1 + len(own)) * (finite.max(initial=0) - finite.min(initial=0))
     log_multiplier = np.zeros(len(recall))

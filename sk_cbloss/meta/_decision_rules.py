@@ -84,11 +84,6 @@ class ScorerRule:
             if value > best or (value == best and piece == usual):
                 best, place = value, (edges[piece] + edges[piece + 1]) / 2
                 place = 0.0 if piece == usual else place
-        if np.isneginf(best):
-            raise ValueError(
-                "metric must give a number for decisions out of fold, got NaN of "
-                f"{self.scoring!r}."
-            )
         return (place * slope)[None], place
 
     def check(self, y, sample_weight):

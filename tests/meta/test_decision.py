@@ -379,6 +379,27 @@ def test_half_of_the_recalls_asked_for_are_reached_on_new_data():
     assert np.mean(expected) == pytest.approx(np.mean(reached), abs=0.04)
 
 
+def test_a_class_whose_rows_are_all_in_one_fold():
+    X, y = bells(0, 600, 0)
+    fold = np.where(y == 2, 0, np.arange(600) % 3)
+    cv = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(3)]
+    frozen = FrozenEstimator(GaussianNB().fit(*bells(0, 600, 1)))
+    model = DecisionClassifierCV(frozen, min_recall={2: 0.8}, cv=cv).fit(X, y)
+    assert model.recall_[2] >= 0.8
+    assert model.expected_recall_[2] < model.recall_[2]  # learned without any of it
+
+
+def test_probabilities_that_are_next_to_nothing():
+    """As naive Bayes has: multipliers stay numbers."""
+    rng = np.random.default_rng(0)
+    y = np.r_[np.zeros(80, int), np.ones(20, int)]
+    X = np.repeat(rng.normal(size=(100, 1)) + 3 * y[:, None], 80, axis=1)
+    for asked in ({"metric": "worst_class_recall"}, {"metric": "recall"}, {"min_recall": {1: 1}}):
+        model = DecisionClassifierCV(GaussianNB(), **asked).fit(X, y)
+        assert np.isfinite(model.class_multiplier_).all()
+        assert np.isfinite(model.predict_proba(X)).all()
+
+
 # ---------------------------------------------------------------------- weights, priors, labels
 
 

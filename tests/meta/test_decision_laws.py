@@ -154,8 +154,12 @@ def test_the_two_largest_are_kept():
 
 
 @every_metric
-def test_classes_by_other_names_have_the_same_multipliers(metric):
+@pytest.mark.parametrize("is_even", [False, True])
+def test_classes_by_other_names_have_the_same_multipliers(metric, is_even):
     data = draw(3)
+    if is_even:  # as frequent as each other
+        ones, y = np.ones(200), np.arange(200) % 4
+        data = LeftOut(data.z, y, ones, ones, np.log(np.full(4, 0.25)))
     new = np.array([2, 0, 3, 1])  # the new position of each
     renamed = LeftOut(
         data.z[:, new.argsort()],
@@ -224,6 +228,18 @@ def test_recalls_are_reached_at_the_highest_accuracy(seed, asked_of):
         assert (reached_by(data, one)[0][asked_of] >= asked[asked_of] - 1e-9).all()
     # One is exact. Class by class, two may miss what a few rows would gain them together.
     assert reached_by(data, furthest)[1] >= best - (1e-9 if len(asked_of) == 1 else 0.01)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_some_multipliers_reach_is_in_reach(seed):
+    rng, n_classes = np.random.default_rng(seed), 2 + seed % 7
+    data = draw(seed, n=300, n_classes=n_classes)
+    some = rng.uniform(0, 4, n_classes)
+    asked, _ = reached_by(data, some)
+    found = least(data, asked)
+    assert found is not None
+    assert (reached_by(data, found)[0] >= asked - 1e-9).all()
+    assert (found <= some - some.min() + 1e-6).all()
 
 
 def test_recalls_that_are_there_take_nothing():
