@@ -4,6 +4,7 @@ import copy
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 from torch.nn.parameter import is_lazy
 
 from sk_cbloss._state import put_back
@@ -15,7 +16,8 @@ PASSING = {"_callback_fit_ctx", "_skl_callbacks_to_teardown"}
 class NetState:
     """A net as it is now: its attributes, its optimizers' settings and its callbacks' attributes.
 
-    Parts are modules and optimizers whose numbers are to change in place: these are copied.
+    Parts are modules and optimizers whose numbers are to change in place: these are copied, and it
+    is noted which parameters learn.
     """
 
     def __init__(self, net, parts=()):
@@ -29,7 +31,8 @@ class NetState:
         self.settings = [(settings, dict(settings)) for settings in groups + callbacks]
         parts = list(parts)
         states = [(part, part.state_dict()) for part in parts]
-        self.learns = [(p, p.requires_grad) for part in parts for p in part.parameters()]
+        modules = [part for part in parts if isinstance(part, nn.Module)]
+        self.learns = [(p, p.requires_grad) for module in modules for p in module.parameters()]
         self.numbers = [
             (part, copy_of_state(state))
             for part, state in states
