@@ -426,6 +426,7 @@ def test_stacked_losses(name):
     torch.manual_seed(0)
     kind = LOSSES[name]
     values = {"gamma": (0.3, 2.0), "tau": (0.5, 1.5), "max_margin": (0.1, 0.5), "scale": (5, 20)}
+    values["alpha"] = (1.0, 2.0)
     losses = [
         kind.from_class_count(
             [50, 20, 5], beta=(0.9, 0)[i], **{n: values[n][i] for n in kind.stacked_numbers}
