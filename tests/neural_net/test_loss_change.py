@@ -182,6 +182,8 @@ def test_each_fit_begins_at_the_beginning():
         (LearningRateSchedule(milestones=(2.5,)), {}, "milestones must be .*got 2.5"),
         (LearningRateSchedule(factor=-1), {}, "factor must be .*got -1"),
         (LearningRateSchedule(milestones=0.8), {}, "milestones must be a list or tuple, got 0.8"),
+        (LearningRateSchedule(restarts=3), {}, "restarts must be a list or tuple, got 3"),
+        (LearningRateSchedule(restarts=(2.5,)), {}, "restarts must be .*got 2.5"),
     ],
 )
 def test_a_wrong_change_is_an_error_before_training(callback, parameters, message):
@@ -223,6 +225,15 @@ def test_the_cosine_falls_from_one_to_nearly_zero():
     np.testing.assert_allclose(rates[:5, 0], np.arange(1, 6) / 5)
     wanted = (1 + np.cos(np.pi * np.arange(20) / 20)) / 2
     np.testing.assert_allclose(rates[5:, 0], wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("policy", ["step", "cosine"])
+def test_a_schedule_that_begins_anew_is_that_of_each_stage(policy):
+    """Of 5 epochs, 3 and 2: each as if it were a training of its own."""
+    settings = {"warmup": 1, "milestones": (2, 0.9), "factor": 0.1}
+    _, rates = rates_of(LearningRateSchedule(policy, restarts=(0.6,), **settings))
+    alone = [rates_of(LearningRateSchedule(policy, **settings), max_epochs=n)[1] for n in (3, 2)]
+    np.testing.assert_allclose(rates, np.concatenate(alone), rtol=1e-9)
 
 
 def test_groups_keep_their_ratio():

@@ -29,16 +29,25 @@ class LearningRateSchedule(PlainCallback):
         Numbers of epochs before each drop, or their shares; for "step".
     factor : float, default=0.01
         What each drop multiplies the rate with; for "step".
+    restarts : sequence of int or float, default=()
+        Numbers of epochs, or their shares, after which the schedule begins
+        anew: warm-up and milestones are then of each stage, up to the next.
 
     See Also
     --------
     DeferredReweighting : Class weights from the first drop on.
+    RefitHead : A second stage, with which the schedule may begin anew.
     cifar_recipe : The paper's schedule, with all that belongs to it.
 
     Notes
     -----
     The history's column ``event_lr`` has each epoch's last learning rate of
     the first group of parameters.
+
+    References
+    ----------
+    For ``restarts``: Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent
+    with Warm Restarts", ICLR 2017.
 
     Examples
     --------
@@ -53,20 +62,25 @@ class LearningRateSchedule(PlainCallback):
 
     reads_batches = False  # lets the net collect losses without asking for each
 
-    def __init__(self, policy="step", *, warmup=0, milestones=(0.8, 0.9), factor=0.01):
+    def __init__(
+        self, policy="step", *, warmup=0, milestones=(0.8, 0.9), factor=0.01, restarts=()
+    ):
         self.policy = policy
         self.warmup = warmup
         self.milestones = milestones
         self.factor = factor
+        self.restarts = restarts
 
     def on_train_begin(self, net, **kwargs):
         super().on_train_begin(net, **kwargs)
         check_choice(self.policy, "policy", POLICIES)
         check_epoch(self.warmup, "warmup")
-        if not isinstance(self.milestones, list | tuple):
-            raise ValueError(f"milestones must be a list or tuple, got {self.milestones!r}.")
-        for milestone in self.milestones:
-            check_epoch(milestone, "milestones")
+        for name in ("milestones", "restarts"):
+            epochs = getattr(self, name)
+            if not isinstance(epochs, list | tuple):
+                raise ValueError(f"{name} must be a list or tuple, got {epochs!r}.")
+            for epoch in epochs:
+                check_epoch(epoch, name)
         check_non_negative(self.factor, "factor")
         rates = [group["lr"] for group in net.optimizer_.param_groups]
         if rates != getattr(self, "rates_", None):  # not those that a broken training left behind
@@ -103,12 +117,16 @@ class LearningRateSchedule(PlainCallback):
         float
             What to multiply the net's learning rate with.
         """
-        warmup = as_n_epochs(self.warmup, net)
+        starts = [0, *(as_n_epochs(restart, net.max_epochs) for restart in self.restarts)]
+        first = max(start for start in starts if start <= epoch)
+        n_epochs = min((s for s in starts if s > epoch), default=net.max_epochs) - first
+        epoch, warmup = epoch - first, as_n_epochs(self.warmup, n_epochs)
         if epoch < warmup:
             return (epoch + step) / warmup
         if self.policy == "step":
-            return self.factor ** sum(int(epoch) >= as_n_epochs(m, net) for m in self.milestones)
-        return (1 + math.cos(math.pi * (epoch - warmup) / (net.max_epochs - warmup))) / 2
+            drops = [as_n_epochs(milestone, n_epochs) for milestone in self.milestones]
+            return self.factor ** sum(int(epoch) >= drop for drop in drops)
+        return (1 + math.cos(math.pi * (epoch - warmup) / (n_epochs - warmup))) / 2
 
     def _set(self, net, scale):
         self.rates_ = [top * scale for top in self.top_]

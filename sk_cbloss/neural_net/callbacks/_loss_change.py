@@ -75,10 +75,25 @@ class LossChange(PlainCallback):
         named = {name: getattr(self, name) for name in ("loss", "beta", "gamma", "normalize")}
         return {name: value for name, value in named.items() if value != SAME}
 
+    def n_before(self, net):
+        """Return the number of epochs before the start.
+
+        Parameters
+        ----------
+        net : CBNeuralNetClassifier
+            The net, for its ``max_epochs``.
+
+        Returns
+        -------
+        int
+            Number of epochs.
+        """
+        return as_n_epochs(self.start, net.max_epochs)
+
     def on_train_begin(self, net, **kwargs):
         super().on_train_begin(net, **kwargs)
         check_epoch(self.start, "start")
-        start = as_n_epochs(self.start, net)
+        start = self.n_before(net)
         for epoch in (1, start + 1):
             net._check_loss(**_changes(net, epoch))
         if start >= net.max_epochs:
@@ -115,8 +130,8 @@ def _changes(net, epoch):
     """Return what the callbacks have changed of the loss, all together, in an epoch."""
     callbacks = [cb for _, cb in net.callbacks_ if isinstance(cb, LossChange)]
     changes = {}
-    for callback in sorted(callbacks, key=lambda callback: as_n_epochs(callback.start, net)):
-        if epoch <= as_n_epochs(callback.start, net):
+    for callback in sorted(callbacks, key=lambda callback: callback.n_before(net)):
+        if epoch <= callback.n_before(net):
             changes |= callback.before()
             continue
         after = callback.after()

@@ -10,7 +10,7 @@ from sk_cbloss._validation import check_fraction, check_non_negative
 from sk_cbloss.neural_net.callbacks._loss_change import SAME, LossChange
 from sk_cbloss.neural_net.modules import find_head
 from sk_cbloss.neural_net.state import uncompiled
-from sk_cbloss.neural_net.training import as_n_epochs, n_epochs_done
+from sk_cbloss.neural_net.training import n_epochs_done
 
 
 class Held(NamedTuple):
@@ -72,7 +72,8 @@ class RefitHead(LossChange):
     *classifier re-training* [1]_, whose authors draw classes evenly, which
     weights of ``beta=1`` do on average.
 
-    The learning rate is as scheduled. At the end of the fit all parameters
+    The learning rate goes on as scheduled; a LearningRateSchedule with
+    ``restarts=(0.8,)`` begins anew with the second stage. At the end of the fit all parameters
     may learn again, and the weight decay is as before. A StackedGridSearchCV
     fits such nets one by one: in a stack, parameters do not lie where a
     callback finds them.
@@ -151,7 +152,7 @@ class RefitHead(LossChange):
 
     def on_epoch_begin(self, net, **kwargs):
         super().on_epoch_begin(net, **kwargs)
-        if n_epochs_done(net) > as_n_epochs(self.start, net):
+        if n_epochs_done(net) > self.n_before(net):
             head = self._find(net)
             if self.largest_norm_ is None:
                 self._begin(net, head)

@@ -20,6 +20,6 @@ def check_epoch(epoch, name):
         )
 
 
-def as_n_epochs(epoch, net):
-    """Return a number of epochs, given as one or as a fraction of ``max_epochs``."""
-    return epoch if isinstance(epoch, Integral) else math.floor(epoch * net.max_epochs + 0.5)
+def as_n_epochs(epoch, n_epochs):
+    """Return a number of epochs, given as one or as a fraction of all."""
+    return epoch if isinstance(epoch, Integral) else math.floor(epoch * n_epochs + 0.5)
