@@ -9,6 +9,7 @@ from .datasets import long_tailed_strategy as long_tailed_strategy
 from .datasets import long_tailed_train_test_split as long_tailed_train_test_split
 from .datasets import make_long_tailed as make_long_tailed
 from .datasets import make_long_tailed_classification as make_long_tailed_classification
+from .datasets import make_long_tailed_multilabel as make_long_tailed_multilabel
 from .inspection import BetaSearchDisplay as BetaSearchDisplay
 from .inspection import ClassWeightDisplay as ClassWeightDisplay
 from .inspection import EffectiveNumberDisplay as EffectiveNumberDisplay

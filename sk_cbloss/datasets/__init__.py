@@ -15,6 +15,7 @@ from sk_cbloss.datasets._long_tail import (
     make_long_tailed,
 )
 from sk_cbloss.datasets._long_tail import take_rows as take_rows
+from sk_cbloss.datasets._multilabel import make_long_tailed_multilabel
 
 __all__ = [
     "LongTailedImages",
@@ -26,6 +27,7 @@ __all__ = [
     "long_tailed_train_test_split",
     "make_long_tailed",
     "make_long_tailed_classification",
+    "make_long_tailed_multilabel",
 ]
 
 

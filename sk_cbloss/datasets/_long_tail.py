@@ -160,7 +160,7 @@ def make_long_tailed(
     >>> np.bincount(y)
     array([178, 115,  74,  48,  31,  20,  13,   8,   5,   3])
     """
-    _check_rows(X, y)
+    check_rows(X, y)
     rng = check_seed(random_state)
     plan = _plan(y, imbalance_factor, profile=profile, n_max=n_max, order=order, rng=rng)
     by_class = np.argsort(plan.position, kind="stable")
@@ -303,7 +303,7 @@ def long_tailed_train_test_split(
     >>> np.bincount(y_test)
     array([50, 50, 50, 50, 50, 50, 50, 50, 50, 50])
     """
-    _check_rows(X, y)
+    check_rows(X, y)
     classes, position, available = read_labels(y).encode()
     n_test = _n_test(test_size, classes, available)
     rows = np.arange(len(position))
@@ -329,7 +329,7 @@ def long_tailed_train_test_split(
     return (*parts, train, test) if return_indices else parts
 
 
-def _check_rows(X, y):
+def check_rows(X, y):
     """Raise a ValueError unless X has a row for each label."""
     if X is None:
         raise ValueError("X must have a row for each label, got None.")
@@ -368,8 +368,19 @@ class _Plan(NamedTuple):
 
 
 def _plan(y, imbalance_factor, *, profile, n_max, order, rng):
-    imbalance_factor = check_imbalance_factor(imbalance_factor)
     classes, position, available = read_labels(y).encode()
+    asked = {"profile": profile, "n_max": n_max, "order": order, "rng": rng}
+    return _Plan(
+        classes,
+        position,
+        available,
+        *order_and_count(classes, available, imbalance_factor, **asked),
+    )
+
+
+def order_and_count(classes, available, imbalance_factor, *, profile, n_max, order, rng):
+    """Return the places of the classes, head first, and how many samples of each to take."""
+    imbalance_factor = check_imbalance_factor(imbalance_factor)
     relative = relative_count(len(classes), imbalance_factor, profile)
     order = _class_order(order, classes, available, rng)
     if n_max is None:
@@ -384,7 +395,7 @@ def _plan(y, imbalance_factor, *, profile, n_max, order, rng):
             f"n_max={n_max} asks for {count[c]} samples of class {classes[order][c]!s}, "
             f"got only {available[order][c]}."
         )
-    return _Plan(classes, position, available, order, count)
+    return order, count
 
 
 def take_rows(values, indices):
