@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array, issparse
 
+from sk_cbloss._labels import counts_by_label, names_of
 from sk_cbloss._validation import as_numpy, refuse_masked
 
 # Entries of a chunk, whose temporaries stay small.
@@ -98,12 +99,27 @@ def is_indicator(y):
     return issparse(y) or (isinstance(shape, tuple) and len(shape) == 2 and shape[1] != 1)
 
 
+def counts_by_name(y):
+    """Return the number of samples of each class by its label, or with each label by its name."""
+    if not is_indicator(y):
+        return counts_by_label(y)
+    indicator = read_indicator(y)
+    positive = indicator.count()[:, 1].astype(int).tolist()
+    return dict(zip(names_of(indicator.names), positive, strict=True))
+
+
 def read_indicator(y):
     """Return y, a matrix with a column for each label, as an Indicator."""
     names = _names_of(y)
     values = _sparse(y) if issparse(y) else _dense(y)
     if values.ndim != 2 or not values.shape[1]:
         raise ValueError(f"y must have a column for each label, got shape {values.shape}.")
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{RULE}, got values of type {values.dtype}: {REMEDY}.")
+    if issparse(values):
+        _check_numbers(values.data, may_be_nan=False)
+    else:
+        _check_numbers(values, may_be_nan=True)
     return Indicator(values, np.arange(values.shape[1]) if names is None else names)
 
 
@@ -160,14 +176,18 @@ def _dense(y):
     values = y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)
     if values.dtype.kind == "O":
         values = _numbers(y, values)
-    if values.dtype.kind not in "biuf":
-        raise ValueError(f"{RULE}, got values of type {values.dtype}: {REMEDY}.")
+    return values
+
+
+def _check_numbers(values, *, may_be_nan):
+    """Raise a ValueError unless all are 0 or 1."""
     for start in range(0, len(values), 2**13):
         chunk = values[start : start + 2**13]
-        wrong = (chunk != 0) & (chunk != 1) & (chunk == chunk)
+        wrong = (chunk != 0) & (chunk != 1)
+        if may_be_nan:
+            wrong &= ~np.isnan(chunk)
         if wrong.any():
             raise ValueError(f"{RULE}, got {chunk[wrong][0].item()!r}: {REMEDY}.")
-    return values
 
 
 def _numbers(y, values):
@@ -185,8 +205,4 @@ def _sparse(y):
     if not values.has_canonical_format:
         values = values.copy()  # which may share its memory with y
         values.sum_duplicates()
-    wrong = (values.data != 0) & (values.data != 1)
-    if values.dtype.kind not in "biuf" or wrong.any():
-        got = values.data[wrong][0].item() if wrong.any() else values.dtype
-        raise ValueError(f"{RULE}, got {got!r}: {REMEDY}.")
     return values

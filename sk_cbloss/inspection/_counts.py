@@ -32,7 +32,7 @@ def check_betas(betas):
     return check_each(betas, "betas", check_fraction)
 
 
-def name_classes(ax, labels):
+def name_classes(ax, labels, kind="Class"):
     """Label an axis of classes, one at each position from 1, by names or by ranks."""
     n_classes = len(labels)
     if n_classes <= MAX_NAMED:
@@ -41,9 +41,9 @@ def name_classes(ax, labels):
         is_long = max(lengths) > 4 and sum(lengths) > 40
         turned = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if is_long else {}
         ax.set_xticks(range(1, n_classes + 1), names, **turned)
-        ax.set_xlabel("Class, from head to tail")
+        ax.set_xlabel(f"{kind}, from head to tail")
     else:
-        ax.set_xlabel("Class, by rank from head to tail")
+        ax.set_xlabel(f"{kind}, by rank from head to tail")
         ax.xaxis.get_major_locator().set_params(integer=True)
     margin = max(0.6, 0.01 * n_classes)
     ax.set_xlim(1 - margin, n_classes + margin)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
-from sk_cbloss._labels import counts_by_label
+from sk_cbloss._indicator import counts_by_name, is_indicator, read_indicator
 from sk_cbloss.inspection._figure import beta_text, number, several
 from sk_cbloss.metrics import SHOTS, shots_of
 from sk_cbloss.weights import beta_grid, effective_number
@@ -33,6 +33,8 @@ class LongTail:
         about one size, and no beta matters.
     betas : ndarray of float
         A grid to search, limits included.
+    n_rows : int, default=None
+        Number of samples, where each may have several labels, or none; None where each has one.
 
     Attributes
     ----------
@@ -62,10 +64,11 @@ class LongTail:
     thresholds: tuple
     beta_range: tuple | None
     betas: np.ndarray
+    n_rows: int | None = None
 
     @property
     def n_samples(self):
-        return sum(self.class_count.values())
+        return sum(self.class_count.values()) if self.n_rows is None else self.n_rows
 
     @property
     def n_classes(self):
@@ -84,22 +87,28 @@ class LongTail:
             "medium": f"{few_below} to {many_above}",
             "few": f"fewer than {few_below}",
         }
+        kind = "class" if self.n_rows is None else "label"
         lines = [
-            f"{several(self.n_samples, 'sample')} of {several(self.n_classes, 'class')}, "
+            f"{several(self.n_samples, 'sample')} of {several(self.n_classes, kind)}, "
             f"from {number(counts[0])} ({_shown(labels[0])}) to {number(counts[-1])} "
             f"({_shown(labels[-1])}); "
             f"imbalance factor {number(self.imbalance_factor)}"
         ]
+        if self.n_rows is not None:
+            lines[0] += f"; {several(sum(counts) / self.n_rows, 'label')} a sample"
         for shot, labels in self.shots.items():
             n_samples = sum(self.class_count[label] for label in labels)
-            share = f", {several(n_samples, 'sample')}" if labels else ""
-            lines.append(f"  {shot}-shot ({bounds[shot]}): {several(len(labels), 'class')}{share}")
+            share = f", {several(n_samples, 'sample')}" if labels and kind == "class" else ""
+            lines.append(f"  {shot}-shot ({bounds[shot]}): {several(len(labels), kind)}{share}")
+        sides = "" if self.n_rows is None else " of the samples without and with each label"
         if self.beta_range is None:
-            lines.append("Classes are of about one size: beta changes nothing.")
+            what = "Both sides of each label" if sides else "Classes"
+            lines.append(f"{what} are of about one size: beta changes nothing.")
         else:
             low, high = map(_rounded, self.beta_range)
             lines.append(
-                f"Weights, to 10 %: alike up to beta {low}, inverse frequency from {high} on."
+                f"Weights{sides}, to 10 %: alike up to beta {low}, inverse frequency from {high} "
+                "on."
             )
             grid = ", ".join(_rounded(beta) for beta in self.betas)
             lines.append(f"A grid to search: {grid}")
@@ -111,8 +120,9 @@ def describe_long_tail(y, *, thresholds=(20, 100), n_betas=6):
 
     Parameters
     ----------
-    y : array-like of shape (n_samples,)
-        Class labels.
+    y : array-like of shape (n_samples,) or (n_samples, n_labels)
+        Class labels. Of several a sample, a matrix of 0 and 1, with a column for each: betas are
+        then for the two sides of each label, and labels that no sample has are left out.
     thresholds : (float, float), default=(20, 100)
         Few-shot classes have fewer samples than the first number, many-shot
         classes more than the second.
@@ -146,18 +156,26 @@ def describe_long_tail(y, *, thresholds=(20, 100), n_betas=6):
     Weights, to 10 %: alike up to beta 0.67, inverse frequency from 0.9984 on.
     A grid to search: 0, 0.67, 0.901, 0.97, 0.9912, 0.9974, 0.99922, 1
     """
-    named = counts_by_label(y)
+    named = {label: n for label, n in counts_by_name(y).items() if n}
     labels = sorted(named, key=named.get, reverse=True)  # stable: classes of one size keep order
     count = np.array([named[label] for label in labels])
     groups = shots_of(count, thresholds)
     shots = {shot: [labels[i] for i in np.flatnonzero(groups == shot)] for shot in SHOTS}
-    grid = beta_grid(count, n_betas=n_betas, include_limits=True)
+    n_rows = read_indicator(y).values.shape[0] if is_indicator(y) else None
+    if n_rows is None:
+        weighed, pairs = count, [(count.max(), count.min())]
+    else:
+        weighed = np.concatenate([count, n_rows - count])
+        pairs = [sorted([n, n_rows - n], reverse=True) for n in set(count.tolist()) - {n_rows}]
+    ranges = [found for pair in pairs if (found := _range_of(*pair)) is not None]
+    lows, highs = zip(*ranges, strict=True) if ranges else ((), ())
     return LongTail(
         class_count=dict(zip(labels, count.tolist(), strict=True)),
         shots=shots,
         thresholds=tuple(thresholds),
-        beta_range=_range_of(count.max(), count.min()),
-        betas=grid,
+        beta_range=(min(lows), max(highs)) if ranges else None,
+        betas=beta_grid(weighed, n_betas=n_betas, include_limits=True),
+        n_rows=n_rows,
     )
 
 

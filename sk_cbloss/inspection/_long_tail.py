@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sk_cbloss._labels import counts_by_label
+from sk_cbloss._indicator import counts_by_name, is_indicator, read_indicator
 from sk_cbloss.inspection._counts import counts_of, name_classes
 from sk_cbloss.inspection._figure import COLORS, GREY, axes_for, log_scale, number, several
 from sk_cbloss.metrics import shots_of
@@ -20,6 +20,9 @@ class LongTailDisplay:
     thresholds : (float, float), default=(20, 100)
         Few-shot classes have fewer samples than the first number, many-shot
         classes more than the second.
+    n_samples : number, default=None
+        Number of samples, where each may have several labels, or none, and class_count is of these
+        labels; None where each has one.
 
     Attributes
     ----------
@@ -45,9 +48,10 @@ class LongTailDisplay:
     '431 samples of 10 classes, imbalance factor 21.3'
     """
 
-    def __init__(self, class_count, *, thresholds=(20, 100)):
+    def __init__(self, class_count, *, thresholds=(20, 100), n_samples=None):
         self.class_count = class_count
         self.thresholds = thresholds
+        self.n_samples = n_samples
 
     @classmethod
     def from_labels(cls, y, *, thresholds=(20, 100), ax=None):
@@ -55,8 +59,8 @@ class LongTailDisplay:
 
         Parameters
         ----------
-        y : array-like of shape (n_samples,)
-            Class labels.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels; of several a sample, a matrix of 0 and 1, with a column for each.
         thresholds : (float, float), default=(20, 100)
             Few-shot classes have fewer samples than the first number,
             many-shot classes more than the second.
@@ -68,7 +72,8 @@ class LongTailDisplay:
         LongTailDisplay
             The display, drawn.
         """
-        return cls(counts_by_label(y), thresholds=thresholds).plot(ax)
+        n_samples = read_indicator(y).values.shape[0] if is_indicator(y) else None
+        return cls(counts_by_name(y), thresholds=thresholds, n_samples=n_samples).plot(ax)
 
     def plot(self, ax=None):
         """Draw the classes.
@@ -118,11 +123,13 @@ class LongTailDisplay:
                 va="top",
                 fontsize="small",
             )
-        name_classes(ax, labels)
+        of_labels = self.n_samples is not None
+        name_classes(ax, labels, "Label" if of_labels else "Class")
         ax.set(ylabel="Number of samples", ylim=(floor, count.max() * 6))
         log_scale(ax, "y")
         title = (
-            f"{several(count.sum(), 'sample')} of {several(n_classes, 'class')}, "
+            f"{several(self.n_samples if of_labels else count.sum(), 'sample')} of "
+            f"{several(n_classes, 'label' if of_labels else 'class')}, "
             f"imbalance factor {number(count[0] / count[-1])}"
         )
         if unnamed:

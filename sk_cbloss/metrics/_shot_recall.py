@@ -5,7 +5,8 @@ import reprlib
 import numpy as np
 from sklearn.metrics import make_scorer
 
-from sk_cbloss._labels import counts_by_label, joined, names_of, read_labels, sorted_with_ranks
+from sk_cbloss._indicator import counts_by_name, is_indicator
+from sk_cbloss._labels import joined, names_of, read_labels, sorted_with_ranks
 from sk_cbloss._validation import as_floats, as_named, check_choice, check_counts
 from sk_cbloss.metrics._recall import recall_by_class
 
@@ -19,15 +20,17 @@ def shot_recall_score(
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        True labels of the test part.
-    y_pred : array-like of shape (n_samples,)
+    y_true : array-like of shape (n_samples,) or (n_samples, n_labels)
+        True labels of the test part; of several a sample, a matrix of 0 and 1, with a column for
+        each.
+    y_pred : array-like of shape (n_samples,) or (n_samples, n_labels)
         Predicted labels.
     class_count : mapping from label to number, or array-like of shape (n_classes,)
         Number of training samples of each class, such as
         ``collections.Counter(y_train)`` or a pandas ``value_counts()``. As an
         array, in the order of sorted labels, of which each must occur in
-        y_true or y_pred.
+        y_true or y_pred. Of several labels a sample, in the order of the columns, such as
+        ``y_train.sum(axis=0)``.
     shot : {"many", "medium", "few"} or None, default=None
         The one group to score, for :func:`sklearn.metrics.make_scorer`; None
         scores all three.
@@ -78,8 +81,7 @@ def _counts_of(classes, class_count, y_true, y_pred):
     count = check_counts(class_count if named is None else list(named.values()))
     are_positions = bool(named) and list(named) == list(range(len(named)))
     if named is None or (are_positions and not named.keys() & set(classes)):
-        both = [read_labels(y).encode()[0] for y in (y_true, y_pred)]
-        names = names_of(sorted_with_ranks(joined(*both))[0])
+        names = classes if is_indicator(y_true) else _names_in(y_true, y_pred)
         if count.shape != (len(names),):
             raise ValueError(
                 f"class_count must have a number for each of the {len(names)} labels of y_true "
@@ -93,12 +95,17 @@ def _counts_of(classes, class_count, y_true, y_pred):
     return [named[label] for label in classes]
 
 
+def _names_in(*labels):
+    """Return all labels, sorted."""
+    return names_of(sorted_with_ranks(joined(*(read_labels(y).encode()[0] for y in labels)))[0])
+
+
 def make_shot_scorer(y, *, shot, thresholds=(20, 100)):
     """Make a scorer of shot_recall_score, for searches and cross-validation.
 
     Parameters
     ----------
-    y : array-like of shape (n_samples,)
+    y : array-like of shape (n_samples,) or (n_samples, n_labels)
         Labels of the training data, by which the classes are grouped. In a
         search they are those of all folds, so that each has the same groups.
     shot : {"many", "medium", "few"}
@@ -132,7 +139,7 @@ def make_shot_scorer(y, *, shot, thresholds=(20, 100)):
     check_choice(shot, "shot", SHOTS)
     check_thresholds(thresholds)
     return make_scorer(
-        shot_recall_score, class_count=counts_by_label(y), shot=shot, thresholds=thresholds
+        shot_recall_score, class_count=counts_by_name(y), shot=shot, thresholds=thresholds
     )
 
 

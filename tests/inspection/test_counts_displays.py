@@ -253,3 +253,16 @@ def test_weights_of_what_does_not_weigh(data):
         ClassWeightDisplay.from_estimator(ClassBalancedWeigher())
     with pytest.raises(NotFittedError):
         ClassWeightDisplay.from_estimator(ClassBalancedSampler())
+
+
+def test_long_tail_of_several_labels_a_sample():
+    y = pd.DataFrame(np.zeros((50, 3), dtype=int), columns=["a", "b", "c"])
+    y.loc[:29, "b"] = 1
+    y.loc[20:39, "a"] = 1
+    for given in (y, LongTailDisplay({"a": 20, "b": 30, "c": 0}, n_samples=50)):
+        display = given.plot() if given is not y else LongTailDisplay.from_labels(y)
+        assert_array_equal(display.outline_.get_data().values, [30, 20])
+        assert display.ax_.get_title() == "50 samples of 2 labels, imbalance factor 1.5"
+        assert display.ax_.get_xlabel() == "Label, from head to tail"
+        assert [tick.get_text() for tick in display.ax_.get_xticklabels()] == ["b", "a"]
+        plt.close(display.figure_)

@@ -62,3 +62,37 @@ def test_bad_labels():
         describe_long_tail(Y, thresholds=3)
     with pytest.raises(ValueError, match="n_betas must be an integer >= 2, got 1"):
         describe_long_tail(Y, n_betas=1)
+
+
+def test_of_several_labels_a_sample_betas_are_for_both_sides_of_each():
+    y = np.zeros((1000, 5), dtype=int)
+    for label, n in enumerate([500, 1000, 20, 0, 300]):
+        y[:n, label] = 1
+    frame = pd.DataFrame(y, columns=list("abcde"))
+    tail = describe_long_tail(frame)
+    assert list(tail.class_count.items()) == [("b", 1000), ("a", 500), ("e", 300), ("c", 20)]
+    assert (tail.n_samples, tail.n_classes, tail.imbalance_factor) == (1000, 4, 50)
+    assert tail.shots == {"many": ["b", "a", "e"], "medium": ["c"], "few": []}
+    lows, highs = zip(
+        *(
+            describe_long_tail(np.repeat([0, 1], sides)).beta_range
+            for sides in ([20, 980], [300, 700])
+        ),
+        strict=True,
+    )
+    assert tail.beta_range == (min(lows), max(highs))
+    assert_array_equal(
+        tail.betas, beta_grid([20, 980, 300, 700, 500, 500, 1000], include_limits=True, n_betas=6)
+    )
+    text = str(tail).splitlines()
+    assert text[0] == (
+        "1,000 samples of 4 labels, from 1,000 ('b') to 20 ('c'); imbalance factor 50; "
+        "1.82 labels a sample"
+    )
+    assert text[1] == "  many-shot (more than 100 samples): 3 labels"
+    assert text[4].startswith("Weights of the samples without and with each label, to 10 %: alike")
+    even = describe_long_tail([[1, 0], [0, 1]])
+    assert even.beta_range is None
+    assert str(even).endswith(
+        "Both sides of each label are of about one size: beta changes nothing."
+    )

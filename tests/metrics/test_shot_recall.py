@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import scipy.sparse
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, make_scorer, recall_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
 
 from sk_cbloss import load_digits_lt, make_shot_scorer, shot_recall_score
 
@@ -332,3 +334,69 @@ def test_bad_parameters_of_the_scorer():
         make_shot_scorer([0, 1], shot="all")
     with pytest.raises(ValueError, match="^thresholds must be"):
         make_shot_scorer([0, 1], shot="few", thresholds=5)
+
+
+# ---------------------------------------------------------------- several labels a sample
+
+
+def labels_of_samples(n=300):
+    rng = np.random.default_rng(0)
+    true = (rng.random((n, 4)) < [0.5, 0.3, 0.1, 0.05]).astype(int)
+    return true, np.where(rng.random(true.shape) < 0.3, 1 - true, true)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_of_several_labels_a_sample_each_has_a_recall(weighted):
+    true, predicted = labels_of_samples()
+    weight = np.linspace(0.5, 2, len(true)) if weighted else None
+    recall = recall_score(true, predicted, average=None, sample_weight=weight)
+    count = [500, 80, 50, 3]
+    expected = {"many": recall[0], "medium": recall[1:3].mean(), "few": recall[3]}
+    frame = pd.DataFrame(true, columns=list("abcd"))
+    kinds = [(true, count), (scipy.sparse.csr_array(true), dict(enumerate(count)))]
+    kinds += [(frame, dict(zip("abcd", count, strict=True))), (true.astype(bool), np.array(count))]
+    for y_true, class_count in kinds:
+        for y_pred in (predicted, scipy.sparse.csr_matrix(predicted)):
+            score = shot_recall_score(
+                y_true, y_pred, class_count=class_count, sample_weight=weight
+            )
+            assert score == pytest.approx(expected)
+
+
+def test_a_label_that_no_test_sample_has_takes_no_part():
+    true, predicted = labels_of_samples()
+    true[:, 3] = 0
+    scores = shot_recall_score(true, predicted, class_count=[500, 80, 50, 3])
+    assert math.isnan(scores["few"])
+    assert scores["many"] == pytest.approx(recall_score(true[:, 0], predicted[:, 0]))
+
+
+def test_a_scorer_of_several_labels_a_sample():
+    true, _ = labels_of_samples()
+    X = np.random.default_rng(1).normal(size=(300, 4)) + true
+    model = KNeighborsClassifier().fit(X, true)
+    scorer = make_shot_scorer(true, shot="few", thresholds=(40, 100))
+    few = true.sum(axis=0) < 40
+    recall = recall_score(true, model.predict(X), average=None)
+    assert scorer(model, X, true) == pytest.approx(recall[few].mean())
+
+
+@pytest.mark.parametrize(
+    ("y_true", "y_pred", "count", "message"),
+    [
+        (np.eye(3), np.eye(3)[:, :2], [1, 2, 3], "y must have a column for each of the 3 known"),
+        (np.eye(3), np.eye(3), [1, 2], "class_count must have a number for each of the 3 labels"),
+        (np.eye(3), 2 * np.eye(3), [1, 2, 3], "y must hold 0 and 1, .* got 2"),
+        (np.eye(3), [0, 1, 2], [1, 2, 3], "y must have a column for each"),
+        (np.eye(3), np.eye(3)[:2], [1, 2, 3], "Found input variables with inconsistent"),
+        (
+            pd.DataFrame(np.eye(2), columns=["a", "b"]),
+            np.eye(2),
+            {"a": 1},
+            "class_count must hold",
+        ),
+    ],
+)
+def test_bad_matrices(y_true, y_pred, count, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        shot_recall_score(y_true, y_pred, class_count=count)
