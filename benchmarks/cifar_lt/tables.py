@@ -3,8 +3,9 @@
 Run as `python benchmarks/cifar_lt/tables.py`; `--results FILE` reads other lines than the
 committed ones, `--out FOLDER` writes elsewhere. Runs of the paper's recipe (ResNet-32, 200 epochs,
 all of the training images) make a table for each data set and imbalance factor; runs of the
-speedrun, and any other runs, have tables of their own, whose titles say so. It prints the
-speedrun's tables, whether each target is met, and what of the plan is not run yet.
+speedrun, and any other runs, have tables of their own, whose titles say so. So have the heads on
+frozen features, of `features.py` and its `--features FILE`. It prints the speedrun's tables,
+whether each target is met, and what of the plan is not run yet.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+import features
 import numpy as np
 from _plan import (
     HERE,
@@ -155,6 +157,53 @@ def commands(methods):
         for seed, result in methods.get(method, {}).items():
             seeds[result["command"].removesuffix(f" --seeds {seed}")].append(seed)
     return [f"{start} --seeds {' '.join(map(str, sorted(of)))}" for start, of in seeds.items()]
+
+
+# ---------------------------------------------------------------------- frozen features
+
+
+def features_table(results):
+    """Return the table of the heads on frozen features, a row for each data set and head."""
+    head = ("data set", "head", "test error, %", "every other", *SHOTS)
+    rows = []
+    for dataset in features.DATASETS:
+        lines = [line["heads"] for (of, _), line in results.items() if of == dataset]
+        for name, title in features.HEADS.items():
+            found = [line[name] for line in lines]
+            if found:
+                rows.append((NAMES[dataset], title, *cells_of(found)))
+    if not rows:
+        return "None.\n"
+    n_subsets = len({subset for _, subset in results})
+    (n_test,) = {line["n_test"] for line in results.values()}
+    title = (
+        f"imbalance factor {features.IMBALANCE_FACTOR}, {n_subsets} "
+        f"subset{'s' * (n_subsets > 1)} of the training images, {n_test:,} test images: mean and "
+        "standard deviation; seconds of one CPU thread"
+    )
+    return as_table((*head, "C or shrinkage", "tau", "seconds"), rows, title)
+
+
+def cells_of(found):
+    """Return the cells of a head, given what was found with each subset."""
+
+    def over_subsets(values, digits):
+        if None in values:
+            return NONE
+        spread = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
+        return f"{np.mean(values):.{digits}f}{spread}"
+
+    def chosen(name):
+        values = sorted({result[name] for result in found if name in result})
+        return ", ".join(f"{value:g}" for value in values) or NONE
+
+    errors = [over_subsets([result[key] for result in found], 2) for key in features.ERRORS]
+    shots = []
+    for shot in SHOTS:
+        recall = [result["shot_recall"][shot] for result in found]
+        shots.append(NONE if None in recall else f"{100 * np.mean(recall):.1f}")
+    seconds = [result["seconds"] for result in found]
+    return *errors, *shots, chosen("strength"), chosen("tau"), f"{np.mean(seconds):.0f}"
 
 
 # ---------------------------------------------------------------------- targets
@@ -362,9 +411,12 @@ def main(arguments=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE")
+    parser.add_argument("--features", type=Path, default=features.RESULTS, metavar="FILE")
     parser.add_argument("--out", type=Path, default=OUT, metavar="FOLDER")
     args = parser.parse_args(arguments)
     verdicts, missing = write(read_results(args.results), args.out)
+    of_features = features_table(features.read(args.features))
+    (args.out / "features.inc").write_text(of_features)
     print((args.out / "speedrun.inc").read_text())
     for name, value, _, verdict in verdicts:
         print(f"{verdict:13}  {name}: {value}")
