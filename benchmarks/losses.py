@@ -37,7 +37,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from sk_cbloss import class_balanced_weight
+from sk_cbloss import (
+    ClassBalancedMultiLabelLoss,
+    class_balanced_label_weight,
+    class_balanced_weight,
+)
 from sk_cbloss.losses import LOSSES
 
 try:
@@ -72,16 +76,19 @@ def target(loss, peer, shape):
             return 0.55
         case "softmax", "torch":
             return 1.15 if n_elements >= LARGE else 1.35 if shape == SMALLEST else None
+        case "multi_label", "torch":
+            return 1.30 if n_elements >= LARGE else None
 
 
 MEMORY_TARGET = {"focal": 2.5}
+WITH_MEMORY = "focal", "sigmoid", "softmax", "multi_label", "multi_label_focal"
 
 # ---------------------------------------------------------------------- both sides
 
 
 class Batch(NamedTuple):
     logits: torch.Tensor
-    label: torch.Tensor
+    label: torch.Tensor  # of each row; or, of several a row, a matrix of 0 and 1
     count: np.ndarray
     weight: torch.Tensor
 
@@ -99,7 +106,19 @@ def make_batch(shape, device="cpu", dtype=torch.float32):
     return Batch(logits.to(device, dtype).requires_grad_(), label, count, weight)
 
 
+def make_batch_of_labels(shape, device="cpu", dtype=torch.float32):
+    """Return a batch of rows that have several labels, rare ones and common ones."""
+    batch = make_batch(shape, device, dtype)
+    generator = torch.Generator().manual_seed(1)
+    share = torch.logspace(math.log10(0.3), -3, shape[1])
+    label = (torch.rand(shape, generator=generator) < share).float().to(device)
+    return batch._replace(label=label, count=(10_000 * share).int().numpy())
+
+
 def ours(loss, batch):
+    if loss in OF_LABELS:
+        module = ClassBalancedMultiLabelLoss(weight_of_labels(batch), **OF_LABELS[loss])
+        return module.to(batch.logits.device)
     parameters = {"gamma": 2} if loss.endswith("focal") else {}
     module = LOSSES[loss].from_class_count(batch.count, beta=BETA, **parameters)
     return module.float().to(batch.logits.device)
@@ -171,6 +190,29 @@ def torch_softmax(batch):
     return lambda logits, label: F.cross_entropy(logits, label, batch.weight)
 
 
+def weight_of_labels(batch):
+    """Return weights of each label's two sides, that of the negative side 1, as torch has it."""
+    weight = class_balanced_label_weight(batch.count, 10_000, beta=BETA)
+    return torch.from_numpy(weight / weight[:, :1]).float()
+
+
+def torch_multi_label(batch):
+    return torch.nn.BCEWithLogitsLoss(pos_weight=weight_of_labels(batch)[:, 1])
+
+
+def torchvision_focal(batch):
+    with_it = weight_of_labels(batch)[:, 1]
+
+    def call(logits, label):
+        p = torch.sigmoid(logits)
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, label, reduction="none")
+        p_t = p * label + (1 - p) * (1 - label)
+        alpha_t = with_it * label + (1 - label)
+        return (alpha_t * (cross_entropy * (1 - p_t) ** 2)).mean()
+
+    return call
+
+
 class Peer(NamedTuple):
     build: Callable  # from a batch: the function of logits and label
     note: str = ""
@@ -207,7 +249,14 @@ PEERS = {
         "cbloss": Peer(of_cbloss(lambda n: cbloss.loss.FocalLoss(n, gamma=2, reduction="none"))),
         "imbalanced-losses": Peer(imbalanced_softmax_focal),
     },
+    "multi_label": {"torch": Peer(torch_multi_label, "BCEWithLogitsLoss(pos_weight)")},
+    "multi_label_focal": {
+        "torchvision's form": Peer(
+            torchvision_focal, "its sigmoid_focal_loss, with two alphas a label"
+        )
+    },
 } | dict.fromkeys(("logit_adjusted", "ldam", "cdt", "vs"), REFERENCE)
+OF_LABELS = {"multi_label": {}, "multi_label_focal": {"gamma": 2}}
 WITHOUT_WAITING = {
     "focal": {
         "balanced-loss, no wait": Peer(
@@ -401,7 +450,7 @@ def time_table(loss, verdict, duration):
     row(f"{loss}, ours / peer", PEERS[loss])
     all_differs = set()
     for shape in SHAPES:
-        batch = make_batch(shape)
+        batch = (make_batch_of_labels if loss in OF_LABELS else make_batch)(shape)
         own, others, differs = both_sides(loss, batch, PEERS[loss])
         all_differs |= set(differs.items())
         for n_threads in (1, 2):
@@ -417,14 +466,15 @@ def time_table(loss, verdict, duration):
 
 
 def memory_table(losses, verdict):
-    batch = make_batch(SHAPES[-1])
-    z, label = batch.logits, batch.label
     print("\npeak memory beyond the logits, in their size, gradient included")
     for loss in losses:
+        batch = (make_batch_of_labels if loss in OF_LABELS else make_batch)(SHAPES[-1])
         functions = {"ours": ours(loss, batch)}
         functions |= {name: peer.build(batch) for name, peer in PEERS[loss].items()}
         for name, function in functions.items():
-            peak = peak_memory(lambda f=function: f(z, label).backward(), z)
+            peak = peak_memory(
+                lambda f=function, b=batch: f(b.logits, b.label).backward(), batch.logits
+            )
             limit = MEMORY_TARGET.get(loss) if name == "ours" else None
             row(f"  {loss}, {name}", [verdict(peak, limit, loss, "peak memory")])
 
@@ -556,7 +606,7 @@ def main():
     for loss in losses:
         time_table(loss, verdict, arguments.seconds)
     check_peak_memory()
-    memory_table([loss for loss in losses if loss in ("focal", "sigmoid", "softmax")], verdict)
+    memory_table([loss for loss in losses if loss in WITH_MEMORY], verdict)
     for what, lines in (("met", verdict.met), ("missed", verdict.missed)):
         print(f"\ntargets {what}: {len(lines)}")
         for line in lines:

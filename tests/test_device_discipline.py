@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from sk_cbloss import CBNeuralNetClassifier
+from sk_cbloss import CBNeuralNetClassifier, ClassBalancedMultiLabelLoss
 from sk_cbloss.losses import LOSSES, NormalizedLinear
 from sk_cbloss.neural_net import MLP, CifarResNet, Cutout, PadCropFlip, RandAugment
 from sk_cbloss.neural_net.data._features import with_sample_weight
@@ -218,6 +218,38 @@ def test_losses_of_valid_targets_wait_for_nothing(name, n):
             value.backward()
         assert len(seen.names) > n_forwards > 0
         assert logits.grad is not None
+
+
+def of_several_labels(n):
+    """Yield the loss of several labels a sample, in every way that it can be called."""
+    logits, target = batch(n=n, dtype=torch.float32)
+    target = torch.nn.functional.one_hot(target, 4).float()
+    own = torch.linspace(0.5, 2, n)
+    forms = {}, {"gamma": (4.0, 1.0)}, {"tau": 1.0}, {"label_smoothing": 0.1}
+    for reduction in ("none", "mean", "sum"):
+        for form in forms:
+            loss = ClassBalancedMultiLabelLoss.from_label_count(
+                [50, 20, 5, 1], 100, beta=0.99, reduction=reduction, **form
+            )
+            yield loss, (logits, target)
+            yield loss, (logits.half(), target.bool(), own)
+            yield loss, (logits, torch.where(target > 0, torch.nan, target))
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_several_labels_stay_there_and_wait_for_nothing(device):
+    for loss, (logits, *others) in of_several_labels(n=64):
+        loss, logits, *others = (given.to(device) for given in (loss, logits, *others))
+        logits = logits.clone().requires_grad_()
+        with Discipline(device):
+            value = loss(logits, *others)
+            value.sum().backward()
+        assert (value.device.type, value.dtype) == (device, torch.float32)
+        assert value.shape == (logits.shape if loss.reduction == "none" else ())
+        assert (logits.grad.device.type, logits.grad.dtype) == (device, logits.dtype)
+        with Discipline(device):
+            ways = loss.predict_proba, loss.natural_proba, loss.decision_function
+            assert all(way(logits.detach()).device.type == device for way in ways)
 
 
 @each_loss

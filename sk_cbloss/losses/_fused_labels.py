@@ -68,7 +68,7 @@ class _Total(Function):
             for block in _blocks(weight, logits, target, sample_weight, ctx.gradient)
         ]
         totals, n_known = zip(*made, strict=True)
-        return torch.stack(totals).sum(), sum(n_known)
+        return totals[0] if len(totals) == 1 else torch.stack(totals).sum(), sum(n_known)
 
     @staticmethod
     def backward(ctx, grad_total, _):
@@ -93,6 +93,10 @@ class _Total(Function):
 
 def _blocks(weight, logits, *others):
     """Yield weights, rows of the tensors, None for None, and scratch memory as large as these."""
+    if logits.ndim == 2 and logits.numel() <= BLOCK:
+        of_one = torch.empty((4, *logits.shape), dtype=logits.dtype)
+        yield *weight.unbind(dim=1), logits, *others, *of_one.unbind()
+        return
     n, n_labels = logits.shape[:2]
     shape = n_labels, *([logits[0, 0].numel()] if n and logits.ndim > 2 else [])
     of_label = [side.reshape(-1, *[1] * (len(shape) - 1)) for side in weight.unbind(dim=1)]

@@ -364,7 +364,9 @@ class ClassBalancedMultiLabelLoss(ClassBalancedLoss):
         return self.gamma if isinstance(self.gamma, tuple) else (self.gamma, self.gamma)
 
     def _per_class(self):
-        return self.label_prior if self.weight is None else self.weight[:, 1]
+        if self.label_prior is not None or self.weight is None:
+            return self.label_prior
+        return self.weight[:, 1]
 
     # ------------------------------------------------------------------ what logits mean
 
