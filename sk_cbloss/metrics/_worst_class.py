@@ -10,9 +10,9 @@ def worst_class_recall_score(y_true, y_pred, *, sample_weight=None):
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        True labels.
-    y_pred : array-like of shape (n_samples,)
+    y_true : array-like of shape (n_samples,) or (n_samples, n_labels)
+        True labels; of several a sample, a matrix of 0 and 1, with a column for each.
+    y_pred : array-like of shape (n_samples,) or (n_samples, n_labels)
         Predicted labels.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the samples, >= 0.
@@ -25,7 +25,7 @@ def worst_class_recall_score(y_true, y_pred, *, sample_weight=None):
     Raises
     ------
     ValueError
-        If a weight is negative, infinite or NaN, or all are 0.
+        If a weight is negative, infinite or NaN, or all are 0, or no sample has a label.
 
     See Also
     --------
@@ -39,4 +39,6 @@ def worst_class_recall_score(y_true, y_pred, *, sample_weight=None):
     0.5
     """
     _, recall = recall_by_class(y_true, y_pred, sample_weight)
+    if np.isnan(recall).all():  # of several labels a sample
+        raise ValueError("y_true must hold a sample that has a label, got none.")
     return float(np.nanmin(recall))

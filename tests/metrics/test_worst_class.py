@@ -33,6 +33,15 @@ def test_bad_weights(weight):
         worst_class_recall_score([0, 0, 1], [0, 1, 1], sample_weight=weight)
 
 
+def test_of_several_labels_a_sample_it_is_the_worst_of_those_that_occur():
+    y_true = [[1, 0, 1], [1, 0, 0], [1, 0, 1], [0, 0, 1]]
+    y_pred = [[1, 1, 1], [1, 0, 0], [1, 0, 0], [1, 0, 0]]
+    assert worst_class_recall_score(y_true, y_pred) == pytest.approx(1 / 3)
+    assert worst_class_recall_score(y_true, y_pred, sample_weight=[4, 1, 1, 1]) == 2 / 3
+    with pytest.raises(ValueError, match="^y_true must hold a sample that has a label, got none"):
+        worst_class_recall_score([[0, 0], [0, 0]], [[0, 1], [1, 1]])
+
+
 def test_in_cross_validation():
     X, y = load_digits_lt(return_X_y=True)
     scores = cross_val_score(
