@@ -57,9 +57,9 @@ class ShotRecallDisplay:
 
         Parameters
         ----------
-        y_true : array-like of shape (n_samples,)
+        y_true : array-like of shape (n_samples,) or (n_samples, n_labels)
             True labels of the test part.
-        y_pred : array-like of shape (n_samples,), or mapping from name to such
+        y_pred : array-like of the same shape, or mapping from name to such
             Predicted labels, of one model or of several.
         class_count : mapping from label to number, or array-like of shape (n_classes,)
             Number of training samples of each class, such as
@@ -103,7 +103,7 @@ class ShotRecallDisplay:
             A fitted classifier, or several.
         X : array-like of shape (n_samples, n_features)
             Features of the test part.
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Its labels.
         class_count : mapping from label to number, or array-like of shape (n_classes,)
             Number of training samples of each class, such as

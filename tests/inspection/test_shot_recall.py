@@ -156,3 +156,9 @@ def test_long_names_stay_distinct():
     assert shown[-1].endswith(" (2)")
     assert len(set(shown)) == len(names)
     assert max(map(len, shown)) <= 24
+
+
+def test_of_several_labels_a_sample():
+    y = np.array([[1, 0, 1], [1, 1, 0], [1, 0, 0], [0, 1, 0]])
+    display = ShotRecallDisplay.from_predictions(y, y[::-1], class_count=[200, 50, 3])
+    assert_allclose(display.recalls["model"], [2 / 3, 0, 0])
