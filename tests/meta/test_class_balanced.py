@@ -852,7 +852,10 @@ class Unchecked(HistGradientBoostingClassifier):
 
 
 BAD_TO_VALIDATE_BY = {
-    "label": (lambda X, y: (X, np.full(len(y), 7)), "y must hold only the 3 labels .*got 7"),
+    "label": (
+        lambda X, y: (X, np.full(len(y), 7)),
+        "y must hold only the known classes, .*got 7",
+    ),
     "none": (lambda X, y: (X[:0], y[:0]), "y must hold at least one label, got none"),
     "length": (lambda X, y: (X, y[1:]), r"X and y must have the same number .*got (\d+) and"),
     "list": (lambda X, y: (X.tolist(), y[1:]), "X and y must have the same number of samples"),
