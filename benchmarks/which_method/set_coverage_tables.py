@@ -14,6 +14,7 @@ from pathlib import Path
 
 import lines
 import numpy as np
+import run
 import set_coverage
 from scipy.stats import binomtest
 from tables import MODELS, table
@@ -107,6 +108,8 @@ def goals(results):
 def size(results):
     n_splits = [len(runs) for runs in results.runs.values()]
     splits = f"{max(n_splits)}" if min(n_splits) == max(n_splits) else f"up to {max(n_splits)}"
+    if min(n_splits) < run.N_SPLITS:
+        splits += f" of {run.N_SPLITS}"
     return f"{len(results.names)} data sets, {len(MODELS)} models, {splits} splits.\n"
 
 

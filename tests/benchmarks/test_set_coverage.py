@@ -23,7 +23,7 @@ def test_runs_end_to_end_and_runs_nothing_twice(tmp_path):
     study.main(["--quick", "--results", str(path)])
     assert path.read_text() == first
     tables.main(["--results", str(path), "--out", str(out)])
-    assert (out / "size.inc").read_text() == "1 data sets, 3 models, 1 splits.\n"
+    assert (out / "size.inc").read_text() == "1 data sets, 3 models, 1 of 10 splits.\n"
 
 
 def test_the_sets_are_as_many_as_is_said():
@@ -77,3 +77,9 @@ def test_goals_are_counted():
         ]
     )
     assert "neural net,1 of 2,1 of 2,1 of 2,1 of 2,2 of 3" in tables.goals(results)
+
+
+def test_documentation_shows_the_committed_results():
+    results = tables.Results(lines.read(study.RESULTS))
+    for name, text in tables.parts(results).items():
+        assert (tables.DOCS / f"{name}.inc").read_text() == text
