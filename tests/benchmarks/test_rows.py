@@ -31,6 +31,7 @@ def run(monkeypatch, capsys):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("table", "scale", "names"),
     [
@@ -55,6 +56,7 @@ def test_a_missed_target_ends_it():
     assert verdict.n_missed == 1
 
 
+@pytest.mark.slow
 def test_memory_is_seen():
     peak = rows.peak_of(lambda: [np.ones(2**23), np.ones(2**23)])
     assert 2**27 <= peak < 1.2 * 2**27

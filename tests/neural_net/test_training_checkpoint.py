@@ -796,7 +796,7 @@ def search(folder, end=None, n_jobs=1):
     return GridSearchCV(net, grid, cv=3, n_jobs=n_jobs, error_score="raise").fit(X, Y)
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_nets_of_a_search_have_folders_of_their_own(n_jobs, tmp_path):
     ours = search(tmp_path, n_jobs=n_jobs)
     assert len({file.parent for file in files(tmp_path)}) == 2 * 2 * 3 + 1
