@@ -115,7 +115,7 @@ class _GivenLabels(ClassifierMixin, BaseEstimator):
     """A classifier that is given its own predictions, for scorers."""
 
     def __init__(self, classes):
-        self.classes_ = classes
+        self.classes = self.classes_ = classes
 
     def fit(self, X, y):
         """Do nothing."""

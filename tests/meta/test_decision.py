@@ -584,7 +584,7 @@ def test_many_classes_and_digits():
         ({"metric": "roc_auc_ovr"}, "metric must score predictions alone, got one that asks for"),
         ({"metric": "neg_log_loss"}, "metric must score predictions alone, got one that asks for"),
         ({"metric": "top_k_accuracy"}, "metric must score predictions alone, got one that asks"),
-        ({"metric": "f1"}, "Target is multiclass but average='binary'"),
+        ({"metric": "f1"}, "(Target is multiclass|pos_label=1 is not a valid label)"),
         ({"min_recall": 1.5}, r"min_recall must be a number in \[0, 1\], got 1.5"),
         ({"min_recall": {"bent": -1}}, r"min_recall of 'bent' must be a number in \[0, 1\], got"),
         ({"min_recall": {"ben": 0.5}}, "min_recall must name classes of y, got 'ben'"),

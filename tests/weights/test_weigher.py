@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import scipy.sparse
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -261,6 +261,7 @@ LABELS = (
 CONTAINERS = st.sampled_from([list, pd.Series, pl.Series, lambda y: np.array(y, object)])
 
 
+@settings(deadline=None)
 @given(
     y=LABELS.filter(len),
     cuts=st.lists(st.integers(0, 20), max_size=5).map(sorted),
