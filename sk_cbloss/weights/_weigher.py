@@ -463,8 +463,8 @@ def _check_rows(n_rows, n_samples):
 def _n_rows(X):
     """Return the number of samples; None where a lazy frame does not know it, or X is None."""
     shape = getattr(X, "shape", None)
-    if shape is None:
-        n_rows = len(X) if hasattr(X, "__len__") else None
-    else:
+    if isinstance(shape, tuple):
         n_rows = shape[0] if shape else None
+    else:
+        n_rows = len(X) if shape is None and hasattr(X, "__len__") else None
     return n_rows if isinstance(n_rows, Integral) else None

@@ -257,7 +257,7 @@ def test_tables_of_a_quick_run_and_of_none(quick, tmp_path, monkeypatch):
     path, out = quick("--splits", "1"), tmp_path / "out"
     monkeypatch.setattr(sys, "argv", ["tables.py", "--results", str(path), "--out", str(out)])
     tables.main()
-    assert "1 data sets" in (out / "size.inc").read_text()
+    assert "and 1 with made ones" in (out / "size.inc").read_text()
     text = path.read_text()
     path.write_text(text[: text.index("\n")])
     with pytest.raises(ValueError, match="must hold all runs of a split, got 1"):

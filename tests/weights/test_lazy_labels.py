@@ -325,6 +325,7 @@ FRAME = dd.from_pandas(pd.DataFrame({"u": CODES, "v": CODES}), npartitions=2)
             "sample_weight must have the 4 chunks of y, .* got 1 chunks: see compute_chunk_sizes",
         ),
         (an_array(CODES), da.ones(()), "sample_weight must have one axis, .* Array of 0 axes"),
+        (an_array(CODES).sum(), None, "y must have one axis, or one column, got a dask .* 0 axes"),
         (dask.delayed(CODES), None, "y must be a dask Array, a Series or .*, got a dask Delayed"),
         (an_array(CODES), dask.delayed(OWN), "sample_weight must be a dask .* got a dask Delayed"),
         (an_array(CODES), an_array(-OWN), "sample_weight must hold finite numbers >= 0"),
