@@ -433,7 +433,7 @@ BAD_TO_VALIDATE_BY = {
     "none": (lambda X, y: (X[:0], y[:0]), "y must hold at least one label, got none"),
     "length": (lambda X, y: (X, y[1:]), "X and y must have the same number of samples"),
     "columns": (lambda X, y: (X[:, 1:], y), "X must have rows of shape"),
-    "label": (lambda X, y: (X, y + 9), "y must hold only the 3 labels"),
+    "label": (lambda X, y: (X, y + 9), "y must hold only the known classes"),
 }
 
 
