@@ -226,10 +226,12 @@ def as_numpy(values):
     return (values.double() if values.is_floating_point() else values).numpy()
 
 
-def check_same_length(n_X, n_y):
-    """Raise a ValueError unless X and y have as many samples."""
+def check_same_length(n_X, n_y, name="X"):
+    """Raise a ValueError unless X, or what has that name, and y have as many samples."""
     if n_X != n_y:
-        raise ValueError(f"X and y must have the same number of samples, got {n_X} and {n_y}.")
+        raise ValueError(
+            f"{name} and y must have the same number of samples, got {n_X} and {n_y}."
+        )
 
 
 def check_can_be_cut(X):

@@ -127,7 +127,7 @@ class SetCoverageDisplay:
         labels = read_labels(y_true)
         known, position, count = labels.encode()
         size = sizes_of(check_sets(sets))
-        check_same_length(len(size), len(position))
+        check_same_length(len(size), len(position), "sets")
         mean = np.bincount(position, size) / count
         names = names_of(labels.encode()[0]) if classes is None else list(classes)
         counts = counts_by_column(class_count, names)

@@ -287,8 +287,9 @@ class ClassBalancedMultiLabelLoss(ClassBalancedLoss):
         tensor of shape (n_samples, ...)
             The losses.
         """
+        losses = self.loss_per_label(logits, target)
         n_known = target.isnan().logical_not().sum(dim=1).clamp(min=1)
-        return self.loss_per_label(logits, target).sum(dim=1) / n_known
+        return losses.sum(dim=1) / n_known
 
     def loss_per_class(self, logits: Tensor) -> NoReturn:
         """Raise a ValueError: a sample has no one label that could be any class.

@@ -3,7 +3,7 @@
 import reprlib
 
 import numpy as np
-from sklearn.metrics import check_scoring
+from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -199,6 +199,11 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
                 f"metric must name one score or be callable, got {reprlib.repr(metric)}."
             )
         if not self._is_known():
+            if isinstance(metric, str) and metric not in get_scorer_names():
+                raise ValueError(
+                    f"metric must be one of {', '.join(map(repr, METRICS))}, or a score that "
+                    f"sklearn.metrics.get_scorer_names() has, got {metric!r}."
+                )
             check_scoring(self, scoring=metric)
 
     def _metric(self):

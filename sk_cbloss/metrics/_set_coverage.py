@@ -284,7 +284,7 @@ def covered_by(y_true, sets, classes):
     """Return each sample's column, whether that is in its set, and the labels of the columns."""
     sets = check_sets(sets)
     labels = read_labels(y_true)
-    check_same_length(sets.shape[0], len(labels.values))
+    check_same_length(sets.shape[0], len(labels.values), "sets")
     listed = labels.encode()[0] if classes is None else as_labels(classes)
     if len(listed) != sets.shape[1]:
         raise ValueError(

@@ -6,6 +6,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from sk_cbloss._validation import check_non_negative
+from sk_cbloss.neural_net._classifier import CBNeuralNetClassifier
 from sk_cbloss.neural_net.modules import find_head
 from sk_cbloss.neural_net.state import uncompiled
 
@@ -59,6 +60,8 @@ def tau_normalized(net, tau=1.0, *, head=None):
     >>> even.module_.head.weight.norm(dim=1).round(decimals=3)
     tensor([1., 1., 1., 1., 1., 1., 1., 1., 1., 1.], grad_fn=<RoundBackward1>)
     """
+    if not isinstance(net, CBNeuralNetClassifier):
+        raise TypeError(f"net must be a CBNeuralNetClassifier, got {type(net).__name__}.")
     check_is_fitted(net, "module_")
     tau = check_non_negative(tau, "tau")
     net = copy.deepcopy(net)

@@ -602,8 +602,9 @@ def test_bad_sample_weights_and_what_is_no_tensor():
         ValueError, match=r"^sample_weight must have one weight a sample, shape \(3"
     ):
         build({})(torch.zeros(3, 4), torch.zeros(3, 4), torch.ones(3, 4))
-    with pytest.raises(TypeError, match="^target must be a tensor, got list"):
-        build({})(torch.zeros(1, 4), [[0, 1, 0, 0]])
+    for way in (build({}), build({}).loss_per_sample, build({}).loss_per_label):
+        with pytest.raises(TypeError, match="^target must be a tensor, got list"):
+            way(torch.zeros(1, 4), [[0, 1, 0, 0]])
     for way in (build({}).predict_proba, build({}).natural_proba, build({}).decision_function):
         with pytest.raises(ValueError, match="^logits must have a column for each of the 4"):
             way(torch.zeros(3, 1))

@@ -580,7 +580,7 @@ def test_many_classes_and_digits():
         ),
         ({"metric": 5}, "metric must name one score or be callable, got 5"),
         ({"metric": ["f1_macro"]}, r"metric must name one score or be callable, got \['f1_macro'"),
-        ({"metric": "foo"}, "The 'scoring' parameter of check_scoring must be"),
+        ({"metric": "foo"}, "metric must be one of 'balanced_accuracy', .*, got 'foo'"),
         ({"metric": "roc_auc_ovr"}, "metric must score predictions alone, got one that asks for"),
         ({"metric": "neg_log_loss"}, "metric must score predictions alone, got one that asks for"),
         ({"metric": "top_k_accuracy"}, "metric must score predictions alone, got one that asks"),

@@ -235,7 +235,7 @@ def test_a_classifier_without_sets(digits):
     [
         (
             {"sets": SETS[:9]},
-            "X and y must have the same number of samples, got 9 and 10|y_true a",
+            "sets and y must have the same number of samples, got 9 and 10|y_true a",
         ),
         ({"sets": SETS.astype(float)}, "sets must hold True or False .*, got float64 of shape"),
         ({"sets": SETS[None]}, r"sets must hold True or False .* of shape \(1, 10, 4\)"),

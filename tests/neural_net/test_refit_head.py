@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 from skorch.callbacks import Callback
 from torch import nn
 
@@ -315,3 +316,8 @@ def test_what_tau_normalisation_needs():
         tau_normalized(net.fit(X, Y), -1)
     with pytest.raises(ValueError, match="^head must name a part of the module"):
         tau_normalized(net, head="tail")
+
+
+def test_only_a_net_is_normalised():
+    with pytest.raises(TypeError, match="^net must be a CBNeuralNetClassifier, got LogisticReg"):
+        tau_normalized(LogisticRegression())
