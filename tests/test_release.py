@@ -90,5 +90,5 @@ def test_workflows_run_with_every_version_that_is_promised():
     workflow = (ROOT / ".github" / "workflows" / "tests.yml").read_text()
     tested = re.search(r"python: \[(.+)\]", workflow)[1].replace('"', "").split(", ")
     promised = [c.split(" :: ")[-1] for c in PROJECT["classifiers"] if ":: 3." in c]
-    assert tested == promised
+    assert set(promised) <= set(tested)
     assert PROJECT["requires-python"] == f">={tested[0]}"
