@@ -139,7 +139,7 @@ COSTS = [
     Cost("weights, integers", "classes", CLASSES, partial(weights, N_ROWS), FLAT),
     Cost("weights, strings", "classes", CLASSES, partial(weights, N_ROWS, kind=str), FLAT),
     Cost(
-        "a fit until its first batch", "classes", CLASSES, partial(until_first_batch, N_ROWS), FLAT
+        "a fit until its first batch", "classes", CLASSES, partial(until_first_batch, N_ROWS), 0.2
     ),
     Cost(
         "head, loss and gradient",

@@ -644,7 +644,7 @@ def count_alive(estimator, X, y):
 
 
 class TestMemory:
-    @pytest.mark.parametrize("n_betas", [3, 9])
+    @pytest.mark.parametrize("n_betas", [3, 12])
     @pytest.mark.parametrize("is_stacked", [True, False])
     def test_no_more_nets_are_alive_than_are_trained(self, n_betas, is_stacked):
         """However many candidates and folds there are: scores are kept, not nets."""
