@@ -38,7 +38,7 @@ LOSSES: dict[str, type[ClassBalancedLoss]] = {
     "cdt": CDTLoss,
     "vs": VSLoss,
 }
-"""The names by which a net knows the losses."""
+"""The names by which a net knows the losses, of one label a sample."""
 
 __all__ = [
     "LOSSES",

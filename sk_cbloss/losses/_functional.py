@@ -314,11 +314,15 @@ def is_traced():
 
 def can_be_read(tensor):
     """Whether Python may look at the numbers: nothing waits for it, and nothing records it."""
+    return is_plain_cpu(tensor) and not torch._C._len_torch_dispatch_stack()
+
+
+def is_plain_cpu(tensor):
+    """Whether a tensor is torch's own on a CPU, and no transform or compiler is at work."""
     return (
         not is_traced()
         and tensor.is_cpu
         and type(tensor) is torch.Tensor
-        and not torch._C._len_torch_dispatch_stack()
         and not torch.jit.is_tracing()  # type: ignore[attr-defined]
     )
 

@@ -41,11 +41,11 @@ def multi_label_total(logits, target, weight, sample_weight, gamma, smoothing):
         The number.
     """
     given = [each for each in (target, weight, sample_weight) if each is not None]
-    if not _functional.can_be_read(logits) or any(each.requires_grad for each in given):
+    if not _functional.is_plain_cpu(logits) or any(each.requires_grad for each in given):
         total = _plain(logits, target, weight, sample_weight, gamma, smoothing)
         return total, (~target.isnan()).sum()
-    keeps_gradient = torch.is_grad_enabled()
-    return _Total.apply(logits, target, weight, sample_weight, gamma, smoothing, keeps_gradient)
+    how = gamma, smoothing, _functional.can_be_read(logits)
+    return _Total.apply(logits, target, weight, sample_weight, *how, torch.is_grad_enabled())
 
 
 def _plain(logits, target, weight, sample_weight, gamma, smoothing):
@@ -68,15 +68,16 @@ class _Total(Function):
             for block in _blocks(weight, logits, target, sample_weight, ctx.gradient)
         ]
         totals, n_known = zip(*made, strict=True)
-        return totals[0] if len(totals) == 1 else torch.stack(totals).sum(), sum(n_known)
+        n_known = n_known[0] if len(totals) == 1 else sum(n_known)
+        return totals[0] if len(totals) == 1 else torch.stack(totals).sum(), n_known
 
     @staticmethod
     def backward(ctx, grad_total, _):
         if torch.is_grad_enabled():  # a second derivative is wanted
             logits, *given = ctx.saved_tensors
-            total = _plain(logits, *given, *ctx.how)
+            total = _plain(logits, *given, *ctx.how[:2])
             gradient = torch.autograd.grad(total, logits, grad_total, create_graph=True)[0]
-            return gradient, *[None] * 6
+            return gradient, *[None] * 7
         gradient, ctx.gradient = ctx.gradient, None  # it is given away, once
         if gradient is None:
             logits, *given = ctx.saved_tensors
@@ -84,11 +85,13 @@ class _Total(Function):
                 again = logits.detach().requires_grad_()
                 total, _ = _Total.apply(again, *given, *ctx.how, True)
             gradient = torch.autograd.grad(total, again)[0]
+        if not _functional.can_be_read(gradient):
+            return gradient * grad_total, *[None] * 7
         try:
             gradient = gradient if grad_total == 1 else gradient.mul_(grad_total)
         except RuntimeError:  # a batch of slopes (is_grads_batched) has one dimension more
             gradient = gradient * grad_total
-        return gradient, *[None] * 6
+        return gradient, *[None] * 7
 
 
 def _blocks(weight, logits, *others):
@@ -110,10 +113,16 @@ def _blocks(weight, logits, *others):
         yield *of_label, z, *rest, *(each[: len(z)] for each in scratch)
 
 
-def _step(without, with_it, z, target, own, gradient, weight, odds, ce, power, gamma, smoothing):
-    """Return a block's total and its number of known targets, and write its gradient."""
+def _step(
+    without, with_it, z, target, own, gradient, weight, odds, ce, power, gamma, smoothing, reads
+):
+    """Return a block's total and its number of known targets, and write its gradient.
+
+    Where numbers may be read, what these make needless is left out; what is computed is the same
+    to the last bit.
+    """
     gradient = power if gradient is None else gradient
-    if not smoothing:
+    if reads and not smoothing:
         soft = torch.addcmul(target, target, target, value=-1, out=ce).flatten()  # or invalid, NaN
         if not soft.dot(soft):
             torch.lerp(without, with_it, target, out=weight)
@@ -123,27 +132,34 @@ def _step(without, with_it, z, target, own, gradient, weight, odds, ce, power, g
             if gamma[0] != gamma[1]:
                 focus = torch.lerp(z.new_tensor(gamma[0]), z.new_tensor(gamma[1]), target)
             torch.addcmul(z, z, target, value=-2, out=odds)  # the other way round if it is there
-            total = _side(odds, weight, focus, ce, power)
+            loss = _side(odds, weight, focus, ce, power)
             torch.addcmul(odds, odds, target, value=-2, out=gradient)
-            return total, z.numel()
+            return loss.sum(), z.numel()
     _functional.check_fractions(target)
     known = ~target.isnan()
-    n_known = int(known.sum())
-    if n_known < z.numel():
+    n_known = int(known.sum()) if reads else known.sum()
+    if not reads or n_known < z.numel():
         z, target = torch.where(known, z, 0), torch.where(known, target, 0)
         own = known if own is None else known * own
     of_positive, of_negative = _functional.sides(target, without, with_it, smoothing)
     if own is not None:
         of_positive, of_negative = of_positive * own, of_negative * own
-    total = _side(torch.neg(z, out=odds), of_positive, gamma[1], ce, power)
-    upwards = -odds
-    total = total + _side(odds.copy_(z), of_negative, gamma[0], ce, power)
+    focus = gamma
+    if gamma[0] != gamma[1]:
+        focus = z.new_full((), gamma[0]), z.new_full((), gamma[1])
+    downwards = torch.neg(z, out=odds)
+    loss = _side(downwards, of_positive, focus[1], ce, power).clone()
+    upwards = -downwards
+    loss = loss + _side(odds.copy_(z), of_negative, focus[0], ce, power)
     torch.add(upwards, odds, out=gradient)
-    return total, n_known
+    return loss.sum(), n_known
 
 
 def _side(odds, weight, gamma, cross_entropy, power):
-    """Return the total of log-odds that a decision is wrong; its slope takes their place."""
+    """Return the losses of log-odds that a decision is wrong; their slopes take their place.
+
+    Weights and scratch memory are written over.
+    """
     softplus(odds, out=cross_entropy)
     if isinstance(gamma, torch.Tensor):
         torch.mul(logsigmoid(odds), gamma, out=power).exp_()
@@ -152,10 +168,10 @@ def _side(odds, weight, gamma, cross_entropy, power):
         miss = odds.sigmoid_()
         if not gamma:
             miss.mul_(weight)
-            return cross_entropy.mul_(weight).sum()
+            return cross_entropy.mul_(weight)
         torch.pow(miss, gamma, out=power)
     modulator = power.mul_(weight)
-    total = cross_entropy.mul_(modulator).sum()
-    # modulator * miss + gamma * loss * (1 - miss)
-    torch.lerp(cross_entropy.mul_(gamma), modulator, miss, out=odds)
-    return total
+    loss = cross_entropy.mul_(modulator)
+    # modulator * miss + gamma * loss * (1 - miss); the weights have done their work
+    torch.lerp(torch.mul(loss, gamma, out=weight), modulator, miss, out=odds)
+    return loss

@@ -354,7 +354,7 @@ class ClassBalancedMultiLabelLoss(ClassBalancedLoss):
             return total
         if isinstance(n_known, int):
             return total if n_known == n_targets else total * (n_targets / max(1, n_known))
-        return total * n_targets / n_known.clamp(min=1)  # of integers, float32 would come
+        return total * (torch.full_like(total, n_targets) / n_known.clamp(min=1).to(total.dtype))
 
     def _losses_of_labels(self, logits, target, weight):
         how = self._gammas(), self.label_smoothing

@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
+from sk_cbloss._indicator import is_indicator, read_indicator
 from sk_cbloss._labels import as_labels, read_labels
 from sk_cbloss.neural_net import CBNeuralNetClassifier, Fit
 from sk_cbloss.weights import ClassBalancedWeigher
@@ -28,7 +29,12 @@ def rows_of(values, rows, n_samples):
 
 
 def as_split(y):
-    """Return labels as scikit-learn splits them by class: a Series as it is, others as arrays."""
+    """Return labels as scikit-learn splits them: pandas objects as they are, others as arrays.
+
+    A matrix with a column for each of several labels is checked by the nets.
+    """
+    if is_indicator(y):
+        return y if hasattr(y, "iloc") else read_indicator(y).values
     labels = as_labels(y)  # which says what is wrong with them
     return y if hasattr(y, "iloc") and len(y.shape) == 1 else labels
 
@@ -98,7 +104,7 @@ class Folds:
 
     def __init__(self, X, y, splits, fit_params, kept):
         self.X, self.y, self.splits, self.fit_params = X, y, splits, fit_params
-        self.n_samples, self.kept = len(y), kept
+        self.n_samples, self.kept = y.shape[0], kept
 
     def labels(self, fold):
         """Return the labels of the rows to train on."""
@@ -136,8 +142,10 @@ class Folds:
         return self.kept.of(("form", job.fold), lambda: self._form(job.fold)), _key(job)
 
     def _form(self, fold):
-        codes = self.kept.of("codes", lambda: read_labels(self.y).encode()[1])
         rows, _ = self.splits[fold]
+        if is_indicator(self.y):  # a label that no row has is one all the same
+            return len(rows), self.y.shape[1]
+        codes = self.kept.of("codes", lambda: read_labels(self.y).encode()[1])
         return len(rows), digest(np.unique(codes[rows]))
 
     def fit_of(self, job):

@@ -215,7 +215,7 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
         X, given_y = indexable(loaded(X), y)  # no worker waits for others to load it
         y = as_split(given_y)
         fit_params, split_params, params = self._routed(params)
-        rows, cv = np.arange(len(y)), check_cv(self.cv, y, classifier=True)
+        rows, cv = np.arange(y.shape[0]), check_cv(self.cv, y, classifier=True)
         splits = [(rows[train], rows[test]) for train, test in cv.split(X, y, **split_params)]
         given = {name: getattr(self, name) for name in ("error_score", "return_train_score")}
         scoring, outcomes = Scoring(params, scoring=self.scoring, **given), []

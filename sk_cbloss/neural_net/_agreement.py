@@ -35,7 +35,7 @@ def told_of(net, call, data):
             told[name] = _text(value)
     told |= _callbacks(net)
     told["classes"] = _text(data.classes)
-    told["y, given whole to each"] = f"{len(data.positions):,} {_digest(data.positions)}"
+    told["y, given whole to each"] = f"{data.targets.shape[0]:,} {_digest(data.targets)}"
     told["sums of weights by class"] = _text(data.class_count)
     told["X, given whole to each"] = _rows(data.X)
     valid = call.validation_data

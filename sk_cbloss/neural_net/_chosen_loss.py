@@ -9,8 +9,13 @@ from skorch.utils import to_device, to_tensor
 from torch import nn
 
 from sk_cbloss._validation import check_beta, check_factor, check_normalize
-from sk_cbloss.losses import LOSSES, ClassBalancedLoss
-from sk_cbloss.neural_net.data import logits_of, split_sample_weight
+from sk_cbloss.losses import LOSSES, ClassBalancedLoss, ClassBalancedMultiLabelLoss
+from sk_cbloss.neural_net.data import (
+    FOR_LABELS,
+    is_for_labels,
+    logits_of,
+    split_sample_weight,
+)
 from sk_cbloss.neural_net.errors import (
     check_arguments,
     check_complete,
@@ -20,11 +25,26 @@ from sk_cbloss.neural_net.errors import (
 from sk_cbloss.neural_net.state import uncompiled
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-DEFAULTS = {"loss": "softmax", "beta": None, "gamma": None, "normalize": "classes"}
+DEFAULTS = {"loss": None, "beta": None, "gamma": None, "normalize": "classes"}
+FOR_CLASSES = "softmax"  # where no loss is named, or FOR_LABELS
+NAMED = LOSSES | {FOR_LABELS: ClassBalancedMultiLabelLoss}
 
 
 class ChosenLoss(NeuralNet):
     """Check what is asked of the loss, build it, and ask it for the loss of a batch."""
+
+    @property
+    def _has_several_labels(self):
+        """Whether the net learns to tell of each label whether a sample has it."""
+        count = getattr(self, "class_count_", None)
+        return is_for_labels(self.loss) if count is None else count.ndim == 2
+
+    @property
+    def _loss_in_use(self):
+        """The name of the loss, unless criterion takes its place."""
+        if self.loss is not None:
+            return self.loss
+        return FOR_LABELS if self._has_several_labels else FOR_CLASSES
 
     @property
     def _beta_in_use(self):
@@ -32,33 +52,44 @@ class ChosenLoss(NeuralNet):
         self._check_loss()
         if self.criterion is not None:
             return 0
-        return LOSSES[self.loss].default_beta if self.beta is None else self.beta
+        return NAMED[self._loss_in_use].default_beta if self.beta is None else self.beta
 
     def _loss_settings(self, **changes):
         """Return the parameters of the loss, some of them changed."""
-        settings = {name: getattr(self, name) for name in DEFAULTS} | changes
+        own = {name: getattr(self, name) for name in DEFAULTS}
+        settings = own | {"loss": self._loss_in_use} | changes
         if "loss" in changes and "gamma" not in changes and not _has_gamma(settings["loss"]):
             settings["gamma"] = None
         return settings
 
-    def _check_loss(self, **changes):
-        """Check the parameters of the loss, some of them changed."""
+    def _check_loss(self, several=None, **changes):
+        """Check the parameters of the loss, some of them changed, for what it is to learn."""
         if changes and self.criterion is not None:
             raise ValueError(
                 f"criterion must be None for the loss to change, got {self.criterion!r}."
             )
         settings = self._loss_settings(**changes)
         loss, gamma = settings["loss"], settings["gamma"]
-        if not isinstance(loss, str) or loss not in LOSSES:
-            names = ", ".join(map(repr, sorted(LOSSES)))
-            raise ValueError(f"loss must be one of {names}, got {loss!r}.")
+        if several is None:
+            several = self._has_several_labels
+        elif self.loss is None and "loss" not in changes:
+            loss = FOR_LABELS if several else FOR_CLASSES
+        if not isinstance(loss, str) or loss not in NAMED:
+            names = ", ".join(map(repr, sorted(NAMED)))
+            raise ValueError(f"loss must be one of {names}, or None, got {loss!r}.")
+        if several and loss != FOR_LABELS and self.criterion is None:
+            raise ValueError(
+                f"loss must be {FOR_LABELS!r}, or None, which takes it, for y with a column for "
+                f"each label, got {loss!r}."
+            )
         if settings["beta"] is not None:
             check_beta(settings["beta"])
         check_normalize(settings["normalize"])
         if self.criterion is None:
             self._check_criterion_parameters(loss)
         if gamma is not None:
-            check_factor(gamma, "gamma")
+            check_gamma = _check_gammas if loss == FOR_LABELS else check_factor
+            check_gamma(gamma, "gamma")
             if not _has_gamma(loss):
                 raise ValueError(
                     f"gamma must be None for loss={loss!r}, which has none, "
@@ -68,10 +99,11 @@ class ChosenLoss(NeuralNet):
                 raise ValueError(f"gamma must be None beside criterion__gamma, got {gamma!r}.")
         if self.criterion is not None:
             for name, default in DEFAULTS.items():
-                if settings[name] != default:
+                value = changes.get(name, getattr(self, name))
+                if value != default:
                     raise ValueError(
                         f"{name} must be left at {default!r} when criterion replaces the loss, "
-                        f"got {settings[name]!r}."
+                        f"got {value!r}."
                     )
 
     def _check_own_loss(self):
@@ -79,8 +111,9 @@ class ChosenLoss(NeuralNet):
             self._check_loss()
 
     def _check_criterion_parameters(self, loss):
-        known = parameters_of(LOSSES[loss]) | parameters_of(LOSSES[loss].from_class_count)
+        known = parameters_of(NAMED[loss]) | parameters_of(NAMED[loss].from_class_count)
         own = {"class_count", "class_prior", "weight", "beta", "normalize", "parameters"}
+        own |= {"label_prior"}
         names = sorted(known.keys() - own - {"ignore_index"})
         for name in self.get_params_for("criterion"):
             if name not in names:
@@ -111,15 +144,19 @@ class ChosenLoss(NeuralNet):
 
     def _build_loss(self, **changes):
         settings = self._loss_settings(**changes)
-        loss, gamma = LOSSES[settings["loss"]], settings["gamma"]
-        kwargs = {"ignore_index": None}  # a net's targets are checked: all are classes
+        loss, gamma = NAMED[settings["loss"]], settings["gamma"]
+        kwargs = {name: settings[name] for name in ("beta", "normalize")}
         kwargs |= {} if gamma is None else {"gamma": gamma}
         kwargs |= self.get_params_for("criterion")
         # Without data yet, for parameters to be loaded: classes of equal size.
         n_classes = 2 if self.classes is None else len(self.classes)
         count = getattr(self, "class_count_", np.ones(n_classes))
-        weighing = {name: settings[name] for name in ("beta", "normalize")}
-        return loss.from_class_count(count, **weighing, **kwargs).to(DTYPES[self._dtype_in_use])
+        if self._has_several_labels:
+            sides = count if count.ndim > 1 else np.ones((n_classes, 2))
+            built = loss.from_label_count(sides[:, 1], sides.sum(axis=1), **kwargs)
+        else:  # a net's targets are checked: all are classes
+            built = loss.from_class_count(count, **({"ignore_index": None} | kwargs))
+        return built.to(DTYPES[self._dtype_in_use])
 
     def _use_loss(self, **changes):
         """Train and predict with another loss from here on; see ``LossChange``."""
@@ -154,7 +191,7 @@ class ChosenLoss(NeuralNet):
                 "criterion must have reduction='none' with sample_weight, "
                 "got one that returns a single loss a batch."
             )
-        return (loss * sample_weight).mean()
+        return (loss * sample_weight.view(-1, *[1] * (loss.ndim - 1))).mean()
 
     @property
     def _loss_is_ours(self):
@@ -187,20 +224,17 @@ class ChosenLoss(NeuralNet):
         if not is_default or not self._loss_is_ours:
             return
         loss, count = uncompiled(self.criterion_), self.class_count_[self.class_count_ > 0]
-        weight = None if loss.weight is None else loss.weight[loss.weight > 0]
-        is_weighed = (
-            weight is not None and len(weight) and bool(weight.max() > 1.01 * weight.min())
-        )
+        is_weighed = loss.weight is not None and _ratio(loss.weight.numpy(force=True)) > 1.01
         drawn = getattr(self.get_params_for("iterator_train").get("sampler"), "weights", None)
         is_balanced = drawn is not None and len(set(torch.as_tensor(drawn).tolist())) > 1
         if is_balanced and (is_weighed or hasattr(loss, "class_prior")):
             warnings.warn(
                 "Frequencies of classes are corrected twice, by the weights of "
-                f"iterator_train__sampler and by loss={self.loss!r} with its default beta. Set "
-                "beta=0 and a loss without a prior, or leave the sampler out.",
+                f"iterator_train__sampler and by loss={self._loss_in_use!r} with its default "
+                "beta. Set beta=0 and a loss without a prior, or leave the sampler out.",
                 stacklevel=stacklevel,
             )
-        elif self._beta_in_use and not is_weighed and count.max() > 2 * count.min():
+        elif self._beta_in_use and not is_weighed and _ratio(self.class_count_) > 2:
             warnings.warn(
                 f"The default beta, {self._beta_in_use:g}, weighs classes of {count.min():,.6g} "
                 f"to {count.max():,.6g} samples alike, as it does all of 5,000 and more. Search "
@@ -209,5 +243,17 @@ class ChosenLoss(NeuralNet):
             )
 
 
+def _ratio(numbers):
+    """Return the largest ratio of numbers above 0, those of each row by themselves."""
+    rows = np.atleast_2d(np.asarray(numbers, dtype=np.float64))
+    least = np.where(rows > 0, rows, np.inf).min(axis=1)
+    return (rows.max(axis=1) / least).max(initial=0)
+
+
+def _check_gammas(gamma, name):
+    """Raise a ValueError unless gamma is a number, or one for either side of a label."""
+    NAMED[FOR_LABELS](gamma=gamma)
+
+
 def _has_gamma(loss):
-    return loss in LOSSES and "gamma" in parameters_of(LOSSES[loss])
+    return loss in NAMED and "gamma" in parameters_of(NAMED[loss])

@@ -11,7 +11,7 @@ from sk_cbloss.neural_net._parameters import Parameters
 from sk_cbloss.neural_net._prediction import Prediction
 from sk_cbloss.neural_net._ranked import Ranked
 from sk_cbloss.neural_net.callbacks import EpochReporter, with_callbacks
-from sk_cbloss.neural_net.data import ArrayDataset, BatchLoader
+from sk_cbloss.neural_net.data import ArrayDataset, BatchLoader, is_for_labels
 from sk_cbloss.neural_net.state import OwnFiles, Portable
 from sk_cbloss.neural_net.training import FastSteps
 
@@ -44,17 +44,19 @@ class CBNeuralNetClassifier(
         parameters of these names, and with ``module__*``; an instance is
         copied. None takes :class:`~sk_cbloss.neural_net.MLP`.
     loss : {"softmax", "sigmoid", "focal", "softmax_focal", "poly_tailed", \
-            "logit_adjusted", "ldam", "cdt", "vs"}, default="softmax"
-        Name of the loss. Its further parameters have the prefix
+            "logit_adjusted", "ldam", "cdt", "vs", "multi_label"}, default=None
+        Name of the loss; None takes "softmax", or "multi_label" where y has a
+        column for each label. Its further parameters have the prefix
         ``criterion__``, such as ``criterion__tau``.
     beta : float in [0, 1], default=None
         See :func:`effective_number`; 0 weighs all classes alike, 1 gives
         inverse frequency. None takes 0.999, or 0 for the losses that know the
         classes' frequencies ("logit_adjusted", "ldam", "cdt", "vs").
-    gamma : float, default=None
+    gamma : float or (float, float), default=None
         The focal losses' focus on hard samples, or how far the temperatures
         of "cdt" and "vs" differ; from 0 to 1e6. None takes the loss's own: 1,
-        or 0.2. Only with a loss that has a gamma.
+        or 0.2. Only with a loss that has a gamma; "multi_label" takes one for
+        those without and one for those with a label, too.
     normalize : {"classes", "samples"} or None, default="classes"
         See :func:`class_balanced_weight`.
     random_state : int, RandomState instance or None, default=None
@@ -75,12 +77,13 @@ class CBNeuralNetClassifier(
         turn. A torch.nn.Module is used as it is: it does not learn, and stays
         where it lies.
     early_stopping : bool, default=False
-        Whether to hold samples out, and stop once their balanced accuracy has
-        not risen by 0.0001 for ``n_iter_no_change`` epochs. The best
-        parameters are kept.
+        Whether to hold samples out, and stop once their balanced accuracy (of
+        several labels, macro-F1) has not risen by 0.0001 for
+        ``n_iter_no_change`` epochs. The best parameters are kept.
     validation_fraction : float in (0, 1), default=0.1
         Share of each class to hold out for early stopping; at least one
-        sample of each class that has two.
+        sample of each class that has two. Of several labels, that of the
+        rarest that a sample has takes the class's place.
     n_iter_no_change : int, default=10
         Number of epochs without a rise that early stopping waits.
     criterion : torch loss class or instance, default=None
@@ -108,7 +111,8 @@ class CBNeuralNetClassifier(
         ``skorch.dataset.ValidSplit(5, stratified=True)``. Classes are counted
         before the split.
     classes : array-like of shape (n_classes,), default=None
-        All labels, sorted; None takes those of y.
+        All labels, sorted; None takes those of y. For several labels a
+        sample, the names of y's columns.
     callbacks : None, "disable" or list of skorch callbacks, default=None
         Besides the default ones.
     predict_nonlinearity : callable, None or "auto", default="auto"
@@ -133,9 +137,10 @@ class CBNeuralNetClassifier(
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Class labels, in the order of the logits.
-    class_count_ : ndarray of shape (n_classes,), dtype float64
-        Number of training samples of each class, or the sum of their weights.
+        Class labels, in the order of the logits; or the labels' names.
+    class_count_ : ndarray of shape (n_classes,) or (n_labels, 2), dtype float64
+        Number of training samples of each class, or the sum of their weights;
+        or of those without and with each label.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -190,7 +195,7 @@ class CBNeuralNetClassifier(
         self,
         module=None,
         *,
-        loss="softmax",
+        loss=None,
         beta=None,
         gamma=None,
         normalize="classes",
@@ -271,14 +276,17 @@ class CBNeuralNetClassifier(
             integers in a dict, list or Dataset), a batch at a time where they take
             fewer bytes as they are or lie on disk; sparse matrices are made
             dense a batch at a time.
-        y : array-like of shape (n_samples,), default=None
-            Class labels of any kind. None only with a Dataset that holds them.
+        y : array-like of shape (n_samples,) or, sparse or not, (n_samples, n_labels), \
+                default=None
+            Class labels of any kind; or a column of 0 and 1 for each of several
+            labels, NaN where that is not known. None only with a Dataset that
+            holds them; of several labels, with ``loss="multi_label"``.
         sample_weight : array-like of shape (n_samples,) or number, default=None
             Weights of the samples.
         X_val : like X, default=None
             Features to validate on after each epoch, in place of
             ``train_split`` and ``validation_fraction``.
-        y_val : array-like of shape (n_val_samples,), default=None
+        y_val : like y, default=None
             Their labels.
         **fit_params : dict
             Handed to the module's ``forward`` and to ``train_split``; but
@@ -317,8 +325,8 @@ class CBNeuralNetClassifier(
         X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
             Features, as in ``fit``. A chunk without rows trains nothing; classes
             that it is told are kept.
-        y : array-like of shape (n_samples,), default=None
-            Class labels, as in ``fit``.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
+            Labels, as in ``fit``.
         classes : array-like of shape (n_classes,), default=None
             All class labels, in the first call, if y lacks some of them.
         sample_weight : array-like of shape (n_samples,) or number, default=None
@@ -326,7 +334,7 @@ class CBNeuralNetClassifier(
         X_val : like X, default=None
             Features to validate on after each epoch, in place of
             ``train_split`` and ``validation_fraction``.
-        y_val : array-like of shape (n_val_samples,), default=None
+        y_val : like y, default=None
             Their labels.
         **fit_params : dict
             Handed on, as in ``fit``.
@@ -351,6 +359,7 @@ class CBNeuralNetClassifier(
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = self.loss is None or is_for_labels(self.loss)
         tags.input_tags.sparse = True
         tags.target_tags.required = True
         return tags

@@ -18,14 +18,14 @@ from skorch.utils import to_numpy
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from sk_cbloss.losses import LOSSES
-from sk_cbloss.neural_net._chosen_loss import DTYPES, ChosenLoss
+from sk_cbloss.neural_net._chosen_loss import DTYPES, NAMED, ChosenLoss
 from sk_cbloss.neural_net._rules import check_rules
 from sk_cbloss.neural_net.callbacks import (
     DecodeLabels,
     RefitHead,
     TrainingCheckpoint,
     balanced_accuracy,
+    f1_macro,
 )
 from sk_cbloss.neural_net.errors import (
     check_arguments,
@@ -56,21 +56,19 @@ class Components(ChosenLoss):
 
     @property
     def _default_callbacks(self):
+        name, score = "valid_balanced_accuracy", balanced_accuracy
+        if self._has_several_labels:
+            name, score = "valid_f1_macro", f1_macro
         callbacks = [
             ("epoch_timer", EpochTimer()),
             ("train_loss", PassthroughScoring(name="train_loss", on_train=True)),
             ("valid_loss", PassthroughScoring(name="valid_loss")),
-            (
-                "valid_balanced_accuracy",
-                EpochScoring(
-                    balanced_accuracy, name="valid_balanced_accuracy", lower_is_better=False
-                ),
-            ),
+            (name, EpochScoring(score, name=name, lower_is_better=False)),
             ("print_log", PrintLog()),
         ]
         if isinstance(self.early_stopping, bool | np.bool_) and self.early_stopping:
             stop = EarlyStopping(
-                "valid_balanced_accuracy",
+                name,
                 lower_is_better=False,
                 patience=self.n_iter_no_change,
                 threshold=1e-4,
@@ -85,7 +83,8 @@ class Components(ChosenLoss):
         classes = getattr(self, "classes_", None)
         for position, (name, callback) in enumerate(self.callbacks_):
             scores = isinstance(callback, EpochScoring | BatchScoring)
-            if scores and callback.target_extractor is to_numpy and classes is not None:
+            extracts = scores and callback.target_extractor is to_numpy
+            if extracts and classes is not None and not self._has_several_labels:
                 callback = copy.copy(callback)  # it may be the user's own
                 callback.target_extractor = DecodeLabels(classes)
                 self.callbacks_[position] = (name, callback)
@@ -112,7 +111,7 @@ class Components(ChosenLoss):
             check_complete(made, kwargs, "module")
         built = self.initialized_instance(module, kwargs)
         if self._prepares_head_of(built):
-            built.head = LOSSES[self.loss].prepare_head(built.head)
+            built.head = NAMED[self._loss_in_use].prepare_head(built.head)
         self._dtype_in_use = self.dtype  # until the net is built anew
         built = built.to(DTYPES[self.dtype])
         if self.channels_last:

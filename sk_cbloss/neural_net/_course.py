@@ -12,6 +12,7 @@ from sk_cbloss._validation import check_integer, check_seed
 from sk_cbloss.neural_net._report import report
 from sk_cbloss.neural_net.callbacks import check_watched, keep_decisions_alone
 from sk_cbloss.neural_net.data import (
+    has_several_labels,
     is_empty,
     loaded,
     no_data,
@@ -43,7 +44,7 @@ class Course(NeuralNetClassifier):
             adds = method == "partial_fit"
             with self._beside_others(call):
                 data = self._alike(call, partial(learn, adds=adds, classes=classes))
-                if not len(data.positions):
+                if not data.targets.shape[0]:
                     return self
                 seed = call.ranks.seed(self._next_seed(build))
                 with (
@@ -52,9 +53,7 @@ class Course(NeuralNetClassifier):
                     self._reported(call, X, y, epochs),
                 ):
                     self._get_ready(call, data)
-                    super().partial_fit(
-                        data.X, data.positions, _routing_method=method, **fit_params
-                    )
+                    super().partial_fit(data.X, data.targets, _routing_method=method, **fit_params)
         except BaseException as error:
             if not call.keeps(error):
                 before.put_back()
@@ -74,13 +73,20 @@ class Course(NeuralNetClassifier):
 
     def _learn_of(self, X, y, sample_weight, *, build=True, adds=False, classes=None):
         """Check the data, and learn classes and their counts; nothing is built yet."""
-        self._check_loss()
+        several = has_several_labels(self, y)
+        self._check_loss(several=several)
         self._check_training()
         X = loaded(X)
         anew = build or not hasattr(self, "class_count_")
+        if not anew and several != self._has_several_labels:
+            kinds = "one label a sample", "a column for each label"
+            raise ValueError(
+                f"y must hold {kinds[not several]}, as when the net was built, got "
+                f"{kinds[several]}."
+            )
         kept = vars(self).pop("_kept_classes", None)  # which an empty first chunk was told
         if adds:
-            told = told_classes(self, classes, kept if anew else self.classes_)
+            told = told_classes(self, classes, kept if anew else self.classes_, several=several)
             if is_empty(X, y):
                 if anew:
                     self._kept_classes = told
@@ -112,7 +118,7 @@ class Course(NeuralNetClassifier):
         if self.verbose:
             print(report(self))  # noqa: T201
         call.n_epochs_before = len(self.history)
-        call.split = split_to_stop_early(self, data.positions, call)
+        call.split = split_to_stop_early(self, data.targets, call)
         self._fit_call = call
 
     @property

@@ -4,10 +4,12 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 from skorch.utils import to_device, to_numpy
+from torch import nn
 from torch.utils.data import DataLoader
 
 from sk_cbloss.neural_net._gathered import gathered, n_rows_of
 from sk_cbloss.neural_net._ranked import Ranked
+from sk_cbloss.neural_net._rules import is_auto
 from sk_cbloss.neural_net.data import (
     ArrayDataset,
     BatchLoader,
@@ -19,7 +21,9 @@ from sk_cbloss.neural_net.data import (
     logits_of,
 )
 from sk_cbloss.neural_net.errors import explained
+from sk_cbloss.neural_net.state import uncompiled
 
+OF_LOG_ODDS = nn.BCEWithLogitsLoss, nn.MultiLabelSoftMarginLoss
 NUMBERS = 2**18  # of a table that go through the module at once: few enough for a cache
 
 OURS = {"skorch.net", "skorch.classifier", CheckedData.__module__, Ranked.__module__, __name__}
@@ -97,14 +101,26 @@ class Prediction(CheckedData):
 
     def _margin_or_logits(self, logits):
         logits = self._decision_logits(logits)
-        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+        is_margin = logits.shape[1] == 2 and not self._has_several_labels
+        return logits[:, 1] - logits[:, 0] if is_margin else logits
 
     def _decided(self, y_pred):
-        """Return positions of classes; they may have been decided when a batch was validated."""
+        """Return positions of classes, or 0 and 1; a batch that was validated may have them."""
         logits = logits_of(y_pred)
         if not logits.is_floating_point():
             return logits
-        return self._decision_logits(logits).argmax(dim=1)
+        if not self._has_several_labels:
+            return self._decision_logits(logits).argmax(dim=1)
+        if self._loss_is_ours:
+            return (self._decision_logits(logits) > 0).long()
+        return (self._get_predict_nonlinearity()(logits) > 0.5).long()
+
+    def _get_predict_nonlinearity(self):
+        if self._has_several_labels and is_auto(self.predict_nonlinearity):
+            # skorch takes what torch's binary losses are given for one label alone.
+            loss = uncompiled(self.criterion_)
+            return torch.sigmoid if isinstance(loss, OF_LOG_ODDS) else torch.clone
+        return super()._get_predict_nonlinearity()
 
     @property
     def _decides_by_logits(self):
@@ -124,12 +140,13 @@ class Prediction(CheckedData):
         Returns
         -------
         ndarray of shape (n_samples, n_classes) or (n_samples,)
-            Logits; with two classes, the second class's minus the first's.
+            Logits; with two classes, the second class's minus the first's. Of
+            several labels, a column for each.
         """
         return self._read(self._margin_or_logits, X, out)
 
     def predict(self, X):
-        """Predict the class of the largest logit.
+        """Predict the class of the largest logit, or each label whose logit is above 0.
 
         Parameters
         ----------
@@ -138,11 +155,11 @@ class Prediction(CheckedData):
 
         Returns
         -------
-        ndarray of shape (n_samples,)
-            Class labels.
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
+            Class labels; or 0 and 1, a column for each label.
         """
         positions = self._read(self._decided, X)
-        return self.classes_[positions]
+        return positions if self._has_several_labels else self.classes_[positions]
 
     def predict_proba(self, X, out=None):
         """Predict the probabilities that the loss decides by.

@@ -804,7 +804,7 @@ def test_verbose_says_what_was_decided(capsys):
         "CBNeuralNetClassifier trains on cpu; 4 samples of 2 classes of 3 to 1; "
         "loss focal, beta 0.999, gamma 1; no samples of 'cat', 'dog'.\n"
     )
-    net.set_params(criterion=torch.nn.CrossEntropyLoss, loss="softmax", verbose=0).fit(X, y)
+    net.set_params(criterion=torch.nn.CrossEntropyLoss, loss=None, verbose=0).fit(X, y)
     assert capsys.readouterr().out == ""
     net = CBNeuralNetClassifier(criterion=torch.nn.CrossEntropyLoss, max_epochs=0, verbose=1)
     net.fit(X[:4], y[4:])
@@ -976,7 +976,7 @@ def test_float64_is_float64_throughout():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"loss": "foc"}, "loss must be one of 'cdt', 'focal', .*, 'vs', got 'foc'"),
+        ({"loss": "foc"}, "loss must be one of 'cdt', 'focal', .*, 'vs', or None, got 'foc'"),
         (
             {"criterion__tau": 2},
             "criterion__\\* must be one of .*reduction for loss='softmax', got criterion__tau",

@@ -11,6 +11,7 @@ from sk_cbloss.neural_net.callbacks._refit_head import RefitHead
 from sk_cbloss.neural_net.callbacks._scoring import (
     DecodeLabels,
     balanced_accuracy,
+    f1_macro,
     keep_decisions_alone,
 )
 from sk_cbloss.neural_net.callbacks._sklearn_callbacks import EpochReporter, with_callbacks
@@ -27,6 +28,7 @@ __all__ = [
     "TrainingCheckpoint",
     "balanced_accuracy",
     "check_watched",
+    "f1_macro",
     "keep_decisions_alone",
     "progress_bar",
     "say",

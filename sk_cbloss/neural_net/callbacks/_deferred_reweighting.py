@@ -54,5 +54,5 @@ class DeferredReweighting(LossChange):
         if not net._beta_in_use:
             raise ValueError(
                 f"beta must be above 0 with DeferredReweighting, got beta={net.beta!r} for "
-                f"loss={net.loss!r}: there would be no weights to defer."
+                f"loss={net._loss_in_use!r}: there would be no weights to defer."
             )

@@ -11,6 +11,14 @@ def balanced_accuracy(net, X, y):
     return recall_score(y, net.predict(X), labels=np.unique(y), average="macro")
 
 
+def f1_macro(net, X, y):
+    """Score the mean F1 over the labels that some sample of y has; NaN counts as without."""
+    y, predicted = np.asarray(y) == 1, net.predict(X) == 1
+    n_with, n_right = y.sum(axis=0), (y & predicted).sum(axis=0)
+    f1 = 2 * n_right / np.maximum(n_with + predicted.sum(axis=0), 1)
+    return float(f1[n_with > 0].mean()) if n_with.any() else 0.0
+
+
 class DecodeLabels:
     """Turn the positions that a batch holds back into class labels."""
 
@@ -50,4 +58,7 @@ def _reads_labels_alone(scoring, net):
     if scoring is None:
         return type(net).score.__module__.startswith("sklearn.")
     scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
-    return scorer is balanced_accuracy or getattr(scorer, "_response_method", None) == "predict"
+    return (
+        scorer in (balanced_accuracy, f1_macro)
+        or getattr(scorer, "_response_method", None) == "predict"
+    )

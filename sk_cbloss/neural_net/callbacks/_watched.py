@@ -5,8 +5,8 @@ import inspect
 from skorch.callbacks import Checkpoint, EarlyStopping
 
 # What the net scores on validation data.
-VALID_SCORES = ("valid_loss", "valid_balanced_accuracy")
-VALID_SCORES += ("valid_loss_best", "valid_balanced_accuracy_best")
+VALID_SCORES = ("valid_loss", "valid_balanced_accuracy", "valid_f1_macro")
+VALID_SCORES += tuple(f"{name}_best" for name in VALID_SCORES)
 KNOWN_ROOMS = {"builtins", "skorch", "sk_cbloss", "sklearn"}
 
 

@@ -23,6 +23,7 @@ from sk_cbloss.neural_net.data._features import (
     split_sample_weight,
 )
 from sk_cbloss.neural_net.data._features_and_labels import features_and_labels
+from sk_cbloss.neural_net.data._label_sets import FOR_LABELS, has_several_labels, is_for_labels
 from sk_cbloss.neural_net.data._shared_batches import SharedBatches
 from sk_cbloss.neural_net.data._streamed import is_streamed
 from sk_cbloss.neural_net.data._training_data import (
@@ -35,6 +36,7 @@ from sk_cbloss.neural_net.data._training_data import (
 from sk_cbloss.neural_net.data._validation_data import validation_dataset
 
 __all__ = [
+    "FOR_LABELS",
     "ArrayDataset",
     "BatchLoader",
     "CheckedData",
@@ -48,7 +50,9 @@ __all__ = [
     "each_array",
     "features_and_labels",
     "floats_in",
+    "has_several_labels",
     "is_empty",
+    "is_for_labels",
     "is_multi_input",
     "is_streamed",
     "loaded",

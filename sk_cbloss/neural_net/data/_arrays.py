@@ -19,8 +19,8 @@ class ArrayDataset(Dataset):
     ----------
     X : array, tensor, CSR matrix, or dict or list of them
         Features. Sparse rows are made dense as they are asked for.
-    y : array or tensor of shape (n_samples,), default=None
-        Positions of the classes.
+    y : array or tensor of shape (n_samples,), or with a column for each label, default=None
+        Positions of the classes, or which labels a sample has.
     length : int, default=None
         Number of rows, if X does not tell.
     """
@@ -28,8 +28,8 @@ class ArrayDataset(Dataset):
     def __getitem__(self, rows):
         """Return features and target of one row, or of the rows of a list."""
         # To predict there is no target, but a loader needs one.
-        y = np.zeros(np.shape(rows), dtype=np.int64) if self.y is None else self.y[rows]
-        return _take(self.X, rows), y
+        y = np.zeros(np.shape(rows), dtype=np.int64) if self.y is None else take(self.y, rows)
+        return take(self.X, rows), y
 
 
 class Rows:
@@ -164,14 +164,16 @@ def floats_in(dtype, batch):
     return batch.to(getattr(torch, dtype))
 
 
-def _take(data, rows):
-    def take(array):
+def take(data, rows):
+    """Return a row of each array, or the rows of a list; what is sparse becomes dense."""
+
+    def take_one(array):
         if not scipy.sparse.issparse(array):
             return array[rows]
         dense = array[rows if isinstance(rows, list) else [rows]].toarray()
         return dense if isinstance(rows, list) else dense[0]
 
-    return each_array(take, data)
+    return each_array(take_one, data)
 
 
 def as_tensor(array):

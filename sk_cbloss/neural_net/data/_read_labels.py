@@ -13,7 +13,7 @@ DELAY = 1  # seconds of reading, from which the rest is estimated
 WORTH_SAYING = 5  # seconds that are left
 
 
-def read_labels_of(dataset, *, verbose):
+def read_labels_of(dataset, *, verbose, read=label_of):
     """Return the label of each row of a Dataset; with a warning if that takes long, and a bar."""
     labels, start, is_told = [], time.perf_counter(), False
     is_seen = verbose and (issubclass(tqdm, tqdm_notebook) or sys.stderr.isatty())
@@ -27,7 +27,7 @@ def read_labels_of(dataset, *, verbose):
         disable=not is_seen,
     )
     for row in bar:
-        labels.append(label_of(dataset[row]))
+        labels.append(read(dataset[row]))
         if not is_told and (seconds := time.perf_counter() - start) > DELAY:
             is_told = True
             _tell(dataset, (len(dataset) / len(labels) - 1) * seconds)

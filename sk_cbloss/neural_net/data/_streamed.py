@@ -10,7 +10,7 @@ from skorch.helper import SliceDataset
 from torch.utils.data import Dataset
 
 from sk_cbloss._validation import as_numpy
-from sk_cbloss.neural_net.data._arrays import each_array
+from sk_cbloss.neural_net.data._arrays import each_array, take
 from sk_cbloss.neural_net.data._features import with_sample_weight
 from sk_cbloss.neural_net.state import seeded
 
@@ -42,7 +42,7 @@ class StreamedDataset(Dataset):
             features = each_array(lambda part: self._cast(part, row, keep="biu"), features)
         if self.sample_weight is not None:
             features = with_sample_weight(features, self.sample_weight[row])
-        return features, 0 if self.y is None else self.y[row]
+        return features, 0 if self.y is None else take(self.y, row)
 
     def _cast(self, part, row, keep=""):
         array = np.asarray(as_numpy(part)) if _is_numeric(part) else np.asarray(None)

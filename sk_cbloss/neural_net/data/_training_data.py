@@ -1,4 +1,4 @@
-"""What a fit is given, checked: features, positions of the classes, and the classes' counts."""
+"""What a fit is given, checked: features, targets, and the counts of what these hold."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from skorch.utils import is_dataset
 
+from sk_cbloss._indicator import Indicator, is_indicator, read_indicator
 from sk_cbloss._validation import check_same_length, check_sample_weight
 from sk_cbloss.neural_net.data._dataset_labels import (
     check_has_length,
@@ -22,6 +23,14 @@ from sk_cbloss.neural_net.data._features import (
     loaded,
     n_samples_of,
     with_sample_weight,
+)
+from sk_cbloss.neural_net.data._label_sets import (
+    dataset_label_rows,
+    has_several_labels,
+    learned_labels,
+    rarest_label,
+    rows_of_labels,
+    told_labels,
 )
 from sk_cbloss.neural_net.data._labels import (
     check_known,
@@ -41,9 +50,9 @@ class TrainingData:
     """Data to train on."""
 
     X: object  # carries the samples' weights if there are any
-    positions: np.ndarray  # of the classes, int64
+    targets: object  # positions of the classes, int64; or a row of 0 and 1 for each sample
     classes: np.ndarray
-    class_count: np.ndarray  # numbers of samples, or sums of weights
+    class_count: np.ndarray  # numbers of samples, or sums of weights; of each label, of both sides
 
 
 def training_data(net, X, y, sample_weight, *, dtype, classes=None, known=None, known_count=0.0):
@@ -53,7 +62,7 @@ def training_data(net, X, y, sample_weight, *, dtype, classes=None, known=None, 
     what has been counted of them if counts add up.
     """
     X = loaded(X)
-    in_dataset, given = is_dataset(X), classes if net.classes is None else net.classes
+    in_dataset = is_dataset(X)
     if in_dataset and sample_weight is not None:
         raise ValueError(
             "sample_weight must be None with a Dataset, which batches by itself, "
@@ -62,9 +71,24 @@ def training_data(net, X, y, sample_weight, *, dtype, classes=None, known=None, 
     names = class_names(X) if in_dataset and y is None else None
     labels = _labels_beside(net, X, y)
     if sample_weight is not None:
-        sample_weight = check_sample_weight(sample_weight, len(labels.values))
+        sample_weight = check_sample_weight(sample_weight, labels.values.shape[0])
+    anew = known is None
+    if isinstance(labels, Indicator):
+        listed = net.classes, classes
+        known, count = learned_labels(net, labels, sample_weight, listed, known, known_count)
+        targets = rows_of_labels(labels, dtype)
+    else:
+        ways = names, classes, known, known_count
+        known, count, targets = _learned_classes(net, X, labels, sample_weight, *ways)
+    X = _features(net, X, dtype=dtype, reset=anew)
+    return TrainingData(_weighed(X, targets, sample_weight, dtype), targets, known, count)
+
+
+def _learned_classes(net, X, labels, sample_weight, names, classes, known, known_count):
+    """Return the classes, their counts, and the labels' positions among them."""
     if net.classes is not None:
         check_sorted(net.classes)
+    in_dataset, given = is_dataset(X), classes if net.classes is None else net.classes
     positions, anew = None, known is None
     if anew:
         listed = names if given is None else given
@@ -96,19 +120,22 @@ def training_data(net, X, y, sample_weight, *, dtype, classes=None, known=None, 
             f"{type(net).__name__} needs samples of at least 2 classes{weighed}, "
             f"got one class: {known[np.argmax(count)]!s}.{remedy}"
         )
-    X = _features(net, X, dtype=dtype, reset=anew)
-    return TrainingData(_weighed(X, positions, sample_weight, dtype), positions, known, count)
+    return known, count, positions
 
 
 def is_empty(X, y):
     """Whether a chunk has no rows, and no labels either."""
     if is_dataset(X):
         return hasattr(X, "__len__") and not len(X) and (y is None or not len(y))
-    return y is not None and not n_samples_of(X) and not len(labels_of(y).values)
+    if y is None or n_samples_of(X):
+        return False
+    return not (read_indicator(y) if is_indicator(y) else labels_of(y)).values.shape[0]
 
 
-def told_classes(net, classes, known):
-    """Return the sorted classes by what has been told of them, None if nothing has."""
+def told_classes(net, classes, known, *, several):
+    """Return the classes by what has been told of them, None if nothing has; sorted, or labels."""
+    if several:
+        return told_labels(net, classes, known)
     for listed in (net.classes, classes):
         if listed is not None:
             known = np.unique(listed) if known is None else known
@@ -122,18 +149,22 @@ def no_data(classes):
 
 
 def _labels_beside(net, X, y):
-    """Return labels, one for each row of X."""
+    """Return labels, one for each row of X or, as an Indicator, several."""
+    several = has_several_labels(net, y)
     if is_dataset(X):
         check_has_length(X)
         with seeded(0, "cpu"):  # rows may draw, and the training is not to notice
-            y = dataset_labels(X, verbose=net.verbose) if y is None else checked_beside(X, y)
+            if y is None:
+                y = (dataset_label_rows if several else dataset_labels)(X, verbose=net.verbose)
+            elif not several:
+                y = checked_beside(X, y)
     n_samples = len(X) if is_dataset(X) else n_samples_of(X)
     if y is None:
         raise ValueError(
             f"{type(net).__name__} requires y to be passed, but the target y is None."
         )
-    labels = labels_of(y)
-    check_same_length(n_samples, len(labels.values))
+    labels = read_indicator(y) if several else labels_of(y)
+    check_same_length(n_samples, labels.values.shape[0])
     if not n_samples:
         raise ValueError(
             "Found array with 0 sample(s) while a minimum of 1 is required by "
@@ -162,21 +193,23 @@ def check_module_takes(net, X, shape_of_row):
         )
 
 
-def _weighed(X, positions, sample_weight, dtype):
+def _weighed(X, targets, sample_weight, dtype):
     """Return features that carry weights, whose mean is 1 over all of the data."""
     if sample_weight is not None:
         sample_weight = (sample_weight / sample_weight.mean()).astype(dtype)
     if is_streamed(X):
-        return StreamedDataset(X, positions, dtype=dtype, sample_weight=sample_weight)
+        return StreamedDataset(X, targets, dtype=dtype, sample_weight=sample_weight)
     return X if sample_weight is None else with_sample_weight(X, sample_weight)
 
 
-def split_to_stop_early(net, positions, call):
+def split_to_stop_early(net, targets, call):
     """Return rows to train and to validate on, if early stopping has no others."""
     if not net.early_stopping or net.train_split or call.validation_data is not None:
         return None
     seed = int(torch.randint(2**31, ()))
-    held = hold_out(positions, net.validation_fraction, np.random.RandomState(seed))
-    is_held = np.zeros(len(positions), dtype=bool)
+    # Of several labels, the rarest tells samples apart.
+    strata = rarest_label(targets) if net._has_several_labels else targets
+    held = hold_out(strata, net.validation_fraction, np.random.RandomState(seed))
+    is_held = np.zeros(len(strata), dtype=bool)
     is_held[held] = True
     return np.flatnonzero(~is_held), held

@@ -8,6 +8,7 @@ from sk_cbloss._validation import check_same_length
 from sk_cbloss.neural_net.data._arrays import ArrayDataset
 from sk_cbloss.neural_net.data._dataset_labels import check_same_names
 from sk_cbloss.neural_net.data._features import check_features, loaded, n_samples_of
+from sk_cbloss.neural_net.data._label_sets import checked_label_rows
 from sk_cbloss.neural_net.data._labels import labels_of, positions_of
 from sk_cbloss.neural_net.data._streamed import StreamedDataset, check_row, is_streamed
 
@@ -36,7 +37,7 @@ def validation_dataset(net, X, y):
             raise ValueError(
                 f"y_val must be None beside a Dataset, which holds it, got {type(y).__name__}."
             )
-        if net.classes is None:
+        if net.classes is None and not net._has_several_labels:
             check_same_names(X, net.classes_)
         return X
     for given, name, other in ((X, "X_val", "y_val"), (y, "y_val", "X_val")):
@@ -44,9 +45,8 @@ def validation_dataset(net, X, y):
             raise ValueError(f"{name} must be given beside {other}, got None.")
     X = loaded(X)
     try:
-        n_samples, labels = n_samples_of(X), labels_of(y)
-        check_same_length(n_samples, len(labels.values))
-        y = positions_of(labels, net.classes_)
+        n_samples, y = n_samples_of(X), _targets(net, y)
+        check_same_length(n_samples, y.shape[0])
         if is_streamed(X):
             check_row(net, X, reset=False)
             return StreamedDataset(X, y, dtype=net._dtype_in_use)
@@ -54,6 +54,12 @@ def validation_dataset(net, X, y):
     except ValueError as error:
         raise ValueError(f"In the validation data: {error}") from error
     return ArrayDataset(X, y)
+
+
+def _targets(net, y):
+    if net._has_several_labels:
+        return checked_label_rows(y, net.classes_, net._dtype_in_use)
+    return positions_of(labels_of(y), net.classes_)
 
 
 def with_positions(net, dataset):

@@ -19,7 +19,7 @@ class StackedBatches:
         self.rows = [some.rows for some in features]
         self.arrays = [list(run) for _, run in groupby((f.array for f in features), key=id)]
         self.orders = [
-            torch.arange(len(target)) if order is None else order
+            torch.arange(target.shape[0]) if order is None else order
             for order, target in zip(orders, targets, strict=True)
         ]
         self.device = device
@@ -48,6 +48,6 @@ class StackedBatches:
 
 
 def _taken(vectors, orders):
-    """Return the entries of each vector in an order of its own, as rows of a matrix."""
+    """Return the rows of each array in an order of its own, stacked."""
     pairs = zip(vectors, orders, strict=True)
-    return torch.stack([vector.index_select(0, order) for vector, order in pairs])
+    return torch.stack([cut(vector, order) for vector, order in pairs])

@@ -64,7 +64,7 @@ class Walk:
         with self.stream:
             data = net._learn_of(X, self.fit.y, self.fit.sample_weight)
             net._get_ready(FitCall(), data)
-            train, _ = net.get_split_datasets(data.X, data.positions)
+            train, _ = net.get_split_datasets(data.X, data.targets)
             self.batches = net.get_iterator(train, training=True)
         if obstacle := obstacle_once_built(net, self.batches):
             raise NotStackableError(obstacle)
@@ -201,9 +201,9 @@ def _walk_through(net, X, y, sample_weight):
     data = net._learn_of(X, y, sample_weight)
     net._get_ready(FitCall(), data)
     try:
-        net.notify("on_train_begin", X=data.X, y=data.positions)
+        net.notify("on_train_begin", X=data.X, y=data.targets)
         with suppress(KeyboardInterrupt):  # skorch's way to end training early
-            yield from net._epochs(data.X, data.positions)
-        net.notify("on_train_end", X=data.X, y=data.positions)
+            yield from net._epochs(data.X, data.targets)
+        net.notify("on_train_end", X=data.X, y=data.targets)
     finally:
         del net._fit_call

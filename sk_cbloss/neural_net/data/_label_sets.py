@@ -1,0 +1,128 @@
+"""Several labels a sample: what a net learns of them, and the rows of them that batches take."""
+
+import numpy as np
+import scipy.sparse
+from torch.utils.data import ConcatDataset, Subset, TensorDataset
+
+from sk_cbloss._indicator import agreed_names, is_indicator, read_indicator
+from sk_cbloss._validation import as_numpy
+from sk_cbloss.neural_net.data._arrays import Uncast, is_to_be_cast_by_rows
+from sk_cbloss.neural_net.data._listed_labels import LISTS
+from sk_cbloss.neural_net.data._read_labels import read_labels_of
+
+FOR_LABELS = "multi_label"
+NOT_EACH = "A Dataset's targets must be rows of 0 and 1 for loss='multi_label', got {}."
+
+
+def is_for_labels(loss):
+    """Whether a loss, by its name, is one of several labels a sample."""
+    return isinstance(loss, str) and loss == FOR_LABELS
+
+
+def has_several_labels(net, y):
+    """Whether a sample has several labels: y has a column for each, or the loss says so."""
+    is_said = net.criterion is None and is_for_labels(net.loss)
+    return is_said or (y is not None and is_indicator(y))
+
+
+def told_labels(net, names, known):
+    """Return the labels' names by what has been told of them, None if nothing has."""
+    for told in (net.classes, names):
+        if told is not None:
+            told = np.asarray(told)
+            known = told if known is None else agreed_names(known, told)
+    return known
+
+
+def rows_of_labels(indicator, dtype):
+    """Return a row of 0 and 1, in the net's type, for each sample; sparse ones stay sparse."""
+    values = indicator.values
+    if scipy.sparse.issparse(values):
+        return values.astype(dtype, copy=False)
+    if is_to_be_cast_by_rows(values, dtype):
+        return Uncast(values, dtype)
+    return np.asarray(values, dtype=dtype)
+
+
+def learned_labels(net, indicator, sample_weight, listed, known, known_count):
+    """Return the labels' names, and how many samples are without and with each.
+
+    Listed are names given beside the data, or None; known is what the net has learned before.
+    """
+    names = indicator.names
+    for given in (*listed, known):
+        if given is not None:
+            names = agreed_names(np.asarray(given), names)
+    count = indicator.count(sample_weight) + known_count
+    if not (count > 0).all(axis=1).any():
+        weighed = "" if sample_weight is None else ", by weights above 0"
+        raise ValueError(
+            f"{type(net).__name__} needs a label that some samples have and others have not"
+            f"{weighed}, got {len(names)} that all have or none has."
+        )
+    return names, count
+
+
+def checked_label_rows(y, names, dtype):
+    """Return the rows of y, a matrix whose columns are labels of these names."""
+    indicator = read_indicator(y)
+    agreed_names(np.asarray(names), indicator.names)
+    return rows_of_labels(indicator, dtype)
+
+
+def rarest_label(rows):
+    """Return for each row the position of the rarest label it has; of one without, a last one."""
+    if isinstance(rows, Uncast):
+        rows = rows.array
+    has = rows != 0 if scipy.sparse.issparse(rows) else np.asarray(rows) == 1
+    has = scipy.sparse.csr_array(has)
+    n_labels = has.shape[1]
+    count = np.asarray(has.sum(axis=0)).reshape(-1)
+    order = count.argsort(kind="stable")
+    rank = np.empty(n_labels, dtype=np.int64)
+    rank[order] = np.arange(n_labels)
+    rarest = np.full(has.shape[0], n_labels)
+    row, label = has.nonzero()
+    np.minimum.at(rarest, row, rank[label])
+    return np.append(order, n_labels)[rarest]
+
+
+def dataset_label_rows(dataset, *, verbose):
+    """Return the rows of 0 and 1 that a Dataset lists or, read one by one, yields as targets."""
+    listed = _listed(dataset)
+    if listed is None:
+        listed = np.stack(read_labels_of(dataset, verbose=verbose, read=_target_of))
+    elif len(dataset):
+        yielded, known = _target_of(dataset[0]), np.asarray(listed[:1], dtype=np.float64)[0]
+        if not np.array_equal(yielded, known, equal_nan=True):
+            raise ValueError(
+                "A Dataset's rows must yield the targets that it lists, got another from row 0."
+            )
+    return listed
+
+
+def _listed(dataset):
+    if isinstance(dataset, Subset):
+        listed = _listed(dataset.dataset)
+        return None if listed is None else listed[np.asarray(dataset.indices, dtype=np.intp)]
+    if isinstance(dataset, ConcatDataset):
+        parts = [_listed(part) for part in dataset.datasets]
+        return None if any(part is None for part in parts) else np.concatenate(parts)
+    found = [getattr(dataset, name, None) for name in LISTS]
+    if isinstance(dataset, TensorDataset):
+        found.append(dataset.tensors[-1])
+    for listed in found:
+        if listed is not None and not callable(getattr(dataset, "target_transform", None)):
+            listed = np.asarray(as_numpy(listed))
+            if listed.ndim != 2:
+                raise ValueError(NOT_EACH.format(f"an array of shape {listed.shape}"))
+            return listed
+    return None
+
+
+def _target_of(item):
+    target = item[1] if isinstance(item, tuple | list) and len(item) == 2 else None
+    row = np.asarray(as_numpy(target))
+    if row.ndim != 1 or row.dtype.kind not in "biuf":
+        raise ValueError(NOT_EACH.format(f"{type(target).__name__} of shape {row.shape}"))
+    return row.astype(np.float64)
