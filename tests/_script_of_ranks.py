@@ -23,6 +23,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 from PIL import Image
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import (
@@ -215,6 +216,18 @@ def every_loss_is_that_of_one_process():
             for shuffle in (True, False):
                 given = {"loss": loss, "beta": 0.9, "iterator_train__shuffle": shuffle}
                 check_equal(*both(lambda net: net.fit(X, Y, sample_weight=weight), **given))  # noqa: B023
+
+
+@law
+def several_labels_are_those_of_one_process():
+    labels = np.stack([Y == "ant", Y != "dog", X[:, 0] > 1], axis=1).astype(int)
+    for y in (labels, csr_array(labels)):
+        for more in ({}, {"sample_weight": WEIGHT}):
+            given = {"beta": 0.9, "gamma": 1.0, "early_stopping": True}
+            check_equal(*both(lambda net: net.fit(X, y, **more), **given))  # noqa: B023
+    unknown = np.where(X[:, :3] > 1, np.nan, labels)
+    with pytest.raises(ValueError, match="^y must tell of each label .* got NaN"):
+        ranks(beta=0.9).fit(X, unknown)
 
 
 @law

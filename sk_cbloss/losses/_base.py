@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from sk_cbloss._validation import (
     Normalize,
+    as_numpy,
     check_beta,
     check_choice,
+    check_integer,
     in_class_order,
     refuse_masked,
 )
@@ -120,6 +122,65 @@ class ClassBalancedLoss(nn.Module):
         beta = cls.default_beta if beta is None else check_beta(beta)
         weight = class_balanced_weight(class_count, beta=beta, normalize=normalize)
         return cls(torch.from_numpy(weight), **parameters)
+
+    @classmethod
+    def from_labels(
+        cls,
+        y: Any,
+        *,
+        n_classes: int | None = None,
+        ignore_index: int | None = -100,
+        **parameters: Any,
+    ) -> Self:
+        """Build the loss from the targets of the training samples.
+
+        Parameters
+        ----------
+        y : tensor or array-like of shape (n_samples, ...)
+            Class positions, as integers: of samples, or of each token or pixel.
+        n_classes : int, default=None
+            Number of logits; None takes one more than the largest target.
+        ignore_index : int or None, default=-100
+            Target that is not counted, and costs nothing.
+        **parameters : dict
+            Further parameters of ``from_class_count``, such as ``beta``.
+
+        Returns
+        -------
+        ClassBalancedLoss
+            The loss, with float64 weights.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is invalid, or y holds anything else.
+
+        Examples
+        --------
+        >>> from sk_cbloss import ClassBalancedCrossEntropyLoss
+        >>> tags = [[0, 0, 1, 0], [0, 1, -100, -100]]  # of two texts, one of them padded
+        >>> loss = ClassBalancedCrossEntropyLoss.from_labels(tags, beta=1)
+        >>> loss.weight.numpy().round(3)
+        array([0.667, 1.333])
+        """
+        y, ignore_index = np.asarray(as_numpy(y)), check_ignore_index(ignore_index)
+        if y.dtype.kind not in "iu":
+            raise ValueError(f"y must hold class positions, as integers, got {y.dtype}.")
+        y = y.reshape(-1)
+        y = y if ignore_index is None else y[y != ignore_index]
+        n_found = int(y.max(initial=-1)) + 1
+        n_classes = (
+            n_found if n_classes is None else check_integer(n_classes, "n_classes", minimum=1)
+        )
+        outside = y[(y < 0) | (y >= n_classes)]
+        if len(outside) or not n_classes:
+            got = f"got {outside[0]}" if len(outside) else "got none that counts"
+            raise ValueError(
+                f"y must hold class positions from 0 to {max(n_classes, 1) - 1}, or "
+                f"ignore_index={ignore_index}, {got}."
+            )
+        count = np.bincount(y, minlength=n_classes)
+        return cls.from_class_count(count, ignore_index=ignore_index, **parameters)
 
     @staticmethod
     def prepare_head(head: nn.Linear) -> nn.Module:

@@ -12,7 +12,7 @@ from skorch.utils import to_device
 from torch.utils.data import Subset
 
 from sk_cbloss.neural_net._agreement import told_of
-from sk_cbloss.neural_net.data import SharedBatches, each_array
+from sk_cbloss.neural_net.data import SharedBatches, each_array, holds_unknown
 from sk_cbloss.neural_net.ranks import Alone, Ranks
 from sk_cbloss.neural_net.state import RandomStream, uncompiled
 from sk_cbloss.neural_net.training import NothingLearned, n_epochs_done
@@ -62,7 +62,18 @@ class Ranked(NeuralNetClassifier):
 
     def _alike(self, call, learn):
         """Return the data that a function learns of, if all ranks have the same."""
-        return call.ranks.alike(learn, lambda data: told_of(self, call, data))
+
+        def learn_of_all():
+            data = learn()
+            # Ranks count rows, not what is known of them, to weigh their means by.
+            if call.ranks.n_ranks > 1 and holds_unknown(data.targets):
+                raise ValueError(
+                    "y must tell of each label whether a sample has it where several ranks train "
+                    "a net, got NaN."
+                )
+            return data
+
+        return call.ranks.alike(learn_of_all, lambda data: told_of(self, call, data))
 
     # ------------------------------------------------------------------ data
 

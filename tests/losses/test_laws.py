@@ -545,3 +545,33 @@ def test_vectors_of_any_kind():
         torch.testing.assert_close(
             ClassBalancedFocalLoss(given).weight, torch.tensor([1.0, 2.0]), check_dtype=False
         )
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_from_labels_counts_what_counts(name):
+    tags = np.array([[0, 0, 1, 0], [2, 1, -100, -100]])
+    logits = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 3, 4)))
+    counted = LOSSES[name].from_class_count([3, 2, 1], beta=0.9)
+    for y in (tags, torch.from_numpy(tags), tags.astype(np.int8), tags.tolist()):
+        loss = LOSSES[name].from_labels(y, beta=0.9)
+        assert loss(logits, torch.from_numpy(tags)) == counted(logits, torch.from_numpy(tags))
+    other = LOSSES[name].from_labels(np.where(tags < 0, 7, tags), ignore_index=7, n_classes=4)
+    assert other.ignore_index == 7
+    assert len(other.weight) == 4
+
+
+@pytest.mark.parametrize(
+    ("y", "parameters", "message"),
+    [
+        ([0, 1, 2], {"n_classes": 2}, "from 0 to 1, or ignore_index=-100, got 2"),
+        ([0, -1], {}, "from 0 to 0, or ignore_index=-100, got -1"),
+        ([-100], {}, "or ignore_index=-100, got none that counts"),
+        ([0.0, 1.0], {}, "y must hold class positions, as integers, got float64"),
+        (["a"], {}, "y must hold class positions, as integers, got <U1"),
+        ([0, 1], {"n_classes": 0}, "n_classes must be an integer >= 1, got 0"),
+        ([0, 1], {"ignore_index": 0.5}, "ignore_index must be an integer"),
+    ],
+)
+def test_labels_that_cannot_be_counted(y, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        LOSSES["softmax"].from_labels(y, **parameters)

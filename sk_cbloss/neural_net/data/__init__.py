@@ -23,7 +23,12 @@ from sk_cbloss.neural_net.data._features import (
     split_sample_weight,
 )
 from sk_cbloss.neural_net.data._features_and_labels import features_and_labels
-from sk_cbloss.neural_net.data._label_sets import FOR_LABELS, has_several_labels, is_for_labels
+from sk_cbloss.neural_net.data._label_sets import (
+    FOR_LABELS,
+    has_several_labels,
+    holds_unknown,
+    is_for_labels,
+)
 from sk_cbloss.neural_net.data._shared_batches import SharedBatches
 from sk_cbloss.neural_net.data._streamed import is_streamed
 from sk_cbloss.neural_net.data._training_data import (
@@ -51,6 +56,7 @@ __all__ = [
     "features_and_labels",
     "floats_in",
     "has_several_labels",
+    "holds_unknown",
     "is_empty",
     "is_for_labels",
     "is_multi_input",
