@@ -36,7 +36,7 @@ GROUND_FLOOR = {"_doc_link", "_indicator", "_labels", "_state", "_validation"}
 HALL = {
     "stack": {"net", "callbacks", "training", "data", "state", "errors"},
     "net": {"callbacks", "training", "data", "ranks", "state", "errors", "modules"},
-    "callbacks": {"training", "state", "modules"},
+    "callbacks": {"training", "data", "state", "modules"},
     "training": {"data", "ranks", "state", "errors"},
     "data": {"state", "errors"},
     "ranks": {"errors"},

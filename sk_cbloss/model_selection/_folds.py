@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from joblib import hash as digest
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
-from sk_cbloss._indicator import is_indicator, read_indicator
+from sk_cbloss._indicator import is_indicator
 from sk_cbloss._labels import as_labels, read_labels
+from sk_cbloss._validation import as_numpy
 from sk_cbloss.neural_net import CBNeuralNetClassifier, Fit
 from sk_cbloss.weights import ClassBalancedWeigher
 
@@ -34,7 +36,7 @@ def as_split(y):
     A matrix with a column for each of several labels is checked by the nets.
     """
     if is_indicator(y):
-        return y if hasattr(y, "iloc") else read_indicator(y).values
+        return y if hasattr(y, "iloc") or issparse(y) else np.asarray(as_numpy(y))
     labels = as_labels(y)  # which says what is wrong with them
     return y if hasattr(y, "iloc") and len(y.shape) == 1 else labels
 

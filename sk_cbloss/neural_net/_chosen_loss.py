@@ -12,6 +12,8 @@ from sk_cbloss._validation import check_beta, check_factor, check_normalize
 from sk_cbloss.losses import LOSSES, ClassBalancedLoss, ClassBalancedMultiLabelLoss
 from sk_cbloss.neural_net.data import (
     FOR_LABELS,
+    IGNORED,
+    ignored_tag,
     is_for_labels,
     logits_of,
     split_sample_weight,
@@ -114,7 +116,7 @@ class ChosenLoss(NeuralNet):
         known = parameters_of(NAMED[loss]) | parameters_of(NAMED[loss].from_class_count)
         own = {"class_count", "class_prior", "weight", "beta", "normalize", "parameters"}
         own |= {"label_prior"}
-        names = sorted(known.keys() - own - {"ignore_index"})
+        names = sorted(known.keys() - own)
         for name in self.get_params_for("criterion"):
             if name not in names:
                 raise ValueError(
@@ -154,8 +156,9 @@ class ChosenLoss(NeuralNet):
         if self._has_several_labels:
             sides = count if count.ndim > 1 else np.ones((n_classes, 2))
             built = loss.from_label_count(sides[:, 1], sides.sum(axis=1), **kwargs)
-        else:  # a net's targets are checked: all are classes
-            built = loss.from_class_count(count, **({"ignore_index": None} | kwargs))
+        else:  # a net's targets are checked: all are classes, but for tags that do not count
+            ignored = None if ignored_tag(self) is None else IGNORED
+            built = loss.from_class_count(count, **kwargs | {"ignore_index": ignored})
         return built.to(DTYPES[self._dtype_in_use])
 
     def _use_loss(self, **changes):
@@ -176,11 +179,17 @@ class ChosenLoss(NeuralNet):
             is_tensor = isinstance(y_true, torch.Tensor)
             device = self._device_in_use
             target = y_true.to(device) if is_tensor else to_tensor(y_true, device)
+            is_tags = not target.is_floating_point() and target.ndim > 1
             if training:
+                if is_tags and sample_weight is not None:
+                    sample_weight = _of_each(sample_weight, target.ndim).expand_as(target)
                 loss = self.criterion_(logits, target, sample_weight)
                 return loss.mean() if loss.ndim else loss
             logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-            return self.criterion_.loss_per_sample(logits, target).mean()
+            if not is_tags:
+                return self.criterion_.loss_per_sample(logits, target).mean()
+            losses = self.criterion_.loss_per_sample(logits, target.clamp(min=0))
+            return losses[target != IGNORED].mean()
         if isinstance(y_true, torch.Tensor):
             check_takes_positions(uncompiled(self.criterion_), y_true)
         loss = super().get_loss(y_pred, y_true, X=X, training=training)
@@ -191,7 +200,7 @@ class ChosenLoss(NeuralNet):
                 "criterion must have reduction='none' with sample_weight, "
                 "got one that returns a single loss a batch."
             )
-        return (loss * sample_weight.view(-1, *[1] * (loss.ndim - 1))).mean()
+        return (loss * _of_each(sample_weight, loss.ndim)).mean()
 
     @property
     def _loss_is_ours(self):
@@ -241,6 +250,11 @@ class ChosenLoss(NeuralNet):
                 "beta over beta_grid(class_count), or set it to keep it so.",
                 stacklevel=stacklevel,
             )
+
+
+def _of_each(sample_weight, ndim):
+    """Return weights of samples with as many dimensions as what they weigh."""
+    return sample_weight.view(-1, *[1] * (ndim - 1))
 
 
 def _ratio(numbers):

@@ -280,7 +280,9 @@ class CBNeuralNetClassifier(
                 default=None
             Class labels of any kind; or a column of 0 and 1 for each of several
             labels, NaN where that is not known. None only with a Dataset that
-            holds them; of several labels, with ``loss="multi_label"``.
+            holds them; of several labels, with ``loss="multi_label"``. With
+            ``criterion__ignore_index``, rows of tags, integers of which that
+            one does not count; logits then have classes in dimension 1.
         sample_weight : array-like of shape (n_samples,) or number, default=None
             Weights of the samples.
         X_val : like X, default=None

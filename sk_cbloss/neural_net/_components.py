@@ -27,6 +27,7 @@ from sk_cbloss.neural_net.callbacks import (
     balanced_accuracy,
     f1_macro,
 )
+from sk_cbloss.neural_net.data import ignored_tag
 from sk_cbloss.neural_net.errors import (
     check_arguments,
     check_complete,
@@ -86,7 +87,7 @@ class Components(ChosenLoss):
             extracts = scores and callback.target_extractor is to_numpy
             if extracts and classes is not None and not self._has_several_labels:
                 callback = copy.copy(callback)  # it may be the user's own
-                callback.target_extractor = DecodeLabels(classes)
+                callback.target_extractor = DecodeLabels(classes, ignored_tag(self))
                 self.callbacks_[position] = (name, callback)
         self.callbacks_.sort(key=lambda named: isinstance(named[1], TrainingCheckpoint))
         return self

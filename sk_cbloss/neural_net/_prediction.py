@@ -17,8 +17,10 @@ from sk_cbloss.neural_net.data import (
     as_tensor,
     check_features,
     cut,
+    ignored_tag,
     loaded,
     logits_of,
+    read_tags,
 )
 from sk_cbloss.neural_net.errors import explained
 from sk_cbloss.neural_net.state import uncompiled
@@ -101,7 +103,7 @@ class Prediction(CheckedData):
 
     def _margin_or_logits(self, logits):
         logits = self._decision_logits(logits)
-        is_margin = logits.shape[1] == 2 and not self._has_several_labels
+        is_margin = logits.ndim == 2 == logits.shape[1] and not self._has_several_labels
         return logits[:, 1] - logits[:, 0] if is_margin else logits
 
     def _decided(self, y_pred):
@@ -160,6 +162,30 @@ class Prediction(CheckedData):
         """
         positions = self._read(self._decided, X)
         return positions if self._has_several_labels else self.classes_[positions]
+
+    def score(self, X, y, sample_weight=None):
+        """Score the accuracy: of several labels, that of a sample's all; of tags, of each.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
+            Features.
+        y : array-like of shape (n_samples,), (n_samples, n_labels) or (n_samples, ...)
+            Labels, as in ``fit``. Tags that do not count are left out.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        float
+            The share, in [0, 1], of what is right.
+        """
+        if ignored_tag(self) is None:
+            return super().score(X, y, sample_weight)
+        tags = read_tags(y, ignored_tag(self))
+        right = (self.predict(X) == tags.values)[tags.counts]
+        weight = None if sample_weight is None else tags.each(np.asarray(sample_weight))
+        return float(np.average(right, weights=weight))
 
     def predict_proba(self, X, out=None):
         """Predict the probabilities that the loss decides by.

@@ -5,10 +5,16 @@ from sklearn.metrics import get_scorer, recall_score
 from skorch.callbacks import EpochScoring
 from skorch.utils import to_numpy
 
+from sk_cbloss.neural_net.data import IGNORED, ignored_tag
+
 
 def balanced_accuracy(net, X, y):
     """Score the mean recall over the classes that y holds, without a warning about others."""
-    return recall_score(y, net.predict(X), labels=np.unique(y), average="macro")
+    predicted = net.predict(X)
+    if y.ndim > 1:  # tags, of which some do not count
+        counts = y != ignored_tag(net)
+        y, predicted = y[counts], predicted[counts]
+    return recall_score(y, predicted, labels=np.unique(y), average="macro")
 
 
 def f1_macro(net, X, y):
@@ -22,12 +28,15 @@ def f1_macro(net, X, y):
 class DecodeLabels:
     """Turn the positions that a batch holds back into class labels."""
 
-    def __init__(self, classes):
-        self.classes = classes
+    def __init__(self, classes, ignored=None):
+        self.classes, self.ignored = classes, ignored
 
     def __call__(self, y):
         """Return labels."""
-        return self.classes[to_numpy(y)]
+        y = to_numpy(y)
+        if self.ignored is None:
+            return self.classes[y]
+        return np.where(y == IGNORED, self.ignored, self.classes[np.maximum(y, 0)])
 
 
 class Decisions(list):

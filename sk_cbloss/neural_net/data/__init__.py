@@ -31,6 +31,7 @@ from sk_cbloss.neural_net.data._label_sets import (
 )
 from sk_cbloss.neural_net.data._shared_batches import SharedBatches
 from sk_cbloss.neural_net.data._streamed import is_streamed
+from sk_cbloss.neural_net.data._tags import IGNORED, ignored_tag, read_tags
 from sk_cbloss.neural_net.data._training_data import (
     is_empty,
     no_data,
@@ -42,6 +43,7 @@ from sk_cbloss.neural_net.data._validation_data import validation_dataset
 
 __all__ = [
     "FOR_LABELS",
+    "IGNORED",
     "ArrayDataset",
     "BatchLoader",
     "CheckedData",
@@ -57,6 +59,7 @@ __all__ = [
     "floats_in",
     "has_several_labels",
     "holds_unknown",
+    "ignored_tag",
     "is_empty",
     "is_for_labels",
     "is_multi_input",
@@ -64,6 +67,7 @@ __all__ = [
     "loaded",
     "logits_of",
     "no_data",
+    "read_tags",
     "split_sample_weight",
     "split_to_stop_early",
     "told_classes",

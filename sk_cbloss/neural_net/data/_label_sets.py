@@ -9,6 +9,7 @@ from sk_cbloss._validation import as_numpy
 from sk_cbloss.neural_net.data._arrays import Uncast, is_to_be_cast_by_rows
 from sk_cbloss.neural_net.data._listed_labels import LISTS
 from sk_cbloss.neural_net.data._read_labels import read_labels_of
+from sk_cbloss.neural_net.data._tags import ignored_tag
 
 FOR_LABELS = "multi_label"
 NOT_EACH = "A Dataset's targets must be rows of 0 and 1 for loss='multi_label', got {}."
@@ -21,8 +22,9 @@ def is_for_labels(loss):
 
 def has_several_labels(net, y):
     """Whether a sample has several labels: y has a column for each, or the loss says so."""
-    is_said = net.criterion is None and is_for_labels(net.loss)
-    return is_said or (y is not None and is_indicator(y))
+    if net.criterion is None and is_for_labels(net.loss):
+        return True
+    return y is not None and is_indicator(y) and ignored_tag(net) is None
 
 
 def told_labels(net, names, known):

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from skorch.utils import is_dataset
 
-from sk_cbloss._indicator import Indicator, is_indicator, read_indicator
+from sk_cbloss._indicator import Indicator, read_indicator
 from sk_cbloss._validation import check_same_length, check_sample_weight
 from sk_cbloss.neural_net.data._dataset_labels import (
     check_has_length,
@@ -41,6 +41,7 @@ from sk_cbloss.neural_net.data._labels import (
     positions_of,
 )
 from sk_cbloss.neural_net.data._streamed import StreamedDataset, check_row, is_streamed
+from sk_cbloss.neural_net.data._tags import Tags, ignored_tag, rarest_tag, read_tags
 from sk_cbloss.neural_net.data._validation_data import hold_out
 from sk_cbloss.neural_net.state import seeded
 
@@ -78,8 +79,12 @@ def training_data(net, X, y, sample_weight, *, dtype, classes=None, known=None, 
         known, count = learned_labels(net, labels, sample_weight, listed, known, known_count)
         targets = rows_of_labels(labels, dtype)
     else:
-        ways = names, classes, known, known_count
-        known, count, targets = _learned_classes(net, X, labels, sample_weight, *ways)
+        tags, ways = None, (names, classes, known, known_count)
+        if isinstance(labels, Tags):
+            tags, labels = labels, labels.labels
+        weight = tags.each(sample_weight) if tags else sample_weight
+        known, count, targets = _learned_classes(net, X, labels, weight, *ways)
+        targets = tags.targets(targets) if tags else targets
     X = _features(net, X, dtype=dtype, reset=anew)
     return TrainingData(_weighed(X, targets, sample_weight, dtype), targets, known, count)
 
@@ -129,7 +134,7 @@ def is_empty(X, y):
         return hasattr(X, "__len__") and not len(X) and (y is None or not len(y))
     if y is None or n_samples_of(X):
         return False
-    return not (read_indicator(y) if is_indicator(y) else labels_of(y)).values.shape[0]
+    return not (y.shape[0] if hasattr(y, "shape") else len(y))
 
 
 def told_classes(net, classes, known, *, several):
@@ -149,11 +154,17 @@ def no_data(classes):
 
 
 def _labels_beside(net, X, y):
-    """Return labels, one for each row of X or, as an Indicator, several."""
-    several = has_several_labels(net, y)
+    """Return labels, one for each row of X or, as an Indicator or as Tags, several."""
+    several, ignored = has_several_labels(net, y), ignored_tag(net)
     if is_dataset(X):
         check_has_length(X)
         with seeded(0, "cpu"):  # rows may draw, and the training is not to notice
+            if ignored is not None and not several:
+                raise ValueError(
+                    "X must be an array, or features of a Dataset beside y, where "
+                    f"criterion__ignore_index={ignored}, got a Dataset: skorch.helper."
+                    "SliceDataset(dataset) has its features."
+                )
             if y is None:
                 y = (dataset_label_rows if several else dataset_labels)(X, verbose=net.verbose)
             elif not several:
@@ -163,7 +174,10 @@ def _labels_beside(net, X, y):
         raise ValueError(
             f"{type(net).__name__} requires y to be passed, but the target y is None."
         )
-    labels = read_indicator(y) if several else labels_of(y)
+    if several:
+        labels = read_indicator(y)
+    else:
+        labels = labels_of(y) if ignored is None else read_tags(y, ignored)
     check_same_length(n_samples, labels.values.shape[0])
     if not n_samples:
         raise ValueError(
@@ -207,8 +221,11 @@ def split_to_stop_early(net, targets, call):
     if not net.early_stopping or net.train_split or call.validation_data is not None:
         return None
     seed = int(torch.randint(2**31, ()))
-    # Of several labels, the rarest tells samples apart.
-    strata = rarest_label(targets) if net._has_several_labels else targets
+    strata = targets  # of several labels, the rarest tells samples apart
+    if net._has_several_labels:
+        strata = rarest_label(targets)
+    elif targets.ndim > 1:
+        strata = rarest_tag(targets)
     held = hold_out(strata, net.validation_fraction, np.random.RandomState(seed))
     is_held = np.zeros(len(strata), dtype=bool)
     is_held[held] = True

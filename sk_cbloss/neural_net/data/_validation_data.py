@@ -11,6 +11,7 @@ from sk_cbloss.neural_net.data._features import check_features, loaded, n_sample
 from sk_cbloss.neural_net.data._label_sets import checked_label_rows
 from sk_cbloss.neural_net.data._labels import labels_of, positions_of
 from sk_cbloss.neural_net.data._streamed import StreamedDataset, check_row, is_streamed
+from sk_cbloss.neural_net.data._tags import ignored_tag, tag_targets
 
 
 def hold_out(y, fraction, random_state):
@@ -59,6 +60,8 @@ def validation_dataset(net, X, y):
 def _targets(net, y):
     if net._has_several_labels:
         return checked_label_rows(y, net.classes_, net._dtype_in_use)
+    if (ignored := ignored_tag(net)) is not None:
+        return tag_targets(y, ignored, net.classes_)
     return positions_of(labels_of(y), net.classes_)
 
 
