@@ -48,6 +48,7 @@ from .metrics import shot_recall_score as shot_recall_score
 from .metrics import worst_class_recall_score as worst_class_recall_score
 from .model_selection import StackedGridSearchCV as StackedGridSearchCV
 from .neural_net import CBNeuralNetClassifier as CBNeuralNetClassifier
+from .neural_net import ClassAwareSampler as ClassAwareSampler
 from .sampling import ClassBalancedSampler as ClassBalancedSampler
 from .weights import ClassBalancedWeigher as ClassBalancedWeigher
 from .weights import UnusedWeightsWarning as UnusedWeightsWarning

@@ -85,6 +85,28 @@ class Indicator:
             np.copyto(gathered[rows], with_it, where=chunk == 1)
         return gathered
 
+    def largest(self, of_label):
+        """Return for each sample the largest of what its labels have, such as weights.
+
+        Parameters
+        ----------
+        of_label : ndarray of shape (n_labels,)
+            Of each label, >= 0.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            It; 0 for a sample that has no label, or of which none is known.
+        """
+        largest = np.zeros(self.values.shape[0], dtype=of_label.dtype)
+        if issparse(self.values):
+            row, column = self.values.nonzero()
+            np.maximum.at(largest, row, of_label[column])
+            return largest
+        for rows in self._chunks():
+            largest[rows] = np.where(self.values[rows] == 1, of_label, 0).max(axis=1)
+        return largest
+
     def _chunks(self):
         size = max(1, CHUNK // len(self.names))
         return (slice(start, start + size) for start in range(0, len(self.values), size))

@@ -41,7 +41,7 @@ from torch import distributed, nn
 from torch.optim.lr_scheduler import StepLR
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from sk_cbloss import CBNeuralNetClassifier, LongTailedImages
+from sk_cbloss import CBNeuralNetClassifier, ClassAwareSampler, LongTailedImages
 from sk_cbloss.losses import LOSSES
 from sk_cbloss.neural_net import (
     CifarResNet,
@@ -258,6 +258,11 @@ def ranks_share_all_samples_in_one_batch():
     net = ranks(**given).fit(X, Y)
     assert net.iterator_train__batch_size == 4
     check_equal(net, one(**given | {"iterator_train__batch_size": 8}).fit(X, Y))
+
+
+@law
+def ranks_draw_the_same_rows():
+    check_equal(*both(iterator_train__sampler=ClassAwareSampler(beta=0.9), beta=0))
 
 
 @law

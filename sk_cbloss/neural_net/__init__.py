@@ -20,7 +20,12 @@ from sk_cbloss.neural_net.callbacks import (
 )
 from sk_cbloss.neural_net.callbacks import progress_bar as progress_bar
 from sk_cbloss.neural_net.callbacks import say as say
-from sk_cbloss.neural_net.data import ArrayDataset, BatchLoader, features_and_labels
+from sk_cbloss.neural_net.data import (
+    ArrayDataset,
+    BatchLoader,
+    ClassAwareSampler,
+    features_and_labels,
+)
 from sk_cbloss.neural_net.data import loaded as loaded
 from sk_cbloss.neural_net.modules import MLP, CifarResNet, Cutout, PadCropFlip, RandAugment
 from sk_cbloss.neural_net.stack import Fit, fit_together
@@ -35,6 +40,7 @@ __all__ = [
     "BatchLoader",
     "CBNeuralNetClassifier",
     "CifarResNet",
+    "ClassAwareSampler",
     "Cutout",
     "DistributedCBNeuralNetClassifier",
     "DeferredReweighting",

@@ -15,6 +15,7 @@ from sk_cbloss.neural_net.data import (
     BatchLoader,
     CheckedData,
     as_tensor,
+    before_drawing,
     check_features,
     cut,
     ignored_tag,
@@ -218,7 +219,8 @@ class Prediction(CheckedData):
     def predict_natural_proba(self, X, out=None):
         """Predict probabilities for classes as frequent as in the training data.
 
-        Weights, prior and focus are undone, as the loss knows best.
+        Weights, prior and focus are undone, as the loss knows best, and what a
+        :class:`ClassAwareSampler` has drawn.
 
         Parameters
         ----------
@@ -249,7 +251,18 @@ class Prediction(CheckedData):
                 "predict_natural_proba must be asked of a net with a loss of sk_cbloss, got "
                 f"criterion={self.criterion!r}. CalibratedClassifierCV calibrates any other."
             )
-        return self._read(self.criterion_.natural_proba, X, out)
+        if self._drawn_beta and self.class_count_.ndim > 1:
+            raise ValueError(
+                "predict_natural_proba must be asked of a net whose rows of several labels were "
+                f"drawn alike, got a ClassAwareSampler with beta={self._drawn_beta}."
+            )
+        return self._read(self._natural_proba, X, out)
+
+    def _natural_proba(self, logits):
+        proba = self.criterion_.natural_proba(logits)
+        if not self._drawn_beta:
+            return proba
+        return before_drawing(proba, self.class_count_, self._drawn_beta)
 
     def predict_log_proba(self, X, out=None):
         """Predict the logarithm of the probabilities.

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_sample_weight
 
 from sk_cbloss import (
+    ClassAwareSampler,
     ClassBalancedSampler,
     ClassBalancedWeigher,
     LongTailedImages,
@@ -59,6 +60,7 @@ TAKE_LABELS = {
     "class_balanced_sample_weight": lambda y: class_balanced_sample_weight(y, beta=0.9),
     "ClassBalancedWeigher": weights_by_weigher,
     "ClassBalancedSampler": resampled,
+    "ClassAwareSampler": lambda y: ClassAwareSampler(y, random_state=0).draw(),
     "LongTailedImages": images,
     "describe_long_tail": describe_long_tail,
     "long_tailed_strategy": lambda y: long_tailed_strategy(y, imbalance_factor=1),

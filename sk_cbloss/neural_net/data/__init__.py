@@ -16,6 +16,8 @@ from sk_cbloss.neural_net.data._arrays import (
 )
 from sk_cbloss.neural_net.data._batches import BatchLoader
 from sk_cbloss.neural_net.data._checked_data import CheckedData
+from sk_cbloss.neural_net.data._class_aware import ClassAwareSampler
+from sk_cbloss.neural_net.data._drawing import before_drawing
 from sk_cbloss.neural_net.data._features import (
     check_features,
     is_multi_input,
@@ -47,11 +49,13 @@ __all__ = [
     "ArrayDataset",
     "BatchLoader",
     "CheckedData",
+    "ClassAwareSampler",
     "Rows",
     "SharedBatches",
     "Uncast",
     "arrays_of",
     "as_tensor",
+    "before_drawing",
     "check_features",
     "cut",
     "each_array",

@@ -23,6 +23,7 @@ from sk_cbloss.neural_net.data._arrays import (
     cut,
     each_array,
 )
+from sk_cbloss.neural_net.data._class_aware import ClassAwareSampler
 
 AT_ONCE = 2**20  # bytes of rows that are put together at once, and then cut into batches
 
@@ -44,8 +45,9 @@ class BatchLoader(DataLoader):
     drop_last : bool, default=False
         Whether to leave out a last, smaller batch.
     **kwargs : dict
-        Further arguments of DataLoader. With a sampler or a collate function
-        of your own, batches are put together row by row.
+        Further arguments of DataLoader. With a sampler, but for a
+        :class:`ClassAwareSampler`, or a collate function of your own, batches are put together
+        row by row.
     """
 
     _data = None
@@ -55,6 +57,8 @@ class BatchLoader(DataLoader):
         if isinstance(batch_size, Integral):
             batch_size = int(batch_size)  # torch takes no integer of numpy's
         by_row = {"sampler", "batch_sampler", "collate_fn"} & kwargs.keys()
+        if isinstance(kwargs.get("sampler"), ClassAwareSampler):
+            by_row.discard("sampler")
         if by_row or not isinstance(_source(dataset), ArrayDataset):
             if "batch_sampler" not in kwargs:
                 kwargs |= {"batch_size": batch_size, "drop_last": drop_last}
@@ -65,7 +69,9 @@ class BatchLoader(DataLoader):
             super().__init__(dataset, **kwargs)
             return
         check_integer(batch_size, "batch_size", minimum=1)
-        if shuffle:
+        if "sampler" in kwargs:
+            rows = kwargs.pop("sampler")
+        elif shuffle:
             rows = RandomSampler(dataset, generator=kwargs.get("generator"))
         else:
             rows = SequentialSampler(dataset)
@@ -130,15 +136,20 @@ class BatchLoader(DataLoader):
     def _draw_order(self):
         """Return the rows of the arrays in the order of an epoch; None if as they lie."""
         _draw_seed(self.generator)  # as DataLoader does, for workers that it may not have
-        if not isinstance(self.sampler.sampler, RandomSampler):
+        rows = self.sampler.sampler
+        if isinstance(rows, SequentialSampler):
             return self._rows
-        generator = torch.Generator().manual_seed(_draw_seed())
-        order = torch.randperm(len(self.dataset), generator=generator).to(self._device)
+        if isinstance(rows, ClassAwareSampler):
+            order = torch.from_numpy(rows.draw())
+        else:
+            generator = torch.Generator().manual_seed(_draw_seed())
+            order = torch.randperm(len(rows), generator=generator)
+        order = order.to(self._device)
         return order if self._rows is None else self._rows[order]
 
     def _bounds(self):
         """Return where each batch begins and ends."""
-        n_rows, size = len(self.dataset), self.sampler.batch_size
+        n_rows, size = len(self.sampler.sampler), self.sampler.batch_size
         stop = n_rows - n_rows % size if self.sampler.drop_last else n_rows
         return [(start, min(start + size, stop)) for start in range(0, stop, size)]
 

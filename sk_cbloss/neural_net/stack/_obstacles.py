@@ -11,7 +11,7 @@ from sk_cbloss.neural_net.callbacks import (
     LossChange,
     TrainingCheckpoint,
 )
-from sk_cbloss.neural_net.data import ArrayDataset, BatchLoader
+from sk_cbloss.neural_net.data import ArrayDataset, BatchLoader, ClassAwareSampler
 
 # Parameters that a net must leave as they are to be stacked.
 FIXED = {
@@ -58,6 +58,8 @@ def obstacle(net):
     if getattr(net, "optimizer__differentiable", False):
         return "optimizer__differentiable is set"
     loader = net.get_params_for("iterator_train").keys() - {"shuffle", "drop_last", "batch_size"}
+    if isinstance(net.get_params_for("iterator_train").get("sampler"), ClassAwareSampler):
+        loader.discard("sampler")  # its rows are drawn as those of a loader without one are
     if loader:
         return f"iterator_train__{min(loader)} is set"
     return None

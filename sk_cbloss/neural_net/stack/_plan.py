@@ -22,6 +22,7 @@ FREE = {
     "callbacks",
     "early_stopping",
     "gamma",
+    "iterator_train__sampler",
     "loss",
     "lr",
     "max_epochs",

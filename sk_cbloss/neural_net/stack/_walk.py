@@ -114,7 +114,7 @@ class Walk:
             [(name, tuple(t.shape), t.dtype, t.requires_grad) for name, t in tensors],
             [tuple(buffer.shape) for buffer in net.criterion_.buffers()],
             groups,
-            (len(loader.dataset), loader.sampler.batch_size, loader.sampler.drop_last),
+            (len(loader.sampler.sampler), loader.sampler.batch_size, loader.sampler.drop_last),
             features.shape[1:],
             weight is None,
             self.stream.state if is_random else None,

@@ -14,6 +14,7 @@ class FitCall:
     fit_params: dict = field(default_factory=dict)
     validation_data: object = None  # a Dataset, if some was given
     split: tuple | None = None  # the rows to train and to validate on
+    data: tuple = (None, None)  # what is trained on before it is split, and its targets
     n_batches: int | None = None  # of the epoch of training, if it is known
     n_epochs_before: int = 0  # length of the history when it began
     n_epochs_resumed: int = 0  # that a checkpoint has brought
