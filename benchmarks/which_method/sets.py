@@ -1,6 +1,7 @@
 """The data sets of the study, each as features, labels and the columns that hold codes.
 
-All are real. Natural tails come as they are, the others are cut to one by `make_long_tailed`.
+All are real (`own.py` reads others). Natural tails come as they are, the others are cut to one by
+`make_long_tailed`.
 Classes of fewer than MIN_CLASS rows are dropped, since every fold and every test part needs some.
 What is then larger than MAX_ROWS is thinned, each class alike, but no class below MIN_CLASS rows.
 """
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import own
 import scipy.sparse as sp
 from sklearn.datasets import load_digits
 
@@ -144,11 +146,17 @@ MORE = {"clinc_all": _clinc_all}  # not in the study of methods: all 150 intents
 
 @cache
 def load(name, folder):
-    """Return a set as the study takes it; OSError if it is not there."""
-    X, y, categorical = (SETS | MORE)[name](folder)
+    """Return a set, by its name or an `Own`, as the study takes it; OSError if it is not there."""
+    is_own = isinstance(name, own.Own)
+    X, y, categorical = own.read(name) if is_own else (SETS | MORE)[name](folder)
     y = np.unique(y, return_inverse=True)[1]
     count = np.bincount(y)
     rare = count < MIN_CLASS
+    if (~rare).sum() < 2:
+        raise ValueError(
+            f"{name} must have two classes of at least {MIN_CLASS} rows, got {len(count)} "
+            f"classes, the largest of {count.max()}."
+        )
     quota = np.where(rare, 0, count)
     share = min(1, MAX_ROWS / quota.sum())
     quota = np.maximum(np.round(quota * share).astype(int), np.where(rare, 0, MIN_CLASS))

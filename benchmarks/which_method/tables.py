@@ -84,7 +84,8 @@ class Results:
         self.splits = sorted(s for s, n in n_runs.items() if n == len(names) * len(MODELS))
         self.lines = [line for line in lines if line["split"] in self.splits]
         self._runs = {(line["set"], line["model"], line["split"]): line for line in self.lines}
-        self.names = [name for name in sets.SETS if name in names and name not in sets.BINARY]
+        known = [*sets.SETS, *sorted(names - sets.SETS.keys())]  # the others are somebody's own
+        self.names = [name for name in known if name in names and name not in sets.BINARY]
         self.natural = [name for name in self.names if name not in sets.MADE]
         self.made = [name for name in self.names if name in sets.MADE]
         self.binary = [name for name in sets.BINARY if name in names]

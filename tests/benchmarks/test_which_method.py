@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import ttest_rel
 from sklearn.linear_model import LogisticRegression
@@ -12,13 +13,13 @@ from sklearn.linear_model import LogisticRegression
 from sk_cbloss import ClassBalancedClassifier, LogitAdjustedClassifier, load_digits_lt
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks" / "which_method"
-NAMES = "sets", "run", "tables"
+NAMES = "own", "sets", "run", "tables"
 
 with pytest.MonkeyPatch.context() as patch:
     patch.setattr(sys, "path", [str(SCRIPTS), *sys.path])
     for name in NAMES:  # other folders have scripts of these names
         patch.delitem(sys.modules, name, raising=False)
-    sets, run, tables = map(import_module, NAMES)
+    own, sets, run, tables = map(import_module, NAMES)
     for name in NAMES:
         del sys.modules[name]
 
@@ -159,6 +160,146 @@ def test_sets_that_are_not_there_are_named(tmp_path):
     assert "digits" in found
     assert any(str(warning.message).startswith("yeast is left out: ") for warning in caught)
     assert {str(warning.message).split()[0] for warning in caught} == sets.SETS.keys() - set(found)
+
+
+# ---------------------------------------------------------------------- data of one's own
+
+COUNT = 60, 30, 14, 3  # the last class is dropped
+LABELS = np.repeat(["a", "b", "c", "d"], COUNT)
+FEATURES = np.random.default_rng(0).normal(size=(107, 3)) + np.repeat(range(4), COUNT)[:, None]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The same data in files of both kinds, and in a function; of the .csv file one is a text."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    table = pd.DataFrame(FEATURES, columns=["x", "y", "z"])
+    table.insert(1, "colour", np.where(FEATURES[:, 0] > 1, "red", "blue"))
+    table.insert(0, "label", LABELS)
+    table.to_csv(folder / "first.csv", index=False)
+    np.savez(folder / "second.npz", X=FEATURES, y=LABELS)
+    (tmp_path / "third.py").write_text(
+        "import pandas as pd\nimport scipy.sparse as sp\n"
+        f"TABLE = pd.read_csv({str(folder / 'first.csv')!r})\n"
+        "def frame():\n    return TABLE.drop(columns='label'), TABLE['label']\n"
+        "def sparse():\n    X = TABLE[['x', 'y', 'z']].to_numpy()\n"
+        "    return sp.csr_array(X), TABLE['label']\n"
+        "number = 3\n"
+    )
+    return folder
+
+
+def test_files_and_functions_are_read_as_the_same(folder):
+    function = f"{folder.parent / 'third.py'}:"
+    first, second, frame, sparse = own.found(
+        [str(folder), f"{function}frame", f"{function}sparse"], "label"
+    )
+    assert [str(each) for each in (first, second, frame, sparse)] == [
+        "first",
+        "second",
+        "frame",
+        "sparse",
+    ]
+    data = {str(each): sets.load(each, None) for each in (first, second, frame, sparse)}
+    for one in data.values():
+        assert np.bincount(one.y).tolist() == [60, 30, 14]
+        assert one.n_dropped == 1
+    rows = np.sort(data["second"].X[:, 0])
+    for name in ("first", "frame"):
+        assert data[name].categorical == [1]
+        codes = data[name].X[:, 1]
+        np.testing.assert_array_equal(codes, data[name].X[:, 0] > 1)
+        np.testing.assert_allclose(np.sort(data[name].X[:, 0]), rows)
+    np.testing.assert_allclose(np.sort(data["sparse"].X[:, [0]].toarray().ravel()), rows)
+
+
+def test_the_last_column_is_the_target_unless_told(folder):
+    X, y, _ = own.read(own.Own("first", str(folder / "first.csv"), None))
+    np.testing.assert_allclose(y, FEATURES[:, 2])
+    assert X.shape == (107, 4)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_file_goes_from_runs_to_tables(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "MODELS", {"logistic": run.MODELS["logistic"]})
+    monkeypatch.setattr(tables, "MODELS", {"logistic": tables.MODELS["logistic"]})
+    path = tmp_path / "mine.jsonl"
+    source = str(folder / "first.csv")
+    given = ["--data", source, "--target", "label", "--results", str(path), "--splits", "2"]
+    run.main([*given, "--quick"])
+    first = path.read_text()
+    lines = run.read(path)
+    assert [(line["set"], line["split"], line["n_dropped"]) for line in lines] == [
+        ("first", 0, 1),
+        ("first", 1, 1),
+    ]
+    assert lines[0]["command"].endswith(f"--data {source} --target label")
+    for scores in lines[0]["arms"].values():
+        assert scores["balanced_accuracy"] > 0.5  # a third by chance
+    run.main([*given, "--quick"])
+    assert path.read_text() == first
+    found = tables.parts(tables.Results(lines))
+    assert found["size"].startswith("The tables are of 1 data sets with natural long tails and 0")
+    assert "\n   first,natural,72,3," in found["sets"]
+    assert "\n   first," in found["differences_logistic"]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("nowhere", "Data must be a folder, a .csv file, .* got 'nowhere'"),
+        ("EMPTY", "must hold .csv or .npz files, got none"),
+        ("FOLDER/first.csv FOLDER", "must have names of their own, got two named 'first'"),
+        ("third.py:number", "must have a function 'number', got none"),
+        ("FOLDER/few.npz", "few must have two classes of at least 12 rows, got 2 classes"),
+        ("FOLDER/none.npz", "must have arrays X and y, got Z"),
+        ("FOLDER/short.npz", "short must have a label a row, got 106 for 107"),
+        ("FOLDER/holes.npz", "holes must have features that are finite, got NaN or inf"),
+        ("FOLDER/texts.npz", "texts must have features that are numbers, in two dimensions"),
+        ("FOLDER/other.csv", "must have the column 'label' with the labels, got x"),
+        ("FOLDER/gaps.csv", "gaps must have all numbers of the column 'x', got missing ones"),
+        ("FOLDER/blank.csv", "must have a label in each row, got none in some"),
+        ("FOLDER/dates.csv", "255 different values in the column 'when', .* got 300"),
+    ],
+)
+def test_data_that_cannot_be_taken_are_told_of(folder, source, message, tmp_path):
+    (tmp_path / "EMPTY").mkdir()
+    holes = np.where(FEATURES > 2, np.nan, FEATURES)
+    np.savez(folder / "few.npz", X=FEATURES[:20], y=[0] * 15 + [1] * 5)
+    np.savez(folder / "none.npz", Z=FEATURES)
+    np.savez(folder / "short.npz", X=FEATURES, y=LABELS[1:])
+    np.savez(folder / "holes.npz", X=holes, y=LABELS)
+    np.savez(folder / "texts.npz", X=LABELS, y=LABELS)
+    pd.DataFrame({"x": [1.0]}).to_csv(folder / "other.csv", index=False)
+    pd.DataFrame({"x": [1, None], "label": "a"}).to_csv(folder / "gaps.csv", index=False)
+    pd.DataFrame({"x": 1, "label": ["a", None]}).to_csv(folder / "blank.csv", index=False)
+    dates = pd.date_range("2024", periods=300).astype(str)
+    pd.DataFrame({"when": dates, "label": "a"}).to_csv(folder / "dates.csv", index=False)
+    names = [name.replace("FOLDER", str(folder)) for name in source.split()]
+    names = [name if name == "nowhere" else str(tmp_path / name) for name in names]
+    with pytest.raises(ValueError, match=message):
+        run.main(
+            ["--data", *names, "--target", "label", "--results", str(tmp_path / "none.jsonl")]
+        )
+    assert not (tmp_path / "none.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "a.csv"], "--data needs --results"),
+        (["--data", "a.csv", "--sets", "digits"], "--data takes the place of FOLDER and --sets"),
+        (["--target", "label"], "--target belongs to --data"),
+    ],
+)
+def test_arguments_that_do_not_fit(arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        run.main(arguments)
+    assert message in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------------- what the study takes
 
 
 def test_thinning_keeps_each_class_that_is_large_enough(monkeypatch):
