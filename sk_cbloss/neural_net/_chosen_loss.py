@@ -13,6 +13,7 @@ from sk_cbloss.losses import LOSSES, ClassBalancedLoss, ClassBalancedMultiLabelL
 from sk_cbloss.neural_net.data import (
     FOR_LABELS,
     IGNORED,
+    differ,
     ignored_tag,
     is_for_labels,
     logits_of,
@@ -233,17 +234,16 @@ class ChosenLoss(NeuralNet):
         if not is_default or not self._loss_is_ours:
             return
         loss, count = uncompiled(self.criterion_), self.class_count_[self.class_count_ > 0]
-        is_weighed = loss.weight is not None and _ratio(loss.weight.numpy(force=True)) > 1.01
+        is_weighed = differ(loss.weight)
         drawn = getattr(self.get_params_for("iterator_train").get("sampler"), "weights", None)
-        is_balanced = drawn is not None and len(set(torch.as_tensor(drawn).tolist())) > 1
-        if is_balanced and (is_weighed or hasattr(loss, "class_prior")):
+        if differ(drawn, by=1) and (is_weighed or hasattr(loss, "class_prior")):
             warnings.warn(
                 "Frequencies of classes are corrected twice, by the weights of "
                 f"iterator_train__sampler and by loss={self._loss_in_use!r} with its default "
                 "beta. Set beta=0 and a loss without a prior, or leave the sampler out.",
                 stacklevel=stacklevel,
             )
-        elif self._beta_in_use and not is_weighed and _ratio(self.class_count_) > 2:
+        elif self._beta_in_use and not is_weighed and differ(self.class_count_, by=2):
             warnings.warn(
                 f"The default beta, {self._beta_in_use:g}, weighs classes of {count.min():,.6g} "
                 f"to {count.max():,.6g} samples alike, as it does all of 5,000 and more. Search "
@@ -255,13 +255,6 @@ class ChosenLoss(NeuralNet):
 def _of_each(sample_weight, ndim):
     """Return weights of samples with as many dimensions as what they weigh."""
     return sample_weight.view(-1, *[1] * (ndim - 1))
-
-
-def _ratio(numbers):
-    """Return the largest ratio of numbers above 0, those of each row by themselves."""
-    rows = np.atleast_2d(np.asarray(numbers, dtype=np.float64))
-    least = np.where(rows > 0, rows, np.inf).min(axis=1)
-    return (rows.max(axis=1) / least).max(initial=0)
 
 
 def _check_gammas(gamma, name):

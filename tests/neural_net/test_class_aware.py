@@ -431,3 +431,22 @@ def test_targets_of_parts_of_what_is_known():
     np.testing.assert_array_equal(targets_of(part), Y[[8, 5]])
     matrix = ArrayDataset(X[:100], LABELS)  # of rows of an array
     np.testing.assert_array_equal(targets_of(Subset(matrix, [99, 0])), LABELS[[99, 0]])
+
+
+# ---------------------------------------------------------------------- of several labels
+
+
+@pytest.mark.parametrize("kind", [np.array, csr_array])
+def test_a_net_of_several_labels_draws_rows_by_their_rarest(drawn, kind):
+    labels = np.tile(LABELS[:, :3], (3, 1))
+    X = np.random.default_rng(0).normal(size=(len(labels), 3)).astype(np.float32)
+    net = make_net(ClassAwareSampler(beta=0.9)).fit(X, kind(labels))
+    expected = ClassAwareSampler(labels, beta=0.9).weights
+    np.testing.assert_array_equal(drawn[0][0], expected)
+    with pytest.raises(ValueError, match="drawn alike, got a ClassAwareSampler with beta=0.9"):
+        net.predict_natural_proba(X)
+    with pytest.warns(UserWarning, match="corrected twice, by iterator_train__sampler"):
+        make_net(ClassAwareSampler(beta=0.9), beta=0.9).fit(X, kind(labels))
+    grid = {"iterator_train__sampler": [ClassAwareSampler(beta=beta) for beta in (0, 0.9, 1)]}
+    search = StackedGridSearchCV(make_net(), grid, cv=3).fit(X, kind(labels))
+    assert search.n_fallback_fits_ == 0

@@ -17,7 +17,7 @@ from sk_cbloss.neural_net.data._arrays import (
 from sk_cbloss.neural_net.data._batches import BatchLoader
 from sk_cbloss.neural_net.data._checked_data import CheckedData
 from sk_cbloss.neural_net.data._class_aware import ClassAwareSampler
-from sk_cbloss.neural_net.data._drawing import before_drawing
+from sk_cbloss.neural_net.data._drawing import before_drawing, differ
 from sk_cbloss.neural_net.data._features import (
     check_features,
     is_multi_input,
@@ -58,6 +58,7 @@ __all__ = [
     "before_drawing",
     "check_features",
     "cut",
+    "differ",
     "each_array",
     "features_and_labels",
     "floats_in",

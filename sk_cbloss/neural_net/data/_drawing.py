@@ -36,7 +36,7 @@ def _of_rarest_label(indicator, beta):
 def check_corrects_once(sampler, loss, stacklevel):
     """Warn if a loss corrects the frequencies of the classes that rows are drawn by."""
     has_prior, weight = hasattr(loss, "class_prior"), getattr(loss, "weight", None)
-    if _differ(sampler.weights) and (has_prior or _differ(weight)):
+    if differ(sampler.weights) and (has_prior or differ(weight)):
         warnings.warn(
             "Frequencies of classes are corrected twice, by iterator_train__sampler with "
             f"beta={sampler.beta} and by {type(loss).__name__}. Set beta=0 and a loss without a "
@@ -45,13 +45,13 @@ def check_corrects_once(sampler, loss, stacklevel):
         )
 
 
-def _differ(weight):
-    """Return whether weights above 0 differ, beyond rounding; those of a row among themselves."""
-    if weight is None:
+def differ(numbers, *, by=1.01):
+    """Whether one above 0 is more than so many times another, of those in a row if there are."""
+    if numbers is None:
         return False
-    rows = np.atleast_2d(np.asarray(as_numpy(weight), dtype=np.float64))
+    rows = np.atleast_2d(np.asarray(as_numpy(numbers), dtype=np.float64))
     least = np.where(rows > 0, rows, np.inf).min(axis=1)
-    return bool((rows.max(axis=1) > 1.01 * least).any())
+    return bool((rows.max(axis=1) > by * least).any())
 
 
 def before_drawing(proba, class_count, beta):

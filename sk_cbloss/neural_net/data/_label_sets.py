@@ -4,7 +4,7 @@ import numpy as np
 import scipy.sparse
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
-from sk_cbloss._indicator import agreed_names, is_indicator, read_indicator
+from sk_cbloss._indicator import Indicator, agreed_names, is_indicator, read_indicator
 from sk_cbloss._validation import as_numpy
 from sk_cbloss.neural_net.data._arrays import Uncast, is_to_be_cast_by_rows
 from sk_cbloss.neural_net.data._listed_labels import LISTS
@@ -79,19 +79,11 @@ def holds_unknown(targets):
 
 def rarest_label(rows):
     """Return for each row the position of the rarest label it has; of one without, a last one."""
-    if isinstance(rows, Uncast):
-        rows = rows.array
-    has = rows != 0 if scipy.sparse.issparse(rows) else np.asarray(rows) == 1
-    has = scipy.sparse.csr_array(has)
-    n_labels = has.shape[1]
-    count = np.asarray(has.sum(axis=0)).reshape(-1)
-    order = count.argsort(kind="stable")
-    rank = np.empty(n_labels, dtype=np.int64)
-    rank[order] = np.arange(n_labels)
-    rarest = np.full(has.shape[0], n_labels)
-    row, label = has.nonzero()
-    np.minimum.at(rarest, row, rank[label])
-    return np.append(order, n_labels)[rarest]
+    values = rows.array if isinstance(rows, Uncast) else rows
+    indicator = Indicator(values, np.arange(values.shape[1]))
+    rarest_first = indicator.count()[:, 1].argsort(kind="stable")
+    rarity = len(rarest_first) - rarest_first.argsort()
+    return np.append(len(rarest_first), rarest_first[::-1])[indicator.largest(rarity)]
 
 
 def dataset_label_rows(dataset, *, verbose):
