@@ -11,10 +11,17 @@ from sk_cbloss._validation import check_beta
 from sk_cbloss.inspection._figure import (
     GREY,
     axes_for,
-    beta_text,
     log_scale,
     name_lines,
     style_of,
+    styles_given,
+)
+from sk_cbloss.inspection._text import (
+    LONGEST,
+    are_cut,
+    beta_text,
+    check_name_length,
+    plain_names,
     value_texts,
 )
 
@@ -24,11 +31,12 @@ class BetaSearchDisplay:
 
     A line is the mean over the folds, its band a standard error to either
     side. Where the search has tried other parameters too, a point is the
-    best of them at its beta. The limits, which no log scale holds, are
-    levels: no weights (``beta=0``) and inverse frequency (``beta=1``), each of
-    the best candidate at that beta. A ring marks what the search has chosen. Of
-    successive halving, candidates of the last round alone are drawn: scores of
-    fewer samples are lower.
+    best of them at its beta; where each beta was tried once, at random values of
+    others, points are not joined, as neighbours differ by these. The limits,
+    which no log scale holds, are levels: no weights (``beta=0``) and inverse
+    frequency (``beta=1``), each of the best candidate at that beta. A ring
+    marks what the search has chosen. Of successive halving, candidates of the
+    last round alone are drawn: scores of fewer samples are lower.
 
     Parameters
     ----------
@@ -96,7 +104,17 @@ class BetaSearchDisplay:
         self.score_name = score_name
 
     @classmethod
-    def from_search(cls, search, *, beta=None, line=None, metric=None, ax=None):
+    def from_search(
+        cls,
+        search,
+        *,
+        beta=None,
+        line=None,
+        metric=None,
+        ax=None,
+        line_kw=None,
+        name_length=LONGEST,
+    ):
         """Draw what a fitted search has found.
 
         Parameters
@@ -114,6 +132,10 @@ class BetaSearchDisplay:
             refits by.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
+        line_kw : dict or list of dict, default=None
+            See :meth:`plot`.
+        name_length : int or None, default=40
+            See :meth:`plot`.
 
         Returns
         -------
@@ -156,15 +178,19 @@ class BetaSearchDisplay:
             chosen=chosen,
             score_name=search.scoring if is_named else None,
         )
-        return display.plot(ax)
+        return display.plot(ax, line_kw=line_kw, name_length=name_length)
 
-    def plot(self, ax=None):
+    def plot(self, ax=None, *, line_kw=None, name_length=LONGEST):
         """Draw the scores.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
+        line_kw : dict or list of dict, default=None
+            Passed to matplotlib's ``plot``; a list has one for each line.
+        name_length : int or None, default=40
+            Names of more characters are cut, and the legend says so; None cuts none.
 
         Returns
         -------
@@ -200,13 +226,13 @@ class BetaSearchDisplay:
         betas = np.array([np.nan if beta is None else check_beta(beta) for beta in given])
         lines = list(results[f"param_{line}"]) if line else [None] * len(betas)
         labels = _labels(line, lines)
+        texts = plain_names(labels.values(), check_name_length(name_length))
         lines = np.array([str(value) if line else None for value in lines], dtype=object)
 
         if "n_resources" in results:  # of successive halving: scores of fewer samples are lower
             most = np.max(results["n_resources"])
             mean = np.where(np.asarray(results["n_resources"]) == most, mean, np.nan)
-        tried = ~np.isnan(betas) & ~np.isnan(mean)
-        if not tried.any():
+        if np.isnan(betas + mean).all():
             raise ValueError("the search must have tried some beta with a score, got none.")
 
         chosen, word = self.chosen, "chosen"
@@ -217,17 +243,25 @@ class BetaSearchDisplay:
                 f"chosen must be a candidate's position, 0 to {len(mean) - 1}, got {chosen!r}."
             )
 
+        tried = {
+            value: np.flatnonzero((lines == value) & (betas > 0) & (betas < 1) & ~np.isnan(mean))
+            for value in labels
+        }
+        n_lines = sum(among.size > 0 for among in tried.values())
+        given = iter(styles_given(self, line_kw, "line_kw", n_lines, "Line2D"))
+        others = _others(results, (key, line))
         ax = axes_for(self, ax)
         self.lines_, self.levels_ = {}, {}
-        for place, value in enumerate(dict.fromkeys(lines)):
-            among = np.flatnonzero((lines == value) & (betas > 0) & (betas < 1))
-            best = _best_of_each(betas, mean, among)
-            if best.size:
-                self.lines_[value] = _draw(
-                    ax, place, labels[value], betas[best], mean[best], error[best]
-                )
+        for place, ((value, among), text) in enumerate(zip(tried.items(), texts, strict=True)):
+            if among.size:
+                best = _best_of_each(betas, mean, among)
+                is_joined = len(best) < len(among) or len({others[n] for n in among}) == 1
+                style = style_of(place) | ({} if is_joined else {"linestyle": ""})
+                style |= {"label": text} | next(given)
+                of_best = betas[best], mean[best], error[best]
+                self.lines_[value] = _draw(ax, *of_best, is_joined, style)
         for limit, dashes in ((0.0, ":"), (1.0, "--")):
-            best = _best_of_each(betas, mean, np.flatnonzero(betas == limit))
+            best = _best_of_each(betas, mean, np.flatnonzero((betas == limit) & ~np.isnan(mean)))
             if best.size:
                 label = f"beta {beta_text(limit)}"
                 if len(set(lines[betas == limit])) > 1:
@@ -239,7 +273,7 @@ class BetaSearchDisplay:
         ax.set_xlabel("N = 1 / (1 - beta)")
         log_scale(ax, "x")
         ax.set_ylabel(f"{name.replace('_', ' ').capitalize()}, mean of {n_folds} folds")
-        name_lines(ax)
+        name_lines(ax, with_cut=are_cut(labels.values(), name_length))
         return self
 
     def _ring(self, ax, beta, score, word):
@@ -274,17 +308,27 @@ def _labels(param, values):
     return {str(value): text for value, text in zip(values, texts, strict=True)}
 
 
-def _draw(ax, place, label, betas, mean, error):
-    """Draw the line of a loss, and its band."""
+def _others(results, used):
+    """Return the values of the other parameters of each candidate, as text."""
+    names = [name for name in _params(results) if name not in used]
+    columns = [[str(value) for value in results[f"param_{name}"]] for name in names]
+    return list(zip(*columns, strict=True)) or [()] * len(results[f"param_{used[0]}"])
+
+
+def _draw(ax, betas, mean, error, is_joined, style):
+    """Draw the line of a loss and its band, or points and their strokes."""
     volume = 1 / (1 - betas)
-    (line,) = ax.plot(volume, mean, label=label, **style_of(place))
-    ax.fill_between(volume, mean - error, mean + error, color=line.get_color(), alpha=0.15, lw=0)
+    (line,) = ax.plot(volume, mean, **style)
+    ends, color = (mean - error, mean + error), line.get_color()
+    if is_joined:
+        ax.fill_between(volume, *ends, color=color, alpha=0.15, linewidth=0)
+    else:
+        ax.vlines(volume, *ends, color=color, alpha=0.4, linewidth=1)
     return line
 
 
 def _best_of_each(betas, mean, among):
     """Return the position of the best candidate of each beta, by increasing beta."""
-    among = among[~np.isnan(mean[among])]
     return np.array(
         [
             max(among[betas[among] == beta], key=lambda place: mean[place])
@@ -306,9 +350,14 @@ def _one_of(params, argument, name, *, known_as=None, needed=True):
     found = [param for param in params if param.split("__")[-1] == known_as]
     if len(found) == 1 or (not found and not needed):
         return found[0] if found else None
+    if not found:
+        raise ValueError(
+            f"the search must have tried {known_as}, got {params}, none of which is called so; if "
+            f"one of them is it, name it by {argument}=."
+        )
     raise ValueError(
-        f"{argument} must name one of the search's parameters where not exactly one is called "
-        f"{known_as!r}, got {name!r} and the parameters {params}."
+        f"{argument} must name one of the search's parameters where several are called "
+        f"{known_as!r}, got {name!r} and the parameters {found}."
     )
 
 

@@ -11,8 +11,16 @@ from sk_cbloss.inspection._counts import (
     counts_of,
     name_classes,
 )
-from sk_cbloss.inspection._figure import GREY, axes_for, beta_text, log_scale, name_lines, style_of
+from sk_cbloss.inspection._figure import (
+    GREY,
+    axes_for,
+    log_scale,
+    name_lines,
+    style_of,
+    styles_given,
+)
 from sk_cbloss.inspection._inside import held_by
+from sk_cbloss.inspection._text import LONGEST, beta_texts, check_name_length
 from sk_cbloss.weights import beta_grid, class_balanced_weight
 
 
@@ -65,7 +73,16 @@ class ClassWeightDisplay:
         self.normalize = normalize
 
     @classmethod
-    def from_labels(cls, y, *, betas=None, normalize="samples", ax=None):
+    def from_labels(
+        cls,
+        y,
+        *,
+        betas=None,
+        normalize="samples",
+        ax=None,
+        line_kw=None,
+        name_length=LONGEST,
+    ):
         """Draw the weights of the classes of some labels.
 
         Parameters
@@ -78,16 +95,21 @@ class ClassWeightDisplay:
             See :func:`class_balanced_weight`.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
+        line_kw : dict or list of dict, default=None
+            See :meth:`plot`.
+        name_length : int or None, default=40
+            See :meth:`plot`.
 
         Returns
         -------
         ClassWeightDisplay
             The display, drawn.
         """
-        return cls(counts_by_label(y), betas=betas, normalize=normalize).plot(ax)
+        display = cls(counts_by_label(y), betas=betas, normalize=normalize)
+        return display.plot(ax, line_kw=line_kw, name_length=name_length)
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None):
+    def from_estimator(cls, estimator, *, ax=None, line_kw=None, name_length=LONGEST):
         """Draw the weights that a fitted estimator uses, beside none and inverse frequency.
 
         Parameters
@@ -97,6 +119,10 @@ class ClassWeightDisplay:
             CBNeuralNetClassifier; also a Pipeline or a search that holds one.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
+        line_kw : dict or list of dict, default=None
+            See :meth:`plot`.
+        name_length : int or None, default=40
+            See :meth:`plot`.
 
         Returns
         -------
@@ -112,15 +138,20 @@ class ClassWeightDisplay:
         named = dict(zip(weigher.classes_.tolist(), weigher.class_count_.tolist(), strict=True))
         beta = weigher.beta if weigher.beta is not None else weigher._beta_in_use
         betas = sorted({0, beta, 1})
-        return cls(named, betas=betas, normalize=getattr(weigher, "normalize", "samples")).plot(ax)
+        display = cls(named, betas=betas, normalize=getattr(weigher, "normalize", "samples"))
+        return display.plot(ax, line_kw=line_kw, name_length=name_length)
 
-    def plot(self, ax=None):
+    def plot(self, ax=None, *, line_kw=None, name_length=LONGEST):
         """Draw the weights.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
+        line_kw : dict or list of dict, default=None
+            Passed to matplotlib's ``plot``; a list has one for each beta.
+        name_length : int or None, default=40
+            Names of more characters are cut, and the axis says so; None cuts none.
 
         Returns
         -------
@@ -138,18 +169,21 @@ class ClassWeightDisplay:
         if betas is None:
             betas = [0, *beta_grid(count, n_betas=5)[1:4], 1]
         betas = check_betas(betas)
+        check_name_length(name_length)
+        styles = styles_given(self, line_kw, "line_kw", len(betas), "Line2D")
         ax = axes_for(self, ax)
         rank = np.arange(1, len(count) + 1)
         self.lines_ = []
-        for place, beta in enumerate(betas):
+        texts = beta_texts(betas)
+        for place, (beta, text, given) in enumerate(zip(betas, texts, styles, strict=True)):
             weight = class_balanced_weight(count, beta=beta, normalize=normalize)
-            style = style_of(place, marker=len(count) <= MAX_NAMED)
-            self.lines_ += ax.plot(rank, weight, label=f"beta {beta_text(beta)}", **style)
+            style = style_of(place, marker=len(count) <= MAX_NAMED) | {"label": f"beta {text}"}
+            self.lines_ += ax.plot(rank, weight, **style | given)
         if normalize is not None:
             ax.axhline(1, color=GREY, linewidth=0.8, zorder=0)
         ax.set_ylabel("Weight of a sample")
         log_scale(ax, "y")
-        name_classes(ax, labels)
+        name_classes(ax, labels, name_length)
         for place, (name, ha) in {0: ("head", "left"), 1: ("tail", "right")}.items():
             ax.text(place, 1.02, name, transform=ax.transAxes, ha=ha, color=GREY)
         name_lines(ax)

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from sk_cbloss._validation import check_each, check_fraction, check_named_count
-from sk_cbloss.inspection._figure import plain_names
+from sk_cbloss.inspection._figure import make_room
+from sk_cbloss.inspection._text import SAID, are_cut, plain_names
 
 # With more classes than this, ticks name ranks rather than labels.
 MAX_NAMED = 16
@@ -32,18 +33,22 @@ def check_betas(betas):
     return check_each(betas, "betas", check_fraction)
 
 
-def name_classes(ax, labels, kind="Class"):
+def name_classes(ax, labels, name_length, kind="Class"):
     """Label an axis of classes, one at each position from 1, by names or by ranks."""
     n_classes = len(labels)
     if n_classes <= MAX_NAMED:
-        names = plain_names(labels)
+        names = plain_names(labels, name_length)
         lengths = [len(name) for name in names]
         is_long = max(lengths) > 4 and sum(lengths) > 40
-        turned = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if is_long else {}
+        turned = {"ha": "right", "rotation_mode": "anchor"} if is_long else {}
+        turned["rotation"] = (60 if max(lengths) > 24 else 35) if is_long else 0
         ax.set_xticks(range(1, n_classes + 1), names, **turned)
-        ax.set_xlabel(f"{kind}, from head to tail")
+        said = f"; {SAID}" if are_cut(labels, name_length) else ""
+        ax.set_xlabel(f"{kind}, from head to tail{said}")
     else:
         ax.set_xlabel(f"{kind}, by rank from head to tail")
         ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.set_major_formatter("{x:,.0f}")
     margin = max(0.6, 0.01 * n_classes)
     ax.set_xlim(1 - margin, n_classes + margin)
+    make_room(ax)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from sk_cbloss._indicator import counts_by_name, is_indicator, read_indicator
-from sk_cbloss.inspection._figure import beta_text, number, several
+from sk_cbloss.inspection._text import beta_text, number, several
 from sk_cbloss.metrics import SHOTS, shots_of
 from sk_cbloss.weights import beta_grid, effective_number
 

@@ -7,12 +7,12 @@ from sk_cbloss.inspection._counts import check_betas, counts_of
 from sk_cbloss.inspection._figure import (
     GREY,
     axes_for,
-    beta_text,
     log_scale,
     name_lines,
-    number,
     style_of,
+    styles_given,
 )
+from sk_cbloss.inspection._text import beta_texts, number
 from sk_cbloss.weights import effective_number
 
 BETAS = (0.9, 0.99, 0.999, 0.9999)
@@ -68,7 +68,7 @@ class EffectiveNumberDisplay:
         self.betas = betas
 
     @classmethod
-    def from_labels(cls, y, *, betas=BETAS, ax=None):
+    def from_labels(cls, y, *, betas=BETAS, ax=None, line_kw=None):
         """Draw the effective numbers of the classes of some labels.
 
         Parameters
@@ -79,21 +79,25 @@ class EffectiveNumberDisplay:
             A line each.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
+        line_kw : dict or list of dict, default=None
+            See :meth:`plot`.
 
         Returns
         -------
         EffectiveNumberDisplay
             The display, drawn.
         """
-        return cls(counts_by_label(y), betas=betas).plot(ax)
+        return cls(counts_by_label(y), betas=betas).plot(ax, line_kw=line_kw)
 
-    def plot(self, ax=None):
+    def plot(self, ax=None, *, line_kw=None):
         """Draw the effective numbers.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
+        line_kw : dict or list of dict, default=None
+            Passed to matplotlib's ``plot``; a list has one for each beta.
 
         Returns
         -------
@@ -107,17 +111,19 @@ class EffectiveNumberDisplay:
         """
         counts = counts_of(self.class_count).count
         betas = check_betas(self.betas)
+        styles = styles_given(self, line_kw, "line_kw", len(betas), "Line2D")
         ax = axes_for(self, ax)
         top = 2 * max(counts.max(), 10)
         n = np.geomspace(1, top, 200)
         ax.plot(n, n, color=GREY, linewidth=1, label="beta 1, inverse frequency")
         self.lines_ = []
-        for place, beta in enumerate(betas):
-            label = f"beta {beta_text(beta)}"
+        texts = beta_texts(betas)
+        for place, (beta, text, given) in enumerate(zip(betas, texts, styles, strict=True)):
+            label = f"beta {text}"
             if 0 < beta < 1:
                 label += f", N = {number(1 / (1 - beta))}"
-            style = style_of(place, marker=False)
-            self.lines_ += ax.plot(n, effective_number(n, beta=beta), label=label, **style)
+            style = style_of(place, marker=False) | {"label": label} | given
+            self.lines_ += ax.plot(n, effective_number(n, beta=beta), **style)
         (self.classes_,) = ax.plot(
             counts,
             np.zeros(len(counts)),

@@ -1,8 +1,11 @@
-"""What the displays share: where they draw, and colours that everybody can tell apart."""
+"""What the displays share: where they draw, and what it looks like."""
 
-from numbers import Real
+import re
+import reprlib
+from collections.abc import Mapping
+from weakref import WeakKeyDictionary
 
-import numpy as np
+from sk_cbloss.inspection._text import SAID
 
 # Okabe and Ito's, which colour-blind readers tell apart and which show on white and on black.
 # Markers and dashes serve where there is no colour.
@@ -10,6 +13,8 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 GREY = "#808080"
+# Sizes in inches of the figures that displays have made, before anything stands beside the axes.
+SIZES = WeakKeyDictionary()
 
 
 def pyplot_of(display):
@@ -30,10 +35,40 @@ def axes_for(display, ax, *, width=5.6, height=3.6):
     if ax is not None and not isinstance(ax, pyplot.Axes):
         raise ValueError(f"ax must be a matplotlib Axes or None, got {type(ax).__name__}.")
     if ax is None:
-        _, ax = pyplot.subplots(figsize=(width, height), layout="constrained")
-        ax.spines[["top", "right"]].set_visible(False)
+        (ax,) = new_axes(pyplot, width, height)
     display.ax_, display.figure_ = ax, ax.figure
     return ax
+
+
+def new_axes(pyplot, width, height, **layout):
+    """Return the axes of a new figure, which grows by what comes to stand beside them."""
+    figure, axes = pyplot.subplots(
+        figsize=(width, height), layout="constrained", squeeze=False, **layout
+    )
+    SIZES[figure] = width, height
+    for ax in axes.flat:
+        ax.spines[["top", "right"]].set_visible(False)
+    return axes.flat
+
+
+def make_room(ax):
+    """Let a figure of a display's own grow, rather than its axes shrink.
+
+    By a legend beside the axes, and by long names of ticks below them.
+    """
+    if ax.figure not in SIZES:
+        return
+    inside, dpi = ax.get_window_extent(), ax.figure.dpi
+    low, high = ax.get_xlim()
+    ticks = zip(ax.get_xticks(), ax.get_xticklabels(), strict=True)
+    names = [name.get_window_extent() for at, name in ticks if low <= at <= high]
+    below = max((name.height for name in names), default=0) / dpi - 0.5
+    before = max((inside.x0 - name.x0 for name in names), default=0) / dpi - 0.6
+    legend = ax.get_legend()
+    beside = legend.get_window_extent() if legend else inside
+    after = beside.width / dpi if beside.x0 >= inside.x1 else 0
+    width, height = SIZES[ax.figure]
+    ax.figure.set_size_inches(width + max(0, before) + after, height + max(0, below))
 
 
 def style_of(place, *, marker=True):
@@ -41,6 +76,40 @@ def style_of(place, *, marker=True):
     other = (place // 6 + place) % 6  # from the seventh on, a colour comes with other marks
     style = {"color": COLORS[place % 6], "linestyle": DASHES[other]}
     return style | {"marker": MARKERS[other], "markersize": 5} if marker else style
+
+
+def styles_given(display, given, name, n, artist):
+    """Return what is given on how each of n artists looks, under the full names of properties.
+
+    Parameters
+    ----------
+    display : object
+        Whoever draws them.
+    given : dict, list of dict, or None
+        For all of them, or for each.
+    name : str
+        What the parameter is called.
+    n : int
+        Number of artists.
+    artist : str
+        Its class, of ``matplotlib.lines``, ``matplotlib.patches`` or ``matplotlib.collections``.
+
+    Returns
+    -------
+    list of dict
+        A style for each.
+    """
+    pyplot_of(display)
+    from matplotlib import cbook, collections, lines, patches
+
+    each = given if isinstance(given, list | tuple) else [given] * n
+    if len(each) != n or not all(isinstance(one, Mapping | None) for one in each):
+        raise ValueError(
+            f"{name} must be a dict, a list with a dict for each of {n}, or None, got "
+            f"{reprlib.repr(given)}."
+        )
+    (kind,) = (getattr(m, artist) for m in (lines, patches, collections) if hasattr(m, artist))
+    return [cbook.normalize_kwargs(one, kind) for one in each]
 
 
 def log_scale(ax, *names):
@@ -60,63 +129,18 @@ def log_scale(ax, *names):
         axis.set_minor_formatter(NullFormatter())
 
 
-def name_lines(ax):
+def name_lines(ax, *, with_cut=False):
     """Add a legend: on the axes, or beside them where it would cover too much."""
-    many = len(ax.get_legend_handles_labels()[1]) > 7
+    # matplotlib leaves out what begins with an underscore, such as its own names for lines.
+    handles = [line for line in ax.lines if not re.match("_child|_nolegend_", line.get_label())]
+    handles += [each for each in ax.get_legend_handles_labels()[0] if each not in handles]
+    labels = [each.get_label() for each in handles]
     beside = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "frameon": False}
-    ax.legend(fontsize="small", **(beside if many else {}))
-
-
-def plain_names(names, longest=24):
-    """Return names as matplotlib is to write them: no formulas, no longer than fits, distinct."""
-    shown = {}
-    for name in map(str, names):
-        end = ""
-        while (short := _cut(name, longest, end)) in shown.values() and name not in shown:
-            end = f" ({int(end[2:-1] or 1) + 1})"
-        shown.setdefault(name, short)
-    return [shown[str(name)].replace("$", r"\$") for name in names]
-
-
-def _cut(name, longest, end):
-    """Return a name without its middle, where it is too long; names often differ at the end."""
-    if len(name) > longest or end:
-        kept = longest - len(end) - 1
-        name = f"{name[: kept - kept // 2]}…{name[len(name) - kept // 2 :]}"
-    return name + end
-
-
-def number(value):
-    """Return a number as text of three digits or more: 1,234 and 12.5."""
-    return f"{value:,.0f}" if value >= 100 or value == np.round(value) else f"{value:.3g}"
-
-
-def several(n, noun):
-    """Return a number of things in words: 1 class, 2 classes."""
-    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
-    return f"{number(n)} {noun if n == 1 else plural}"
-
-
-def beta_text(beta):
-    """Return what a beta is called in a legend."""
-    if beta == 0:
-        return "0, no weights"
-    if beta == 1:
-        return "1, inverse frequency"
-    # As many nines as it takes: 0.9999 and 0.99995 are not the same.
-    digits = max(2, int(np.ceil(-np.log10(1 - beta))) + 1)
-    return f"{beta:.{digits}f}".rstrip("0")
-
-
-def value_texts(values):
-    """Return what values are called: numbers with no more digits than tell them apart.
-
-    Texts are themselves.
-    """
-    numbers = {
-        value for value in values if isinstance(value, Real) and not isinstance(value, bool)
-    }
-    digits = next(
-        (d for d in range(3, 17) if len({f"{n:.{d}g}" for n in numbers}) == len(numbers)), 17
+    is_long = len(labels) > 7 or max(map(len, labels), default=0) > 38
+    title = {"title": SAID, "title_fontsize": "small"} if with_cut else {}
+    legend = ax.legend(
+        handles, [""] * len(labels), fontsize="small", **title, **(beside if is_long else {})
     )
-    return [f"{value:.{digits}g}" if value in numbers else str(value) for value in values]
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        text.set_text(label)
+    make_room(ax)

@@ -4,7 +4,8 @@ import numpy as np
 
 from sk_cbloss._indicator import counts_by_name, is_indicator, read_indicator
 from sk_cbloss.inspection._counts import counts_of, name_classes
-from sk_cbloss.inspection._figure import COLORS, GREY, axes_for, log_scale, number, several
+from sk_cbloss.inspection._figure import COLORS, GREY, axes_for, log_scale, styles_given
+from sk_cbloss.inspection._text import LONGEST, check_name_length, number, several
 from sk_cbloss.metrics import shots_of
 
 
@@ -54,7 +55,7 @@ class LongTailDisplay:
         self.n_samples = n_samples
 
     @classmethod
-    def from_labels(cls, y, *, thresholds=(20, 100), ax=None):
+    def from_labels(cls, y, *, thresholds=(20, 100), ax=None, bar_kw=None, name_length=LONGEST):
         """Draw the classes of some labels.
 
         Parameters
@@ -66,6 +67,10 @@ class LongTailDisplay:
             many-shot classes more than the second.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
+        bar_kw : dict, default=None
+            See :meth:`plot`.
+        name_length : int or None, default=40
+            See :meth:`plot`.
 
         Returns
         -------
@@ -73,15 +78,20 @@ class LongTailDisplay:
             The display, drawn.
         """
         n_samples = read_indicator(y).values.shape[0] if is_indicator(y) else None
-        return cls(counts_by_name(y), thresholds=thresholds, n_samples=n_samples).plot(ax)
+        display = cls(counts_by_name(y), thresholds=thresholds, n_samples=n_samples)
+        return display.plot(ax, bar_kw=bar_kw, name_length=name_length)
 
-    def plot(self, ax=None):
+    def plot(self, ax=None, *, bar_kw=None, name_length=LONGEST):
         """Draw the classes.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
+        bar_kw : dict, default=None
+            Passed to matplotlib's ``stairs``.
+        name_length : int or None, default=40
+            Names of more characters are cut, and the axis says so; None cuts none.
 
         Returns
         -------
@@ -95,13 +105,14 @@ class LongTailDisplay:
         """
         labels, count = counts_of(self.class_count)
         shots = shots_of(count, self.thresholds)
+        check_name_length(name_length)
+        (style,) = styles_given(self, bar_kw, "bar_kw", 1, "StepPatch")
         ax = axes_for(self, ax)
         n_classes = len(count)
         edges = np.arange(n_classes + 1) + 0.5
         floor = min(0.8, count.min() / 2)
-        self.outline_ = ax.stairs(
-            count, edges, baseline=floor, fill=True, color=COLORS[0], linewidth=0
-        )
+        style = {"baseline": floor, "fill": True, "color": COLORS[0], "linewidth": 0} | style
+        self.outline_ = ax.stairs(count, edges, **style)
         unnamed = []
         for shot, alpha in {"many": 0.18, "medium": 0.06, "few": 0.18}.items():
             among = np.flatnonzero(shots == shot)
@@ -124,7 +135,7 @@ class LongTailDisplay:
                 fontsize="small",
             )
         of_labels = self.n_samples is not None
-        name_classes(ax, labels, "Label" if of_labels else "Class")
+        name_classes(ax, labels, name_length, "Label" if of_labels else "Class")
         ax.set(ylabel="Number of samples", ylim=(floor, count.max() * 6))
         log_scale(ax, "y")
         title = (

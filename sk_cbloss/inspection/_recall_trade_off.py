@@ -7,7 +7,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from sk_cbloss._labels import as_labels, names_of, read_labels
 from sk_cbloss._validation import as_floats, as_named, check_choice, check_class_count
-from sk_cbloss.inspection._figure import GREY, axes_for, name_lines, plain_names, style_of
+from sk_cbloss.inspection._figure import GREY, axes_for, name_lines, style_of, styles_given
+from sk_cbloss.inspection._text import LONGEST, are_cut, check_name_length, plain_names
 from sk_cbloss.metrics import SHOTS, shots_of
 
 # With more classes than this, they are drawn by groups unless each is asked for.
@@ -100,6 +101,8 @@ class RecallTradeOffDisplay:
         group=None,
         thresholds=(20, 100),
         ax=None,
+        line_kw=None,
+        name_length=LONGEST,
     ):
         """Draw the recalls of decisions by probabilities.
 
@@ -128,6 +131,10 @@ class RecallTradeOffDisplay:
             The groups; see :func:`shot_recall_score`.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
+        line_kw : dict or list of dict, default=None
+            See :meth:`plot`.
+        name_length : int or None, default=40
+            See :meth:`plot`.
 
         Returns
         -------
@@ -171,7 +178,9 @@ class RecallTradeOffDisplay:
             chosen = (tau, *_look(position, decision, groups, metric))
         score = None if metric is None else [value for _, value in runs]
         name = "" if metric is None else metric.replace("_", " ").replace("f1 macro", "macro-F1")
-        return cls(taus, recalls, score=score, score_name=name, chosen=chosen).plot(ax)
+        return cls(taus, recalls, score=score, score_name=name, chosen=chosen).plot(
+            ax, line_kw=line_kw, name_length=name_length
+        )
 
     @classmethod
     def from_estimator(
@@ -184,6 +193,8 @@ class RecallTradeOffDisplay:
         group=None,
         thresholds=(20, 100),
         ax=None,
+        line_kw=None,
+        name_length=LONGEST,
     ):
         """Draw the recalls of a fitted classifier, and mark what it decides.
 
@@ -206,6 +217,10 @@ class RecallTradeOffDisplay:
             The groups; see :func:`shot_recall_score`.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
+        line_kw : dict or list of dict, default=None
+            See :meth:`plot`.
+        name_length : int or None, default=40
+            See :meth:`plot`.
 
         Returns
         -------
@@ -234,15 +249,22 @@ class RecallTradeOffDisplay:
             group=group,
             thresholds=thresholds,
             ax=ax,
+            line_kw=line_kw,
+            name_length=name_length,
         )
 
-    def plot(self, ax=None):
+    def plot(self, ax=None, *, line_kw=None, name_length=LONGEST):
         """Draw the recalls.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
+        line_kw : dict or list of dict, default=None
+            Passed to matplotlib's ``plot``; a list has one for each of the recalls, and the
+            score's last.
+        name_length : int or None, default=40
+            Names of more characters are cut, and the legend says so; None cuts none.
 
         Returns
         -------
@@ -257,6 +279,10 @@ class RecallTradeOffDisplay:
         tau = as_floats(self.tau, "tau")
         lines = {name: self._line(recall, tau, name) for name, recall in self.recalls.items()}
         score = None if self.score is None else self._line(self.score, tau, self.score_name)
+        check_name_length(name_length)
+        n_lines = len(lines) + (score is not None)
+        given = styles_given(self, line_kw, "line_kw", n_lines, "Line2D")
+        styles = _styles(list(lines), name_length)
         ax = axes_for(self, ax)
         self.lines_, self.marks_ = {}, {}
         at, of_chosen, score_of_chosen = self.chosen or (None, {}, None)
@@ -273,23 +299,30 @@ class RecallTradeOffDisplay:
                 fontsize="small",
                 color=GREY,
             )
-        for (name, recall), style in zip(lines.items(), _styles(list(lines)), strict=True):
-            (self.lines_[name],) = ax.plot(tau, recall, **style)
-            if name in of_chosen:
-                self._mark(name, at, of_chosen[name], style["color"])
         if score is not None:
-            (self.lines_[self.score_name],) = ax.plot(
-                tau, score, color=GREY, linewidth=3, alpha=0.7, label=self.score_name, zorder=2.5
-            )
-            if score_of_chosen is not None:
-                self._mark(self.score_name, at, score_of_chosen, GREY)
+            name = self.score_name
+            lines, of_chosen = lines | {name: score}, of_chosen | {name: score_of_chosen}
+            wide = {"color": GREY, "linewidth": 3, "alpha": 0.7, "zorder": 2.5, "label": name}
+            styles.append(wide)
+        for (name, values), style, own in zip(lines.items(), styles, given, strict=True):
+            (self.lines_[name],) = ax.plot(tau, values, **style | own)
+            if of_chosen.get(name) is not None:
+                self._mark(name, at, of_chosen[name], is_small=len(lines) > 2 * MAX_CLASSES)
         ax.set(xlabel="tau", ylabel="Recall", ylim=(0, 1.02))
-        name_lines(ax)
+        name_lines(ax, with_cut=are_cut(lines, name_length))
         return self
 
-    def _mark(self, name, at, value, color):
+    def _mark(self, name, at, value, *, is_small):
+        size = (3, 0) if is_small else (6, 1)
         (self.marks_[name],) = self.ax_.plot(
-            [at], [value], "o", color=color, markersize=6, markeredgecolor="white", clip_on=False
+            [at],
+            [value],
+            "o",
+            color=self.lines_[name].get_color(),
+            markersize=size[0],
+            markeredgecolor=self.ax_.get_facecolor(),
+            markeredgewidth=size[1],
+            clip_on=False,
         )
 
     def _line(self, values, tau, name):
@@ -302,9 +335,9 @@ class RecallTradeOffDisplay:
         return line
 
 
-def _styles(names):
+def _styles(names, name_length):
     """Return how the lines look: of many, from the most frequent class to the rarest."""
-    shown = plain_names(names)
+    shown = plain_names(names, name_length)
     if len(names) <= 2 * MAX_CLASSES:
         return [style_of(i, marker=False) | {"label": name} for i, name in enumerate(shown)]
     from matplotlib import colormaps

@@ -7,7 +7,15 @@ import numpy as np
 from sk_cbloss._labels import names_of, read_labels
 from sk_cbloss._validation import as_named, check_open_fraction, check_same_length
 from sk_cbloss.inspection._counts import name_classes
-from sk_cbloss.inspection._figure import COLORS, GREY, axes_for, pyplot_of
+from sk_cbloss.inspection._figure import (
+    COLORS,
+    GREY,
+    axes_for,
+    new_axes,
+    pyplot_of,
+    styles_given,
+)
+from sk_cbloss.inspection._text import LONGEST, check_name_length
 from sk_cbloss.metrics import (
     SHOTS,
     check_sets,
@@ -90,6 +98,9 @@ class SetCoverageDisplay:
         confidence=None,
         thresholds=(20, 100),
         ax=None,
+        point_kw=None,
+        bar_kw=None,
+        name_length=LONGEST,
     ):
         """Draw the coverage of sets.
 
@@ -112,6 +123,12 @@ class SetCoverageDisplay:
         ax : matplotlib Axes or pair of them, default=None
             Where to draw coverage, and in a pair the sizes of sets; None makes a
             new figure of both.
+        point_kw : dict, default=None
+            See :meth:`plot`.
+        bar_kw : dict, default=None
+            See :meth:`plot`.
+        name_length : int or None, default=40
+            See :meth:`plot`.
 
         Returns
         -------
@@ -137,7 +154,7 @@ class SetCoverageDisplay:
             set_size=dict(zip(names_of(known), mean.tolist(), strict=True)),
             confidence=confidence,
             thresholds=thresholds,
-        ).plot(ax)
+        ).plot(ax, point_kw=point_kw, bar_kw=bar_kw, name_length=name_length)
 
     @classmethod
     def from_estimator(
@@ -150,6 +167,9 @@ class SetCoverageDisplay:
         confidence=None,
         thresholds=(20, 100),
         ax=None,
+        point_kw=None,
+        bar_kw=None,
+        name_length=LONGEST,
     ):
         """Draw the coverage of the sets that a fitted classifier predicts.
 
@@ -174,6 +194,12 @@ class SetCoverageDisplay:
         ax : matplotlib Axes or pair of them, default=None
             Where to draw coverage, and in a pair the sizes of sets; None makes a
             new figure of both.
+        point_kw : dict, default=None
+            See :meth:`plot`.
+        bar_kw : dict, default=None
+            See :meth:`plot`.
+        name_length : int or None, default=40
+            See :meth:`plot`.
 
         Returns
         -------
@@ -193,9 +219,12 @@ class SetCoverageDisplay:
             confidence=asked,
             thresholds=thresholds,
             ax=ax,
+            point_kw=point_kw,
+            bar_kw=bar_kw,
+            name_length=name_length,
         )
 
-    def plot(self, ax=None):
+    def plot(self, ax=None, *, point_kw=None, bar_kw=None, name_length=LONGEST):
         """Draw coverage and sizes.
 
         Parameters
@@ -203,6 +232,12 @@ class SetCoverageDisplay:
         ax : matplotlib Axes or pair of them, default=None
             Where to draw coverage, and in a pair the sizes of sets; None makes a
             new figure of both.
+        point_kw : dict, default=None
+            Passed to matplotlib's ``scatter``, for coverage.
+        bar_kw : dict, default=None
+            Passed to matplotlib's ``bar``, for the sizes of sets.
+        name_length : int or None, default=40
+            Names of more characters are cut, and the axis says so; None cuts none.
 
         Returns
         -------
@@ -218,15 +253,19 @@ class SetCoverageDisplay:
         if self.confidence is not None:
             check_open_fraction(self.confidence, "confidence")
         shots = shots_of(count, self.thresholds)
+        check_name_length(name_length)
+        (of_points,) = styles_given(self, point_kw, "point_kw", 1, "PathCollection")
+        (of_bars,) = styles_given(self, bar_kw, "bar_kw", 1, "Rectangle")
         self._make_axes(ax, size is not None)
         place = np.arange(1, len(labels) + 1)
         coverage, low, high, n = found.T
-        area = 8 + 60 * np.sqrt(n / n.max()) * min(1, 20 / len(labels))
-        line = {"color": COLORS[0], "linewidth": max(0.5, 1.5 * min(1, 20 / len(labels)))}
-        self.ax_.vlines(place, low, high, alpha=0.5, **line)
-        self.points_ = self.ax_.scatter(
-            place, coverage, area, color=COLORS[0], clip_on=False, zorder=3
-        )
+        few = min(1, 20 / len(labels))
+        area = (8 + 60 * np.sqrt(n / n.max())) * few
+        style = {"s": area, "color": COLORS[0], "clip_on": False, "zorder": 2.2}
+        self.points_ = self.ax_.scatter(place, coverage, **style | of_points)
+        color = self.points_.get_facecolor()
+        line = {"color": color, "linewidth": max(0.5, 1.5 * few), "alpha": max(0.1, few / 2)}
+        self.ax_.vlines(place, low, high, zorder=2.1, **line)
         self.means_ = {}
         for shot in SHOTS:
             among = np.flatnonzero(shots == shot)
@@ -247,16 +286,17 @@ class SetCoverageDisplay:
             )
         self.ax_.set(ylim=(0, 1.02), ylabel="Coverage")
         if self.size_ax_ is not None:
-            self.size_ax_.bar(place, size, 0.8, color=COLORS[0], alpha=0.7, linewidth=0)
+            style = {"width": 0.8, "color": COLORS[0], "alpha": 0.7, "linewidth": 0}
+            self.size_ax_.bar(place, size, **style | of_bars)
             self.size_ax_.set(ylabel="Size of sets")
-        name_classes(self.size_ax_ or self.ax_, labels)
+        name_classes(self.size_ax_ or self.ax_, labels, name_length)
         if self.size_ax_ is not None:
             self.ax_.set_xlim(self.size_ax_.get_xlim())
         return self
 
     def _draw_mean(self, shot, left, right, n_classes):
         self.ax_.hlines(
-            self.means_[shot], left, right, color=COLORS[1], linewidth=2.5, alpha=0.9, zorder=2
+            self.means_[shot], left, right, color=COLORS[1], linewidth=2.5, alpha=0.9, zorder=2.3
         )
         for each in filter(None, (self.ax_, self.size_ax_)):
             if left > 1:
@@ -276,15 +316,7 @@ class SetCoverageDisplay:
         pyplot = pyplot_of(self)
         size_ax = None
         if ax is None and with_size:
-            _, (ax, size_ax) = pyplot.subplots(
-                2,
-                figsize=(6.4, 4.8),
-                height_ratios=(2, 1),
-                sharex=True,
-                layout="constrained",
-            )
-            for each in (ax, size_ax):
-                each.spines[["top", "right"]].set_visible(False)
+            ax, size_ax = new_axes(pyplot, 6.4, 4.8, nrows=2, height_ratios=(2, 1), sharex=True)
         elif ax is not None and np.ndim(ax) == 1:
             if len(ax) != 2 or not all(isinstance(each, pyplot.Axes) for each in ax):
                 raise ValueError(

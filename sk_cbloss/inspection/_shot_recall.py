@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from sk_cbloss.inspection._figure import GREY, axes_for, plain_names, style_of
+from sk_cbloss.inspection._figure import GREY, axes_for, name_lines, style_of, styles_given
+from sk_cbloss.inspection._text import LONGEST, are_cut, check_name_length, plain_names
 from sk_cbloss.metrics import SHOTS, shot_recall_score
 
 
@@ -51,7 +52,16 @@ class ShotRecallDisplay:
 
     @classmethod
     def from_predictions(
-        cls, y_true, y_pred, *, class_count, thresholds=(20, 100), name="model", ax=None
+        cls,
+        y_true,
+        y_pred,
+        *,
+        class_count,
+        thresholds=(20, 100),
+        name="model",
+        ax=None,
+        mark_kw=None,
+        name_length=LONGEST,
     ):
         """Draw the recalls of predictions.
 
@@ -70,6 +80,10 @@ class ShotRecallDisplay:
             Name of a single model.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
+        mark_kw : dict or list of dict, default=None
+            See :meth:`plot`.
+        name_length : int or None, default=40
+            See :meth:`plot`.
 
         Returns
         -------
@@ -89,11 +103,21 @@ class ShotRecallDisplay:
                 y_true, predicted, class_count=class_count, thresholds=thresholds
             )
             recalls[model] = [score[shot] for shot in SHOTS]
-        return cls(recalls).plot(ax)
+        return cls(recalls).plot(ax, mark_kw=mark_kw, name_length=name_length)
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, y, *, class_count, thresholds=(20, 100), name=None, ax=None
+        cls,
+        estimator,
+        X,
+        y,
+        *,
+        class_count,
+        thresholds=(20, 100),
+        name=None,
+        ax=None,
+        mark_kw=None,
+        name_length=LONGEST,
     ):
         """Draw the recalls of a fitted classifier.
 
@@ -114,6 +138,10 @@ class ShotRecallDisplay:
             Name of a single classifier; None takes its class's.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
+        mark_kw : dict or list of dict, default=None
+            See :meth:`plot`.
+        name_length : int or None, default=40
+            See :meth:`plot`.
 
         Returns
         -------
@@ -128,11 +156,19 @@ class ShotRecallDisplay:
                 raise TypeError(f"estimator must be a fitted classifier, got {model!r}.")
         predictions = {name: model.predict(X) for name, model in models.items()}
         return cls.from_predictions(
-            y, predictions, class_count=class_count, thresholds=thresholds, ax=ax
+            y,
+            predictions,
+            class_count=class_count,
+            thresholds=thresholds,
+            ax=ax,
+            mark_kw=mark_kw,
+            name_length=name_length,
         )
 
     @classmethod
-    def from_cv_results(cls, cv_results, *, name="model", ax=None):
+    def from_cv_results(
+        cls, cv_results, *, name="model", ax=None, mark_kw=None, name_length=LONGEST
+    ):
         """Draw the recalls of a cross-validation, fold by fold.
 
         Parameters
@@ -145,6 +181,10 @@ class ShotRecallDisplay:
             Name of a single model.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
+        mark_kw : dict or list of dict, default=None
+            See :meth:`plot`.
+        name_length : int or None, default=40
+            See :meth:`plot`.
 
         Returns
         -------
@@ -173,15 +213,19 @@ class ShotRecallDisplay:
                     f"none of {missing[0]!r} for {model!r}; pass cross_validate a dict of scorers."
                 )
             recalls[model] = np.transpose([results[f"test_{shot}"] for shot in SHOTS])
-        return cls(recalls).plot(ax)
+        return cls(recalls).plot(ax, mark_kw=mark_kw, name_length=name_length)
 
-    def plot(self, ax=None):
+    def plot(self, ax=None, *, mark_kw=None, name_length=LONGEST):
         """Draw the recalls.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
+        mark_kw : dict or list of dict, default=None
+            Passed to matplotlib's ``plot``; a list has one for each model.
+        name_length : int or None, default=40
+            Names of more characters are cut, and the legend says so; None cuts none.
 
         Returns
         -------
@@ -194,12 +238,16 @@ class ShotRecallDisplay:
             If there is no model, or recalls are not three numbers in [0, 1] a run.
         """
         models = _models(self.recalls)
+        check_name_length(name_length)
+        styles = styles_given(self, mark_kw, "mark_kw", len(models), "Line2D")
         ax = axes_for(self, ax)
         width = min(0.16, 0.7 / len(models))
         self.marks_ = {}
+        texts = plain_names(models, name_length)
         for place, (name, runs) in enumerate(models.items()):
             x = np.arange(len(SHOTS)) + (place - (len(models) - 1) / 2) * width
-            style = style_of(place)
+            style = style_of(place) | {"linestyle": "", "label": texts[place], "clip_on": False}
+            style |= styles[place]
             known = ~np.isnan(runs).all(axis=0)
             ax.vlines(
                 x[known],
@@ -210,15 +258,12 @@ class ShotRecallDisplay:
             )
             mean = np.full(len(SHOTS), np.nan)
             mean[known] = np.nanmean(runs[:, known], axis=0)
-            style |= {"linestyle": "", "label": name, "clip_on": False}  # a recall of 0 in full
             (self.marks_[name],) = ax.plot(x, mean, **style)
         for edge in (0.5, 1.5):
             ax.axvline(edge, color=GREY, linewidth=0.5)
         ax.set_xticks(range(len(SHOTS)), [f"{shot}-shot" for shot in SHOTS])
         ax.set(xlim=(-0.5, 2.5), ylim=(0, 1.02), ylabel="Recall, mean over classes")
-        legend = ax.legend(self.marks_.values(), [""] * len(self.marks_), fontsize="small")
-        for text, name in zip(legend.get_texts(), plain_names(self.marks_), strict=True):
-            text.set_text(name)  # a label that begins with an underscore would be hidden
+        name_lines(ax, with_cut=are_cut(models, name_length))
         return self
 
 

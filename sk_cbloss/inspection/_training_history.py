@@ -8,7 +8,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from sk_cbloss._validation import as_numpy, check_choice
-from sk_cbloss.inspection._figure import GREY, pyplot_of
+from sk_cbloss.inspection._figure import GREY, new_axes, pyplot_of, styles_given
 from sk_cbloss.inspection._inside import held_by
 
 LOSSES = ("valid_loss", "train_loss")
@@ -108,7 +108,7 @@ class TrainingHistoryDisplay:
             See :meth:`plot`.
         name : str, default=None
             See :meth:`plot`.
-        line_kw : dict, default=None
+        line_kw : dict or list of dict, default=None
             See :meth:`plot`.
 
         Returns
@@ -151,8 +151,8 @@ class TrainingHistoryDisplay:
             Scale of the losses; "log" where the first ones dwarf the rest.
         name : str, default=None
             Name of the net in the legend, for more than one in a picture.
-        line_kw : dict, default=None
-            Passed to matplotlib's ``plot`` for every line.
+        line_kw : dict or list of dict, default=None
+            Passed to matplotlib's ``plot``; a list has one for each line, as in ``lines_``.
 
         Returns
         -------
@@ -160,29 +160,24 @@ class TrainingHistoryDisplay:
             The display itself.
         """
         pyplot = pyplot_of(self)
-        from matplotlib import cbook, lines
-
         check_choice(loss_scale, "loss_scale", ("linear", "log"))
         if learning_rate not in (True, False, None):
             raise ValueError(f"learning_rate must be True, False or None, got {learning_rate!r}.")
-        if not isinstance(line_kw, Mapping | None):
-            raise ValueError(f"line_kw must be a dict or None, got {line_kw!r}.")
         epochs, columns, best = _read(self.history)
         rate = _learning_rate(self.history, learning_rate)
         panels = _panels(columns, scores, rate is not None)
-        line_kw = cbook.normalize_kwargs(line_kw, lines.Line2D)
+        shown = [column for panel in panels for column in panel]
+        given = styles_given(self, line_kw, "line_kw", len(shown), "Line2D")
+        given = dict(zip(shown, given, strict=True))
 
         if ax is None:
-            size = (min(4.4 * len(panels), 10.5), 3.2)
-            _, ax = pyplot.subplots(1, len(panels), figsize=size, layout="constrained")
-            for new in np.ravel(ax):
-                new.spines[["top", "right"]].set_visible(False)
+            ax = list(new_axes(pyplot, min(4.4 * len(panels), 10.5), 3.2, ncols=len(panels)))
         self.axes_ = _divide(ax, len(panels))
         self.figure_ = self.axes_[0].figure
         self.lines_, self.best_ = {}, {}
         columns[RATE] = rate
         for panel, shown in zip(self.axes_, panels, strict=True):
-            self._draw(panel, epochs, {column: columns[column] for column in shown}, name, line_kw)
+            self._draw(panel, epochs, {column: columns[column] for column in shown}, name, given)
             if loss_scale == "log" and shown[0] in LOSSES:
                 panel.set_yscale("log")
         self._mark_best(epochs, {column: best[column] for column in self.lines_ if column in best})
@@ -192,7 +187,7 @@ class TrainingHistoryDisplay:
                 panel.legend()
         return self
 
-    def _draw(self, panel, epochs, columns, name, line_kw):
+    def _draw(self, panel, epochs, columns, name, given):
         """Draw a line for each column."""
         alike = len(set(map(_subject, columns))) == 1
         colors = {}
@@ -205,7 +200,8 @@ class TrainingHistoryDisplay:
             lonely = _lonely(values)
             if lonely:  # a line through one point would not show
                 style |= {"marker": "o", "markersize": 4, "markevery": lonely}
-            (self.lines_[column],) = panel.plot(epochs, values, **style | line_kw)
+            style |= given[column]
+            (self.lines_[column],) = panel.plot(epochs, values, **style)
             colors.setdefault(subject, self.lines_[column].get_color())
         title = "Learning rate" if subject == RATE else _title(subject)
         panel.set(xlabel="Epoch", ylabel=title if alike else "Score")
@@ -227,7 +223,7 @@ class TrainingHistoryDisplay:
                 line.get_ydata()[best[by]],
                 "o",
                 color=line.get_color(),
-                markerfacecolor="white",
+                markerfacecolor=panel.get_facecolor(),
                 label=None if known else label,
             )
 

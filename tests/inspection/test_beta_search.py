@@ -5,17 +5,26 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import NotFittedError
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.feature_selection import RFECV
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
     GridSearchCV,
+    HalvingGridSearchCV,
+    HalvingRandomSearchCV,
     RandomizedSearchCV,
     TunedThresholdClassifierCV,
 )
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sk_cbloss import ClassBalancedClassifier, LogitAdjustedClassifier, load_digits_lt
+from sk_cbloss import (
+    CBNeuralNetClassifier,
+    ClassBalancedClassifier,
+    LogitAdjustedClassifier,
+    StackedGridSearchCV,
+    load_digits_lt,
+)
 from sk_cbloss.inspection import BetaSearchDisplay
 
 
@@ -191,7 +200,7 @@ def test_bad_searches(data, model):
     results = results_of(ROWS)
     results["param_other__beta"] = results["param_net__beta"]
     with pytest.raises(
-        ValueError, match="beta must name one of .* 'beta', got None and the param"
+        ValueError, match="beta must name one of .* several .* 'beta', got None and the param"
     ):
         BetaSearchDisplay(results).plot()
     nothing = [(None, "softmax", 0.0, 0.5, 0.1)]
@@ -222,7 +231,7 @@ def test_a_search_of_tau():
     display = BetaSearchDisplay.from_search(model, beta="prior_beta", line="tau")
     assert legend(display)[:2] == ["tau 0.123", "tau 1"]
     assert display.ax_.get_ylabel() == "Balanced accuracy, mean of 2 folds"
-    with pytest.raises(ValueError, match="^beta must name one of the search's parameters"):
+    with pytest.raises(ValueError, match=r"^the search must have tried beta, got \['prior_b"):
         BetaSearchDisplay.from_search(model)
 
 
@@ -238,3 +247,66 @@ def test_searches_of_no_parameter():
             ValueError, match="^search must have tried parameters, which its cv_re"
         ):
             BetaSearchDisplay.from_search(search)
+
+
+def test_points_of_random_values_of_other_parameters_are_not_joined():
+    betas = [0.9, 0.99, 0.999]
+    alone = [(beta, "softmax", 0.1, 0.5, 0.2) for beta in betas]
+    random = [(beta, "softmax", decay, 0.5, 0.2) for decay, beta in enumerate(betas)]
+    for rows, is_joined in ((alone, True), (random, False), ([*random, *alone], True)):
+        display = BetaSearchDisplay(results_of(rows)).plot()
+        assert (display.lines_["softmax"].get_linestyle() != "None") == is_joined
+        assert display.lines_["softmax"].get_marker() == "o"
+    # Strokes are a standard error, over four folds.
+    strokes = BetaSearchDisplay(results_of(random)).plot().ax_.collections[0].get_segments()
+    assert_allclose([stroke[:, 1] for stroke in strokes], [[0.4, 0.6]] * 3)
+
+
+class Volume:
+    """Draws beta by its volume."""
+
+    def rvs(self, size=None, random_state=None):
+        return 1 - 10 ** -random_state.uniform(1, 3, size)
+
+
+@pytest.mark.parametrize(
+    "search", [RandomizedSearchCV, HalvingRandomSearchCV, HalvingGridSearchCV]
+)
+def test_searches_of_several_parameters_of_a_pipeline(search, data, model):
+    space = {"classbalancedclassifier__beta": [0, 0.9, 0.99]}
+    space["classbalancedclassifier__estimator__C"] = [0.1, 1]
+    settings = {"cv": 2, "scoring": "accuracy", "random_state": 0}
+    if search is not HalvingGridSearchCV:
+        space["classbalancedclassifier__beta"] = Volume()
+        settings |= {"n_iter": 5} if search is RandomizedSearchCV else {"n_candidates": 6}
+    if search is not RandomizedSearchCV:
+        settings |= {"min_resources": 200, "factor": 2}
+    found = search(model, space, **settings).fit(*data)
+    display = BetaSearchDisplay.from_search(found)
+    scores = found.cv_results_["mean_test_score"]
+    last = found.cv_results_.get("n_resources", np.zeros(len(scores)))
+    assert set(display.lines_[None].get_ydata()) <= set(scores[last == max(last)])
+    assert display.chosen_.get_ydata()[0] == found.best_score_
+
+
+def test_from_a_stacked_search(data):
+    net = CBNeuralNetClassifier(max_epochs=2, random_state=0)
+    grid = {"beta": [0, 0.9, 0.99], "loss": ["softmax", "focal"]}
+    search = StackedGridSearchCV(net, grid, cv=2, scoring="balanced_accuracy").fit(*data)
+    display = BetaSearchDisplay.from_search(search)
+    assert list(display.lines_) == ["softmax", "focal"]
+    assert list(display.levels_) == [0]
+    assert display.chosen_.get_ydata()[0] == search.best_score_
+
+
+def test_a_search_without_beta_is_told_which_parameters_it_tried(data):
+    model = ClassBalancedClassifier(LogisticRegression(max_iter=300))
+    for grid, shown in (
+        ({"estimator__C": [0.1, 1]}, r"\['estimator__C'\]"),
+        ({"estimator": [LogisticRegression()]}, r"\['estimator'\]"),
+    ):
+        search = GridSearchCV(model, grid, cv=2).fit(*data)
+        rule = f"^the search must have tried beta, got {shown}, none of which .* name it by beta="
+        with pytest.raises(ValueError, match=rule):
+            BetaSearchDisplay.from_search(search)
+    assert not plt.get_fignums()

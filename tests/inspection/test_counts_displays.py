@@ -105,10 +105,14 @@ def test_bad_axes(display):
 
 @pytest.mark.parametrize("display", DISPLAYS[1:])
 def test_names_that_are_long_or_look_like_formulas(display):
-    drawn = display({"price $5 or $9": 90, "$a_{$": 50, "n" * 300: 3}).plot()
-    drawn.figure_.canvas.draw()
-    shown = [label.get_text() for label in drawn.ax_.get_xticklabels()]
-    assert shown == [r"price \$5 or \$9", r"\$a_{\$", "n" * 12 + "…" + "n" * 11]
+    given = display({"price $5 or $9": 90, "$a_{$": 50, "n" * 300: 3})
+    for name_length, left in ((40, (20, 19)), (24, (12, 11))):
+        drawn = given.plot(name_length=name_length)
+        drawn.figure_.canvas.draw()
+        shown = [label.get_text() for label in drawn.ax_.get_xticklabels()]
+        cut = "…".join("n" * n for n in left)
+        assert shown == [r"price \$5 or \$9", r"\$a_{\$", cut]
+        assert drawn.ax_.get_xlabel() == "Class, from head to tail; … where names are cut"
 
 
 # -------------------------------------------------------------------------------- long tail

@@ -37,7 +37,7 @@ def test_classes_stand_from_head_to_tail():
     ticks = [tick.get_text() for tick in display.size_ax_.get_xticklabels()]
     assert ticks == ["dog", "cat", "ant"]
     found = set_coverage_interval(TRUE, SETS, classes=CLASSES, by="class")
-    strokes = display.ax_.collections[0].get_segments()
+    strokes = display.ax_.collections[1].get_segments()
     expected = [(found[name].low, found[name].high) for name in ("dog", "cat", "ant")]
     assert_allclose([stroke[:, 1] for stroke in strokes], expected)
     assert_allclose(display.size_ax_.get_xlim(), display.ax_.get_xlim())

@@ -53,7 +53,7 @@ def test_names_are_written_as_they_are():
     display = ShotRecallDisplay({name: [0.5, 0.5, 0.5] for name in names}).plot()
     display.figure_.canvas.draw()
     shown = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-    assert shown == ["_plain", r"\$a_{\$", "x" * 12 + "…" + "x" * 11]
+    assert shown == ["_plain", r"\$a_{\$", "x" * 20 + "…" + "x" * 19]
 
 
 def test_models_stand_side_by_side():
@@ -150,8 +150,10 @@ def test_without_matplotlib(monkeypatch):
 def test_long_names_stay_distinct():
     names = [f"ClassBalancedClassifier(LogisticRegression(C={C}))" for C in (0.1, 1, 10)]
     names += [f"a long name that ends{middle}in the same way as others" for middle in "-+"]
-    display = ShotRecallDisplay({name: [0.9, 0.5, 0.1] for name in names}).plot()
-    shown = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    display = ShotRecallDisplay({name: [0.9, 0.5, 0.1] for name in names}).plot(name_length=24)
+    legend = display.ax_.get_legend()
+    assert legend.get_title().get_text() == "… where names are cut"
+    shown = [text.get_text() for text in legend.get_texts()]
     assert shown[0] == "ClassBalance…ion(C=0.1))"
     assert shown[-1].endswith(" (2)")
     assert len(set(shown)) == len(names)

@@ -406,7 +406,7 @@ def test_bad_parameters():
         TrainingHistoryDisplay([{"train_loss": 0.5}]).plot(scores="acc")
     with pytest.raises(ValueError, match="learning_rate must be True, False or None, got 'yes'"):
         display.plot(learning_rate="yes")
-    with pytest.raises(ValueError, match="line_kw must be a dict or None, got 'red'"):
+    with pytest.raises(ValueError, match="line_kw must be a dict, a list .*, got 'red'"):
         display.plot(line_kw="red")
     for ax in (5, ["left", "right"]):
         with pytest.raises(ValueError, match="ax must be a subplot or 2 Axes, got"):
