@@ -4,7 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sk_cbloss._validation import check_each, check_fraction, check_named_count
+from sk_cbloss._indicator import is_indicator, read_indicator
+from sk_cbloss._labels import counts_by_label, names_of
+from sk_cbloss._validation import check_counts, check_each, check_fraction, check_named_count
 from sk_cbloss.inspection._figure import make_room
 from sk_cbloss.inspection._text import SAID, are_cut, plain_names
 
@@ -17,15 +19,49 @@ class Counts(NamedTuple):
 
     labels: np.ndarray
     count: np.ndarray
+    without: np.ndarray | None = None
 
 
-def counts_of(class_count):
-    """Return class counts from head to tail; without names, positions are the labels."""
+def read_counts(y):
+    """Return the counts of labels by their names; of several a sample, also of known samples."""
+    if not is_indicator(y):
+        return counts_by_label(y), None
+    indicator = read_indicator(y)
+    count = indicator.count()
+    named = dict(zip(names_of(indicator.names), count[:, 1].tolist(), strict=True))
+    return named, count.sum(axis=1)
+
+
+def counts_of(class_count, n_samples=None):
+    """Return class counts from head to tail; without names, positions are the labels.
+
+    Where a sample may have several labels, n_samples is the number of all, or of those that are
+    known of each label.
+    """
     labels, count = check_named_count(class_count)
+    without = None if n_samples is None else _without(count, n_samples)
     labels = np.array([str(label) for label in (range(len(count)) if labels is None else labels)])
     order = np.argsort(-count, kind="stable")
     order = order[count[order] > 0]
-    return Counts(labels[order], count[order])
+    return Counts(labels[order], count[order], None if without is None else without[order])
+
+
+def _without(count, n_samples):
+    """Return the number of samples without each label."""
+    total = check_counts(n_samples, "n_samples")
+    if total.shape not in ((), count.shape):
+        raise ValueError(
+            f"n_samples must be a number, or one for each of the {len(count)} labels, got an "
+            f"array of shape {total.shape}."
+        )
+    total = np.broadcast_to(total, count.shape)
+    if (count > total).any():
+        place = np.flatnonzero(count > total)[0]
+        raise ValueError(
+            f"n_samples must not be below the number with a label, got {total[place]:g} of which "
+            f"{count[place]:g} have one."
+        )
+    return total - count
 
 
 def check_betas(betas):
@@ -39,7 +75,7 @@ def name_classes(ax, labels, name_length, kind="Class"):
     if n_classes <= MAX_NAMED:
         names = plain_names(labels, name_length)
         lengths = [len(name) for name in names]
-        is_long = max(lengths) > 4 and sum(lengths) > 40
+        is_long = max(lengths) > 4 and n_classes * max(lengths) > 50
         turned = {"ha": "right", "rotation_mode": "anchor"} if is_long else {}
         turned["rotation"] = (60 if max(lengths) > 24 else 35) if is_long else 0
         ax.set_xticks(range(1, n_classes + 1), names, **turned)

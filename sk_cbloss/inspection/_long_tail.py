@@ -101,9 +101,9 @@ class LongTailDisplay:
         Raises
         ------
         ValueError
-            If a count or thresholds is invalid, or no class has samples.
+            If a count, thresholds or n_samples is invalid, or no class has samples.
         """
-        labels, count = counts_of(self.class_count)
+        labels, count, _ = counts_of(self.class_count, self.n_samples)
         shots = shots_of(count, self.thresholds)
         check_name_length(name_length)
         (style,) = styles_given(self, bar_kw, "bar_kw", 1, "StepPatch")

@@ -1,12 +1,14 @@
 """The displays of class counts: long tail, effective numbers, weights."""
 
 import sys
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -18,6 +20,7 @@ from sk_cbloss import (
     ClassBalancedClassifier,
     ClassBalancedSampler,
     ClassBalancedWeigher,
+    class_balanced_label_weight,
     class_balanced_weight,
     load_digits_lt,
     long_tailed_counts,
@@ -270,3 +273,98 @@ def test_long_tail_of_several_labels_a_sample():
         assert display.ax_.get_xlabel() == "Label, from head to tail"
         assert [tick.get_text() for tick in display.ax_.get_xticklabels()] == ["b", "a"]
         plt.close(display.figure_)
+
+
+# ----------------------------------------------------------------------- several labels a sample
+
+POSITIVE, N_SAMPLES = {"war": 20, "drama": 900, "any": 1500, "none": 0}, 1500
+
+
+def sides(display):
+    return [
+        np.stack([line.get_ydata() for line in pair], axis=1)
+        for pair in zip(display.without_, display.lines_, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("normalize", ["samples", "classes", None])
+def test_weights_of_a_label_are_those_of_two_classes(normalize):
+    settings = {"betas": [0, 0.99, 1], "normalize": normalize}
+    display = ClassWeightDisplay(POSITIVE, n_samples=N_SAMPLES, **settings).plot()
+    for beta, drawn in zip(settings["betas"], sides(display), strict=True):
+        for of_label, n in zip(drawn, [1500, 900, 20], strict=True):
+            two = class_balanced_weight([1500 - n, n], beta=beta, normalize=normalize)
+            if n == 1500:  # nobody is without it: no weight to be drawn
+                two[0] = np.nan
+            assert_allclose(of_label, two)
+    assert [t.get_text() for t in display.ax_.get_xticklabels()] == ["any", "drama", "war"]
+    assert display.ax_.get_xlabel() == "Label, from head to tail"
+    assert legend(display.ax_)[-2:] == ["with the label", "without it"]
+
+
+def test_effective_numbers_have_a_stroke_for_each_side():
+    display = EffectiveNumberDisplay(POSITIVE, n_samples=N_SAMPLES).plot()
+    assert_array_equal(display.classes_.get_xdata(), [1500, 900, 20])
+    assert_array_equal(display.without_.get_xdata(), [600, 1480])
+    assert display.ax_.get_xlim()[1] > 1500
+    assert legend(display.ax_)[-2:] == ["below: with each label", "above: without it"]
+    assert EffectiveNumberDisplay(POSITIVE).plot().without_ is None
+    assert ClassWeightDisplay(POSITIVE).plot().without_ == []
+
+
+@pytest.mark.parametrize("kind", [np.asarray, csr_array, pd.DataFrame])
+def test_indicators_of_any_kind(kind):
+    y = np.zeros((50, 3), dtype=int)
+    y[:30, 1] = y[20:40, 0] = 1
+    weights = ClassWeightDisplay.from_labels(kind(y), betas=[0.9])
+    expected = class_balanced_label_weight([30, 20], 50, beta=0.9, normalize="samples")
+    assert_allclose(sides(weights)[0], expected)
+    numbers = EffectiveNumberDisplay.from_labels(kind(y))
+    assert_array_equal(numbers.classes_.get_xdata(), [30, 20])
+    assert_array_equal(numbers.without_.get_xdata(), [20, 30])
+
+
+def test_labels_that_are_not_known_are_on_neither_side():
+    y = np.zeros((50, 2))
+    y[:30, 0] = y[:5, 1] = 1
+    y[10:, 1] = np.nan
+    display = EffectiveNumberDisplay.from_labels(y)
+    assert_array_equal(display.classes_.get_xdata(), [30, 5])
+    assert_array_equal(display.without_.get_xdata(), [20, 5])
+    assert_allclose(sides(ClassWeightDisplay.from_labels(y, betas=[1]))[0][1], [1, 1])
+
+
+def test_weights_of_a_weigher_of_several_labels():
+    y = pd.DataFrame({"rare": [1, 0, 0, 0, 0], "often": [1, 1, 1, 0, np.nan]})
+    weigher = ClassBalancedWeigher(0.9).fit(None, y)
+    display = ClassWeightDisplay.from_estimator(weigher)
+    assert legend(display.ax_)[1] == "beta 0.9"
+    assert_allclose(sides(display)[1], weigher.class_weight_[::-1])
+    assert [t.get_text() for t in display.ax_.get_xticklabels()] == ["often", "rare"]
+
+
+@pytest.mark.parametrize("display", DISPLAYS[:2])
+def test_bad_numbers_of_samples(display):
+    for n_samples, message in (
+        (800, "n_samples must not be below the number with a label, got 800 of which 900 have"),
+        ([1500, 1500], r"n_samples must be a number, or one for each of the 4 labels, .* \(2,\)"),
+        (-1, "n_samples must hold finite numbers >= 0, got -1"),
+        ("many", "n_samples must"),
+    ):
+        with pytest.raises(ValueError, match=f"^{message}"):
+            display(POSITIVE, n_samples=n_samples).plot()
+    with pytest.raises(ValueError, match="^y must hold 0 and 1, a column for each label, got 2"):
+        display.from_labels([[0, 2], [1, 0]])
+    with pytest.raises(ValueError, match="class_count must hold a class that has samples"):
+        display.from_labels(np.zeros((5, 3)))
+    assert not plt.get_fignums()
+
+
+def test_names_do_not_overlap():
+    names = ["a", "drama", "comedy of a long name", "war"]
+    for some in (names, names[1:], names[:2], [str(n) for n in range(16)]):
+        ax = LongTailDisplay(dict.fromkeys(some, 5)).plot().ax_
+        ax.figure.draw_without_rendering()
+        if not ax.get_xticklabels()[0].get_rotation():
+            boxes = [tick.get_window_extent() for tick in ax.get_xticklabels()]
+            assert not any(one.overlaps(other) for one, other in pairwise(boxes))
