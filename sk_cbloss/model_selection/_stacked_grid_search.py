@@ -65,8 +65,8 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
     cv : int, cross-validation generator or iterable, default=None
         As in GridSearchCV.
     verbose : int, default=0
-        1 says how the nets are trained, and shows a progress bar on a
-        terminal or in a notebook.
+        1 says how the nets are trained, and shows a progress bar with the
+        time left; without a terminal or a notebook, a line twice a minute.
     pre_dispatch : int or str, default="2*n_jobs"
         How many of these to hand to the workers ahead of time.
     error_score : "raise" or number, default=nan
@@ -345,7 +345,7 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
         net.set_params(callbacks=[*(net.callbacks or []), checkpoint])
 
     def _progress_bar(self, total):
-        return progress_bar(type(self).__name__, total, hidden=not self.verbose)
+        return progress_bar(type(self).__name__, total, hidden=not self.verbose, in_logs=True)
 
     def _say_how(self, obstacles, outcomes):
         """Say how the nets were trained, and count what the attributes tell."""

@@ -62,6 +62,5 @@ class EpochReporter(CallbackSupportMixin):
     def on_epoch_end(self, net, **kwargs):
         super().on_epoch_end(net, **kwargs)
         if (now := self._call.reporting) is not None:
-            now.bar.hide()
             # The net as it stands can predict: nothing needs reconstructing.
             now.stop = now.epoch.call_on_fit_task_end(**now.told, reconstruction_attributes=dict)
