@@ -51,7 +51,7 @@ def new_axes(pyplot, width, height, **layout):
     return axes.flat
 
 
-def make_room(ax):
+def make_room(ax, beside=None):
     """Let a figure of a display's own grow, rather than its axes shrink.
 
     By a legend beside the axes, and by long names of ticks below them.
@@ -64,9 +64,7 @@ def make_room(ax):
     names = [name.get_window_extent() for at, name in ticks if low <= at <= high]
     below = max((name.height for name in names), default=0) / dpi - 0.5
     before = max((inside.x0 - name.x0 for name in names), default=0) / dpi - 0.6
-    legend = ax.get_legend()
-    beside = legend.get_window_extent() if legend else inside
-    after = beside.width / dpi if beside.x0 >= inside.x1 else 0
+    after = beside.get_window_extent().width / dpi if beside else 0
     width, height = SIZES[ax.figure]
     ax.figure.set_size_inches(width + max(0, before) + after, height + max(0, below))
 
@@ -137,10 +135,11 @@ def name_lines(ax, *, with_cut=False):
     labels = [each.get_label() for each in handles]
     beside = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "frameon": False}
     is_long = len(labels) > 7 or max(map(len, labels), default=0) > 38
+    is_long |= len(ax.lines) > 100  # which leave no place, and matplotlib would look for one
     title = {"title": SAID, "title_fontsize": "small"} if with_cut else {}
     legend = ax.legend(
         handles, [""] * len(labels), fontsize="small", **title, **(beside if is_long else {})
     )
     for text, label in zip(legend.get_texts(), labels, strict=True):
         text.set_text(label)
-    make_room(ax)
+    make_room(ax, legend if is_long else None)

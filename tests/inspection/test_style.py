@@ -236,6 +236,13 @@ def test_names_that_begin_with_an_underscore_are_in_the_legend():
         assert {"_a", "_b", r"\$c\$"} <= set(written)
 
 
+def test_the_legend_of_very_many_lines_stands_beside_them():
+    recalls = {f"c{n}": np.linspace(0, 1, 81) * n / 300 for n in range(300)}
+    display = RecallTradeOffDisplay(np.linspace(0, 2, 81), recalls).plot()
+    display.figure_.draw_without_rendering()
+    assert display.ax_.get_legend().get_window_extent().x0 > display.ax_.get_window_extent().x1
+
+
 def test_names_stay_distinct_at_any_length():
     names = [f"{'n' * 50}{place:03}{'n' * 50}" for place in range(150)]
     for length in (8, 24, None):
