@@ -3,12 +3,15 @@
 import reprlib
 
 import numpy as np
+from scipy.special import expit
 from sklearn.metrics import check_scoring, get_scorer_names
+from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sk_cbloss._validation import as_named
 from sk_cbloss.meta._decision_costs import cost_matrix_of, gain_of
+from sk_cbloss.meta._decision_labels import learned_of_labels, log_odds
 from sk_cbloss.meta._decision_metric import METRICS, recalls
 from sk_cbloss.meta._decision_recall import RecallRule, check_within_reach, recalls_of
 from sk_cbloss.meta._decision_rows import left_out
@@ -23,14 +26,14 @@ from sk_cbloss.meta._prior_corrected import PriorCorrectedClassifier, check_targ
 from sk_cbloss.meta._scaled_proba import ScaledProbaClassifier
 
 # What one kind of decision has, and another has not.
-OF_KINDS = ("cost_matrix_", "class_multiplier_", "tau_", "shrinkage_")
+OF_KINDS = ("cost_matrix_", "class_multiplier_", "tau_", "shrinkage_", "threshold_")
 OUT_OF_FOLD = ("best_score_", "expected_score_", "recall_", "expected_recall_")
 
 
 def _decides_by_proba(self):
     """Whether the decision is for the largest of some probabilities."""
     if hasattr(self, "class_count_"):
-        return hasattr(self, "class_multiplier_")
+        return hasattr(self, "class_multiplier_") or hasattr(self, "threshold_")
     return self.cost_matrix is None or as_named(self.cost_matrix, "cost_matrix") is not None
 
 
@@ -87,7 +90,10 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
         the threshold, whatever it is; NaN if they are equally frequent.
     shrinkage_ : float
         Of a metric: how many rows a class needs for half of its own departure
-        from tau. Infinity if tau alone is best.
+        from tau, or a label for half of its own threshold. Infinity if tau, or
+        0.5, alone is best.
+    threshold_ : ndarray of shape (n_labels,)
+        Of several labels a sample: the log-odds above which each is there.
     best_score_ : float
         The score out of fold of the decisions learned: the metric, with
         min_recall the accuracy, with a cost_matrix the mean cost, negative.
@@ -102,9 +108,10 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
     estimator_ : classifier
         The classifier, fitted to all data.
     classes_ : ndarray of shape (n_classes,)
-        Class labels.
-    class_count_ : ndarray of shape (n_classes,), dtype float64
-        Number of training samples of each class, or the sum of their weights.
+        Class labels, or names of labels.
+    class_count_ : ndarray of shape (n_classes,) or (n_labels, 2), dtype float64
+        Number of training samples of each class, or of those without and with
+        each label; or the sum of their weights.
     class_weight_ : ndarray of shape (n_classes,), dtype float64
         Weight of each class in the classifier's probabilities.
     n_features_in_ : int
@@ -133,6 +140,12 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
     sample_weight, over the classes that they hold. A row that is left out
     several times counts once. Of a single split, rows are dealt into five
     parts to see what is learned without them.
+
+    Of several labels a sample, a label's decision is that its log-odds are
+    above its threshold; a ``metric`` is "f1_macro", the mean F1 of the labels,
+    which None then takes, or "balanced_accuracy", the mean over labels of the
+    mean recall of the two sides. All thresholds are tried. No weights are
+    undone, which would move thresholds alone.
 
     A recall that is reached out of fold is reached on new data half of the
     time: see ``expected_recall_``, and ask for more than is needed.
@@ -240,9 +253,22 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
     def _natural_of(self, fold):
         return fold.proba
 
-    def _decide(self, folds, y):
+    def _forget(self):
         for name in (*OF_KINDS, *OUT_OF_FOLD):  # of another fit
             vars(self).pop(name, None)
+
+    def _fit_labels(self, X, y, sample_weight, groups):
+        learned = learned_of_labels(self, X, y, sample_weight, groups)
+        self._forget()
+        vars(self).update(learned)
+        return self
+
+    def _above(self, X):
+        """Return by how much the log-odds of each label are above its threshold."""
+        return log_odds(self.estimator_, X) - self.threshold_
+
+    def _decide(self, folds, y):
+        self._forget()
         self.target_prior_ = prior_of(self.target_prior, self.classes_, self.class_count_)
         data, parts = left_out(folds, y, self, self._change()) if folds else (None, None)
         if self.cost_matrix is not None:
@@ -312,8 +338,9 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
     def predict_proba(self, X):
         """Predict the probabilities times the classes' multipliers, so that they sum to 1.
 
-        The largest is the decision. Not there for a cost_matrix that needs
-        more than multipliers; see ``predict_natural_proba``.
+        The largest is the decision; of a label, whether it is above 0.5. Not
+        there for a cost_matrix that needs more than multipliers; see
+        ``predict_natural_proba``.
 
         Parameters
         ----------
@@ -325,7 +352,8 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
         ndarray of shape (n_samples, n_classes)
             Probabilities.
         """
-        return super().predict_proba(X)
+        check_is_fitted(self)
+        return expit(self._above(X)) if hasattr(self, "threshold_") else super().predict_proba(X)
 
     @available_if(_decides_by_proba)
     def predict_log_proba(self, X):
@@ -346,6 +374,8 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
     def decision_function(self, X):
         """Return what speaks for each class: its probability, or its expected cost, negative.
 
+        Of a label, it is by how much its log-odds are above the threshold.
+
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
@@ -356,11 +386,14 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
         ndarray of shape (n_samples, n_classes) or (n_samples,)
             Scores; with two classes, the second class's minus the first's.
         """
+        check_is_fitted(self)
+        if hasattr(self, "threshold_"):
+            return self._above(X)
         scores = self._scores(X)
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
     def predict(self, X):
-        """Predict the class that is decided for.
+        """Predict the class that is decided for, or 0 and 1 for each label.
 
         Parameters
         ----------
@@ -369,9 +402,12 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
             Predicted labels.
         """
+        check_is_fitted(self)
+        if hasattr(self, "threshold_"):
+            return (self._above(X) > 0).astype(np.int64)
         scores = self._scores(X)
         return self.classes_[scores.argmax(axis=1)]
 
@@ -381,3 +417,28 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
             return self.predict_proba(X)
         seen = self.class_count_ > 0
         return -self._scaled(X, (self._change() / self.class_weight_)[seen]) @ self.cost_matrix_
+
+    def predict_natural_proba(self, X):
+        """Predict probabilities for classes as frequent as in the training data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Whatever the classifier takes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, for risks and expected counts. Of several labels, those
+            of the classifier, which must have them.
+        """
+        if hasattr(self, "threshold_"):
+            return self.estimator_.predict_natural_proba(X)
+        return super().predict_natural_proba(X)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        if hasattr(self.estimator, "__sklearn_tags__"):
+            inner = get_tags(self.estimator).classifier_tags
+            tags.classifier_tags.multi_label = inner is not None and inner.multi_label
+        return tags

@@ -64,6 +64,7 @@ def with_tags_of(estimator, tags):
     inner = get_tags(estimator if is_one else _AnyClassifier())
     tags.input_tags = inner.input_tags
     tags.classifier_tags = inner.classifier_tags
+    tags.classifier_tags.multi_label = False
     tags.array_api_support = False
     tags.non_deterministic = inner.non_deterministic
     return tags

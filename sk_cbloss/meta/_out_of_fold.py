@@ -11,6 +11,7 @@ from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 from sklearn.utils.parallel import Parallel, delayed
 
+from sk_cbloss._indicator import is_indicator
 from sk_cbloss._state import all_or_nothing
 from sk_cbloss._validation import check_can_be_cut
 from sk_cbloss.meta._measured import miss_of, warn_of
@@ -90,6 +91,8 @@ class OutOfFoldMixin:
             If natural probabilities out of fold do not average to the classes'
             shares.
         """
+        if is_indicator(y) and hasattr(self, "_fit_labels"):
+            return self._fit_labels(X, y, sample_weight, groups)
         y, sample_weight, splits = self._fit(X, y, sample_weight, groups)
         folds = out_of_fold(self, X, y, sample_weight, splits) if splits else []
         if folds:
@@ -125,7 +128,7 @@ class OutOfFoldMixin:
             raise ValueError("X must hold a row for each sample, got None.")
         check_can_be_cut(X)
         splits = self._splitter(y).split(*indexable(X), y, groups)
-        splits = [tuple(map(_positions, split)) for split in splits]
+        splits = [tuple(map(positions_of_rows, split)) for split in splits]
         if not splits:
             raise ValueError("cv must yield at least one split, got none.")
         for fold, (train, _) in enumerate(splits):
@@ -144,7 +147,7 @@ class OutOfFoldMixin:
         raise NotImplementedError
 
 
-def _positions(rows):
+def positions_of_rows(rows):
     """Return rows of a fold as positions, also where they are a mask."""
     rows = np.asarray(rows)
     return np.flatnonzero(rows) if rows.dtype.kind == "b" else rows

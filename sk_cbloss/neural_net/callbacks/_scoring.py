@@ -65,7 +65,7 @@ def keep_decisions_alone(net):
 def _reads_labels_alone(scoring, net):
     """Whether a score is one of predicted labels."""
     if scoring is None:
-        return type(net).score.__module__.startswith("sklearn.")
+        return type(net).score.__module__.startswith(("sklearn.", "sk_cbloss."))
     scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
     return (
         scorer in (balanced_accuracy, f1_macro)
