@@ -87,5 +87,7 @@ html_theme_options = {"show_prev_next": True, "navigation_with_keys": False}
 
 def setup(app):
     import elsewhere
+    import numbers_in_tables
 
     app.connect("missing-reference", elsewhere.link)
+    app.connect("doctree-read", numbers_in_tables.mark)
