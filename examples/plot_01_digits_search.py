@@ -35,7 +35,7 @@ print(f"Test part, untouched until the end: {np.bincount(test.target)} of each d
 # %%
 # The search
 # ----------
-# beta = 0 weighs all classes alike and beta = 1 is inverse frequency; between them the grid is
+# beta = 0 weights all classes alike and beta = 1 is inverse frequency; between them the grid is
 # log-uniform in 1 / (1 - beta). Every fold computes the weights from its own labels. The nets of
 # all candidates and folds are trained at once; GridSearchCV would find the same, one net after the
 # other.

@@ -89,7 +89,7 @@ LongTailDisplay.from_labels(y_lt)
 plt.show()
 
 # %%
-# With ``beta=0`` a class counts as one sample, however large it is: all weigh alike. With
+# With ``beta=0`` a class counts as one sample, however large it is: all count alike. With
 # ``beta=1`` nothing overlaps, and the weight is one over the count. Between them, a class beyond
 # N = 1 / (1 - beta) samples gets no lighter by more of them, so the line is flat at the head.
 count = np.bincount(y_lt)
@@ -106,7 +106,7 @@ plt.show()
 # Where beta matters
 # ------------------
 # beta is a poor scale: what counts is N beside the sizes of the classes. With N far below the
-# smallest class all weigh alike; with N far above the largest it is inverse frequency. Only
+# smallest class all count alike; with N far above the largest it is inverse frequency. Only
 # between is there anything to search, and that range depends on the data. The same words for the
 # digits with every class 40 times as large, as they would be in a bigger data set:
 print(describe_long_tail(y_lt), "\n")

@@ -49,8 +49,8 @@ y = flights["carrier"]
 print(describe_long_tail(y))
 
 # %%
-# Three models, and three ways to weigh
-# -------------------------------------
+# Three models, and three ways to weight
+# --------------------------------------
 # ``ClassBalancedClassifier`` goes around a classifier or a whole Pipeline, counts the classes of
 # the labels that ``fit`` receives, and hands weights on. With ``beta=0`` there are none, with
 # ``beta=1`` it is inverse frequency, scikit-learn's "balanced". For a middle way we take 0.99

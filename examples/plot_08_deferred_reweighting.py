@@ -58,13 +58,13 @@ for ax in axes:
 plt.show()
 
 # %%
-# The upright line is the switch. The training loss steps up there, since it weighs rare samples
+# The upright line is the switch. The training loss steps up there, since it weights rare samples
 # more from then on; balanced accuracy rises. Part of the rise is the learning rate's: it settles.
 #
 # Against weights from the start
 # ------------------------------
-# All methods have the same schedule and, where they weigh, the same weights, with a mean of 1 over
-# the samples. LDAM, with a margin for each class, is the loss that deferred re-weighting was
+# All methods have the same schedule and, where they have any, the same weights, with a mean of 1
+# over the samples. LDAM, with a margin for each class, is the loss that deferred re-weighting was
 # published with. The logit-adjusted loss does without weights: it tells the softmax how frequent
 # the classes are. Each number is a mean of three seeds; the nets of a draw train together.
 methods = {

@@ -61,7 +61,7 @@ print("pixels of each class in training:", pixel_count)
 # The loss
 # --------
 # It is built from the numbers of pixels. These are large, and so must be N = 1 / (1 - beta): with
-# the usual 0.999 the background and the zeros would weigh alike. We take the middle of what
+# the usual 0.999 the background and the zeros would count alike. We take the middle of what
 # ``beta_grid`` proposes, and beside it both limits.
 beta = beta_grid(pixel_count, n_betas=3)[1]
 print(f"beta = {beta:.5f}, N = {1 / (1 - beta):,.0f} pixels")

@@ -82,7 +82,7 @@ print(describe_long_tail(train.labels))
 # %%
 # Two nets
 # --------
-# The same small convolutional net, with two losses: plain cross entropy (``beta=0`` weighs all
+# The same small convolutional net, with two losses: plain cross entropy (``beta=0`` weights all
 # species alike) and cross entropy adjusted to the species' frequencies. The last layer is called
 # ``head``. ``iterator_train__num_workers=2`` would have two processes read ahead, and a
 # ``TrainingCheckpoint`` among the callbacks would let a training that was killed go on.

@@ -1,4 +1,4 @@
-"""scikit-learn's Pipeline, in which a ClassBalancedWeigher step weighs the last one.
+"""scikit-learn's Pipeline, in which a ClassBalancedWeigher step weights the last one.
 
 >>> from sklearn.linear_model import LogisticRegression
 >>> from sklearn.preprocessing import StandardScaler
@@ -22,17 +22,17 @@ __all__ = ["Pipeline", "make_pipeline"]
 
 
 class Pipeline(DocLink, pipeline.Pipeline):
-    """Pipeline in which a ClassBalancedWeigher step weighs the last one.
+    """Pipeline in which a ClassBalancedWeigher step weights the last one.
 
-    The weights that the weigher learns in ``fit`` become the ``sample_weight``
-    of the last step. Without a weigher it is scikit-learn's Pipeline.
+    The weights that this step learns in ``fit`` become the ``sample_weight``
+    of the last one. Without it, this is scikit-learn's Pipeline.
 
     Parameters
     ----------
     steps : list of (str, estimator)
         Transformers, one ClassBalancedWeigher at any place among them, and
         last a classifier whose ``fit`` takes ``sample_weight`` and that does
-        not weigh classes itself.
+        not weight classes itself.
     transform_input : list of str, default=None
         See :class:`sklearn.pipeline.Pipeline`.
     memory : str or object with the joblib.Memory interface, default=None
@@ -90,7 +90,7 @@ class Pipeline(DocLink, pipeline.Pipeline):
         TypeError
             If the last step takes no ``sample_weight``, or a step is a sampler.
         ValueError
-            If the last step weighs classes itself, or there are two weighers.
+            If the last step weights classes itself, or there are two weighers.
         """
         if not isinstance(self.steps, list | tuple):
             return super().fit(X, y, **params)  # which says what steps must be
@@ -136,7 +136,7 @@ class Pipeline(DocLink, pipeline.Pipeline):
         return {**step_params, "fit": {**step_params["fit"], key: weight}}
 
     def _weigher(self):
-        """Return the name of the step that weighs the last one, or None."""
+        """Return the name of the step that weights the last one, or None."""
         if not self.steps or not hasattr(self.steps[-1][1], "fit"):
             return None
         names = [name for name, s in self.steps[:-1] if isinstance(s, ClassBalancedWeigher)]
@@ -157,7 +157,7 @@ class Pipeline(DocLink, pipeline.Pipeline):
 
     @property
     def class_weight_(self):
-        """Weight of each class, if a weigher weighs the last step."""
+        """Weight of each class, if a weigher weights the last step."""
         weigher = self._weigher()
         if weigher is None:
             raise AttributeError("class_weight_ is of a Pipeline with a ClassBalancedWeigher.")
@@ -165,7 +165,7 @@ class Pipeline(DocLink, pipeline.Pipeline):
 
     @property
     def _beta_in_use(self):
-        """The beta that classes are weighed with here; if not 0, not again from outside."""
+        """The beta that classes are weighted with here; if not 0, not again from outside."""
         weigher = self._weigher()
         return 0 if weigher is None else self.named_steps[weigher].beta
 

@@ -131,3 +131,9 @@ def test_the_button_copies_the_code_alone(file):
     copied = re.findall(rf"^ *(?:{prompt})(.*)", prose_of(file), re.MULTILINE)
     code = "".join(examples_in(prose_of(file))).splitlines()
     assert copied == [line for line in code if line]  # a blank one would end a block in a shell
+
+
+@pytest.mark.parametrize("file", [*PAGES, *SCRIPTS, *PACKAGE], ids=lambda file: file.name)
+def test_prose_says_weight_as_the_field_does(file):
+    """Classes are weighted; the class that does it is ClassBalancedWeigher all the same."""
+    assert not re.findall(r"\bweigh(?:s|ed|ing)?\b", prose_of(file), re.IGNORECASE)

@@ -190,10 +190,10 @@ def test_a_last_step_without_sample_weight_is_refused(data):
     ],
 )
 def test_classes_are_not_weighed_twice(data, last):
-    with pytest.raises(ValueError, match="must not weigh classes itself"):
+    with pytest.raises(ValueError, match="must not weight classes itself"):
         weighed(last).fit(*data)
     if isinstance(last, Pipeline):
-        with pytest.raises(ValueError, match="^Pipeline must not weigh classes itself"):
+        with pytest.raises(ValueError, match="^Pipeline must not weight classes itself"):
             ClassBalancedClassifier(last).fit(*data)
 
 

@@ -272,7 +272,7 @@ def airbench_recipe(run, X):
         "lr": lr,
         "normalize": "samples",  # a mean weight of 1, so that the learning rate means the same
         "batch_size": batch_size,
-        "iterator_train__drop_last": True,  # a small last batch would weigh as much as a whole one
+        "iterator_train__drop_last": True,  # a small last batch would count as much as a whole one
         "max_epochs": run.epochs,
         "batch_transform": ShiftAndCut(1, 0) if is_small else ShiftAndCut(shift),
         "callbacks": callbacks,

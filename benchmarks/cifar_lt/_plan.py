@@ -15,7 +15,7 @@ BETAS = {"cifar10": 0.9999, "cifar100": 0.9, "digits": 0.99}
 LDAM_BETA = 0.9999
 FOCAL_GAMMA = 1.0
 
-# Each method's loss, and whether it weighs classes; in the order in which they are run.
+# Each method's loss, and whether it weights classes; in the order in which they are run.
 METHODS = {
     "softmax": ("softmax", False),
     "cb_focal": ("focal", True),
@@ -28,7 +28,7 @@ METHODS = {
     "sigmoid": ("sigmoid", False),
     "focal": ("focal", False),
 }
-DEFERRED = ("drw_softmax", "ldam_drw")  # weigh from the learning rate's first drop on
+DEFERRED = ("drw_softmax", "ldam_drw")  # weight from the learning rate's first drop on
 AFTER_SOFTMAX = ("drw_softmax", "post_hoc_la")  # begin where the softmax run of their seed is
 
 # Layers with weights of each net, and for how many epochs it is trained.

@@ -25,7 +25,7 @@ Declared before the run, and the same for every arm:
   accuracy, also where macro-F1 then chooses among all six). An exponent tau and the macro-F1 rule
   take no fits: they are found on the same probabilities out of fold.
 - The target prior is uniform: all classes count alike. Log loss and calibration error are of
-  probabilities that are converted to it, from the prior that an arm's weights leave, and weigh
+  probabilities that are converted to it, from the prior that an arm's weights leave, and weight
   classes alike; also given are those for the natural prior.
 - What is made from features alone (scales, codes, singular vectors) is made from a split's
   training part, inner folds included.

@@ -47,7 +47,7 @@ BEGIN, END = "<!-- by benchmarks/which_method/tables.py -->", "<!-- end -->"
 def signed_rank(differences, rope, n_draws=50_000):
     """Return how likely each of win, tie and lose is the most likely, by a signed-rank test.
 
-    A draw weighs the differences, and a prior one of 0 with the weight of a half; the mean of two
+    A draw weights the differences, and a prior one of 0 with the weight of a half; the mean of two
     of them is then a win, a tie or a loss with some share, and the largest share decides the draw.
     """
     values = np.r_[0, differences]

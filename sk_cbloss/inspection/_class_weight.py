@@ -142,7 +142,7 @@ class ClassWeightDisplay:
         Raises
         ------
         ValueError
-            If the estimator neither weighs classes nor holds one that does.
+            If the estimator neither weights classes nor holds one that does.
         """
         weigher = _weigher_in(estimator)
         count, n_samples = weigher.class_count_, None
@@ -235,12 +235,12 @@ def _name_sides(ax, with_it, without):
 
 
 def _weigher_in(estimator):
-    """Return what weighs classes: the estimator itself, or a fitted one that it holds."""
+    """Return what weights classes: the estimator itself, or a fitted one that it holds."""
     check_is_fitted(estimator)
     for each in held_by(estimator):
         if hasattr(each, "class_count_") and hasattr(each, "beta"):
             return each
     raise ValueError(
-        "estimator must weigh classes by beta, or hold a fitted estimator that does, "
+        "estimator must weight classes by beta, or hold a fitted estimator that does, "
         f"got {type(estimator).__name__}."
     )

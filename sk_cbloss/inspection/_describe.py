@@ -28,8 +28,8 @@ class LongTail:
     thresholds : (float, float)
         What bounds the groups.
     beta_range : (float, float) or None
-        Below the first, all classes weigh alike to 10 %; above the second,
-        they weigh as by inverse frequency, to 10 %. None if classes are of
+        Below the first, all classes count alike to 10 %; above the second,
+        they count as by inverse frequency, to 10 %. None if classes are of
         about one size, and no beta matters.
     betas : ndarray of float
         A grid to search, limits included.
@@ -163,9 +163,9 @@ def describe_long_tail(y, *, thresholds=(20, 100), n_betas=6):
     shots = {shot: [labels[i] for i in np.flatnonzero(groups == shot)] for shot in SHOTS}
     n_rows = read_indicator(y).values.shape[0] if is_indicator(y) else None
     if n_rows is None:
-        weighed, pairs = count, [(count.max(), count.min())]
+        weighted, pairs = count, [(count.max(), count.min())]
     else:
-        weighed = np.concatenate([count, n_rows - count])
+        weighted = np.concatenate([count, n_rows - count])
         pairs = [sorted([n, n_rows - n], reverse=True) for n in set(count.tolist()) - {n_rows}]
     ranges = [found for pair in pairs if (found := _range_of(*pair)) is not None]
     lows, highs = zip(*ranges, strict=True) if ranges else ((), ())
@@ -174,7 +174,7 @@ def describe_long_tail(y, *, thresholds=(20, 100), n_betas=6):
         shots=shots,
         thresholds=tuple(thresholds),
         beta_range=(min(lows), max(highs)) if ranges else None,
-        betas=beta_grid(weighed, n_betas=n_betas, include_limits=True),
+        betas=beta_grid(weighted, n_betas=n_betas, include_limits=True),
         n_rows=n_rows,
     )
 

@@ -59,7 +59,7 @@ class TrainingHistoryDisplay:
 
     Notes
     -----
-    A class-balanced net weighs ``train_loss`` and leaves ``valid_loss`` plain:
+    A class-balanced net weights ``train_loss`` and leaves ``valid_loss`` plain:
     compare the shapes of the two lines rather than their heights.
 
     Examples

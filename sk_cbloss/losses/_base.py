@@ -46,7 +46,7 @@ class ClassBalancedLoss(nn.Module):
     Parameters
     ----------
     weight : tensor of shape (n_classes,), default=None
-        Weight of each class, kept as a buffer; None weighs all alike.
+        Weight of each class, kept as a buffer; None weights all alike.
     reduction : {"mean", "sum", "none"}, default="mean"
         "mean" divides by the number of samples, as the paper does, so that
         batches add up to the full sum. (torch.nn.CrossEntropyLoss divides by
@@ -223,7 +223,7 @@ class ClassBalancedLoss(nn.Module):
     def loss_per_class(self, logits: Tensor) -> Tensor:
         """Return the unweighted loss that each class would have as the label.
 
-        Targets that are probabilities are weighed with it. A loss that has
+        Targets that are probabilities are weighted with it. A loss that has
         none takes class positions alone.
 
         Parameters

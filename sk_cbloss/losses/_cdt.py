@@ -23,7 +23,7 @@ class CDTLoss(PriorSoftmaxLoss):
     Parameters
     ----------
     weight : tensor of shape (n_classes,), default=None
-        Weight of each class, kept as a buffer; None weighs all alike.
+        Weight of each class, kept as a buffer; None weights all alike.
     class_prior : tensor of shape (n_classes,)
         Frequency of each class in training, kept as a buffer that sums to 1.
         With a weight, give count times weight, as ``from_class_count`` does,

@@ -23,7 +23,7 @@ class ClassBalancedFocalLoss(OneVsRestLoss):
     Parameters
     ----------
     weight : tensor of shape (n_classes,), default=None
-        Weight of each class, kept as a buffer; None weighs all alike.
+        Weight of each class, kept as a buffer; None weights all alike.
     gamma : float, default=1.0
         Focus on hard samples, from 0 to 1e6.
     reduction : {"mean", "sum", "none"}, default="mean"

@@ -185,7 +185,7 @@ def multi_label(logits, target, weight, gamma, smoothing):
     """Binary focal loss of each label, weighted; 0 where the target is NaN.
 
     Either side of a label has a weight, of shape (n_labels, 2), and a gamma, without and with it.
-    A label that is there weighs as such, and half of ``smoothing`` of it counts as not there.
+    A label that is there counts as such, and half of ``smoothing`` of it counts as not there.
     """
     check_fractions(target)
     known = ~target.isnan()
@@ -197,7 +197,7 @@ def multi_label(logits, target, weight, gamma, smoothing):
 
 
 def sides(target, without, with_it, smoothing):
-    """Return what the positive and the negative side weigh; exact at targets of 0 and 1."""
+    """Return the weights of the positive and the negative side; exact at targets of 0 and 1."""
     kept, moved = 1 - smoothing / 2, smoothing / 2
     of_positive = torch.lerp(moved * without, kept * with_it, target)
     return of_positive, torch.lerp(kept * without, moved * with_it, target)

@@ -93,7 +93,7 @@ class LDAMLoss(PriorLoss):
     Parameters
     ----------
     weight : tensor of shape (n_classes,), default=None
-        Weight of each class, kept as a buffer; None weighs all alike.
+        Weight of each class, kept as a buffer; None weights all alike.
     class_prior : tensor of shape (n_classes,)
         Frequency of each class in training, kept as a buffer that sums to 1.
         Not the weighted frequency: a margin answers to the number of samples,
@@ -128,7 +128,7 @@ class LDAMLoss(PriorLoss):
     tensor(0.0255)
     """
 
-    weighs_prior = False  # margins answer to samples, whatever these weigh
+    weighs_prior = False  # margins answer to samples, whatever their weights
     head_type = NormalizedLinear
     stacked_numbers = ("max_margin", "scale")
 

@@ -51,7 +51,7 @@ class ClassBalancedMultiLabelLoss(ClassBalancedLoss):
     Parameters
     ----------
     weight : tensor of shape (n_labels, 2), default=None
-        Weights of the samples without and with each label, kept as a buffer; None weighs all
+        Weights of the samples without and with each label, kept as a buffer; None weights all
         alike. ``from_label_count`` and ``from_labels`` make them.
     label_prior : tensor of shape (n_labels,), default=None
         Frequency of each label in training, kept as a buffer. With a weight, the weighted one, as

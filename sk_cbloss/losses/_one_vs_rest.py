@@ -14,7 +14,7 @@ class OneVsRestLoss(ClassBalancedLoss):
     Parameters
     ----------
     weight : tensor of shape (n_classes,), default=None
-        Weight of each class, kept as a buffer; None weighs all alike.
+        Weight of each class, kept as a buffer; None weights all alike.
     reduction : {"mean", "sum", "none"}, default="mean"
         "mean" divides by the number of samples.
     ignore_index : int or None, default=-100

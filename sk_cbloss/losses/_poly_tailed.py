@@ -30,7 +30,7 @@ class ClassBalancedPolyTailedLoss(SoftmaxLoss):
     Parameters
     ----------
     weight : tensor of shape (n_classes,), default=None
-        Weight of each class, kept as a buffer; None weighs all alike.
+        Weight of each class, kept as a buffer; None weights all alike.
     alpha : float, default=1.0
         How fast the tail falls, above 0, up to 1e6.
     label_smoothing : float in [0, 1], default=0.0

@@ -42,7 +42,7 @@ class PriorLoss(ClassBalancedLoss):
     Parameters
     ----------
     weight : tensor of shape (n_classes,), default=None
-        Weight of each class, kept as a buffer; None weighs all alike.
+        Weight of each class, kept as a buffer; None weights all alike.
     class_prior : tensor of shape (n_classes,)
         Frequency of each class in training, kept as a buffer that sums to 1.
     **parameters : dict
@@ -134,7 +134,7 @@ class PriorSoftmaxLoss(PriorLoss, SoftmaxLoss):
     Parameters
     ----------
     weight : tensor of shape (n_classes,), default=None
-        Weight of each class, kept as a buffer; None weighs all alike.
+        Weight of each class, kept as a buffer; None weights all alike.
     class_prior : tensor of shape (n_classes,)
         Frequency of each class in training, kept as a buffer that sums to 1.
     **parameters : dict

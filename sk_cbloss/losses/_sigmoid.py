@@ -14,7 +14,7 @@ class ClassBalancedSigmoidLoss(OneVsRestLoss):
     Parameters
     ----------
     weight : tensor of shape (n_classes,), default=None
-        Weight of each class, kept as a buffer; None weighs all alike. It is
+        Weight of each class, kept as a buffer; None weights all alike. It is
         the weight of a *sample* of that class, on all its terms, neither a
         ``pos_weight`` nor the weight of an output column.
     reduction : {"mean", "sum", "none"}, default="mean"

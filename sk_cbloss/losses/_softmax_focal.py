@@ -21,7 +21,7 @@ class ClassBalancedSoftmaxFocalLoss(SoftmaxLoss):
     Parameters
     ----------
     weight : tensor of shape (n_classes,), default=None
-        Weight of each class, kept as a buffer; None weighs all alike.
+        Weight of each class, kept as a buffer; None weights all alike.
     gamma : float, default=1.0
         Focus on hard samples, from 0 to 1e6.
     label_smoothing : float in [0, 1], default=0.0

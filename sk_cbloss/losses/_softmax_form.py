@@ -16,7 +16,7 @@ class SoftmaxLoss(ClassBalancedLoss):
     Parameters
     ----------
     weight : tensor of shape (n_classes,), default=None
-        Weight of each class, kept as a buffer; None weighs all alike.
+        Weight of each class, kept as a buffer; None weights all alike.
     label_smoothing : float in [0, 1], default=0.0
         Share of each label that is spread evenly over all classes.
     reduction : {"mean", "sum", "none"}, default="mean"

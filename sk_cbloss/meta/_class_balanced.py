@@ -1,4 +1,4 @@
-"""ClassBalancedClassifier, which weighs any classifier."""
+"""ClassBalancedClassifier, which weights any classifier."""
 
 from copy import deepcopy
 from functools import partial
@@ -56,9 +56,9 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
     ----------
     estimator : classifier
         A classifier whose ``fit`` takes ``sample_weight``, or a Pipeline that
-        ends in one. It must not weigh classes itself.
+        ends in one. It must not weight classes itself.
     beta : float in [0, 1], default=0.999
-        See :func:`effective_number`. 0 weighs all classes alike, 1 gives
+        See :func:`effective_number`. 0 weights all classes alike, 1 gives
         inverse frequency.
     normalize : {"classes", "samples"} or None, default="samples"
         See :func:`class_balanced_weight`. With "samples" the mean weight is 1,
@@ -84,7 +84,7 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
     --------
     ClassBalancedWeigher : The weights alone.
     PriorCorrectedClassifier : Probabilities for any frequencies of the classes.
-    imblearn.ensemble.BalancedBaggingClassifier : Resamples in place of weighing.
+    imblearn.ensemble.BalancedBaggingClassifier : Resamples in place of weighting.
 
     Notes
     -----
@@ -128,7 +128,7 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
 
     @all_or_nothing
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
-        """Weigh the samples and fit the classifier.
+        """Weight the samples and fit the classifier.
 
         Parameters
         ----------
@@ -155,7 +155,7 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
         TypeError
             If the classifier takes no ``sample_weight``, or no validation data.
         ValueError
-            If a parameter is invalid, or the classifier weighs classes itself.
+            If a parameter is invalid, or the classifier weights classes itself.
         """
         check_beta(self.beta)
         check_normalize(self.normalize)
@@ -187,7 +187,7 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
     @available_if(_estimator_has("partial_fit"))
     @all_or_nothing
     def partial_fit(self, X, y, classes=None, sample_weight=None, *, class_count=None):
-        """Weigh the samples of one more chunk, and have the classifier learn from them.
+        """Weight the samples of one more chunk, and have the classifier learn from them.
 
         Their weights come from the classes' counts so far, this chunk included,
         or from those that are given. Counts of all chunks give early chunks the
@@ -224,7 +224,7 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
             If the classifier takes no ``sample_weight``.
         ValueError
             If a parameter is invalid, a label is not known, or the classifier
-            weighs classes itself.
+            weights classes itself.
 
         Examples
         --------
@@ -397,7 +397,7 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
 
     @property
     def _beta_in_use(self):
-        """The beta that classes are weighed with here; if not 0, not again from outside."""
+        """The beta that classes are weighted with here; if not 0, not again from outside."""
         return self.beta
 
     def __getattr__(self, name):

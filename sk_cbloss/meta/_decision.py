@@ -136,7 +136,7 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
     The shrinkage, of infinity, 300, 100, 30 and 10, is the one whose decisions
     are best for folds that they are not learned from.
 
-    Scores are of all rows that folds leave out together, weighed by
+    Scores are of all rows that folds leave out together, weighted by
     sample_weight, over the classes that they hold. A row that is left out
     several times counts once. Of a single split, rows are dealt into five
     parts to see what is learned without them.

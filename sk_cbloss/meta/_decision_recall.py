@@ -154,7 +154,7 @@ def further(data, recall, found):
     """
     n_classes = len(recall)
     true = np.bincount(data.y, data.weight, minlength=n_classes)
-    # Weighed so, a class's hits are its recall over the one asked for; others have none.
+    # Weighted so, a class's hits are its recall over the one asked for; others have none.
     asked = np.where(recall > 0, true * recall, np.inf)
     share = Scored(Metric(_hits, is_least=True), data.y, data.weight / asked[data.y], n_classes)
     accuracy = Scored(Metric(_hits), data.y, data.weight, n_classes)

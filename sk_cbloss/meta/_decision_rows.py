@@ -70,7 +70,7 @@ def left_out(folds, y, whole, change):
     Returns
     -------
     data : LeftOut
-        The rows that weigh something.
+        The rows whose weight is not 0.
     parts : list of pairs of ndarray
         Their positions.
     """

@@ -1,4 +1,4 @@
-"""Which classifiers sample weights reach, whether these weigh already, and the handing over."""
+"""Which classifiers sample weights reach, which weight classes already, and the handing over."""
 
 from collections.abc import Mapping
 
@@ -86,12 +86,12 @@ def check_takes_sample_weight(estimator, name="estimator"):
         place = "" if refuses is estimator else f" inside {type(estimator).__name__}"
         raise TypeError(
             f"{type(refuses).__name__}{place} takes no sample_weight in fit, so its classes "
-            f"cannot be weighed: {_remedy(estimator)}."
+            f"cannot be weighted: {_remedy(estimator)}."
         )
 
 
 def _remedy(estimator):
-    """Say how to weigh the classes of a classifier that sample weights do not reach."""
+    """Say how to weight the classes of a classifier that sample weights do not reach."""
     inside = estimator.get_params().values() if hasattr(estimator, "get_params") else ()
     classifiers = [each for each in inside if isinstance(each, ClassifierMixin)]
     if any(not_reached(each) is None for each in classifiers):
@@ -126,7 +126,7 @@ def not_reached(estimator, *, inside=False):
 
 
 def check_weighs_not_yet(estimator, n_classes=2, *, answers=True):
-    """Raise a ValueError if a classifier that the weights reach weighs classes by itself.
+    """Raise a ValueError if a classifier that the weights reach weights classes by itself.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def check_weighs_not_yet(estimator, n_classes=2, *, answers=True):
         off = (0,) if ours and last == "beta" else off_values(last, n_classes)
         if off is not None and not all(is_one_of(value, off) for value in values):
             raise ValueError(
-                f"{type(estimator).__name__} must not search {name!r}, or classes are weighed "
+                f"{type(estimator).__name__} must not search {name!r}, or classes are weighted "
                 f"twice: search beta of ClassBalancedClassifier, got {values!r}."
             )
 

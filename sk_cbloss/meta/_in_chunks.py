@@ -15,7 +15,7 @@ def check_takes_weights_in_chunks(estimator):
     if "sample_weight" not in signature(estimator.partial_fit).parameters:
         raise TypeError(
             f"{type(estimator).__name__} takes no sample_weight in partial_fit, so its classes "
-            "cannot be weighed chunk by chunk: use one that does, such as SGDClassifier."
+            "cannot be weighted chunk by chunk: use one that does, such as SGDClassifier."
         )
 
 
@@ -35,7 +35,7 @@ def known_classes(model, classes, class_count):
     classes : array-like of shape (n_classes,) or None
         All classes.
     class_count : mapping, Series, array-like of shape (n_classes,) or None
-        Numbers of samples to weigh by.
+        Numbers of samples to weight by.
 
     Returns
     -------

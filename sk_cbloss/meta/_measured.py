@@ -1,6 +1,6 @@
 """Whether probabilities that are said to be natural average to the classes' shares.
 
-No list of the ways in which classifiers weigh is complete, but what weighs unknown to the list
+No list of the ways in which classifiers weight classes is complete, but a way that it lacks
 leaves probabilities that do not average to the shares, and that can be measured.
 """
 
@@ -24,7 +24,7 @@ class MiscalibratedPriorWarning(UserWarning):
     """Natural probabilities do not average to the classes' shares.
 
     They miss by more than sampling explains, and their odds by a factor of two.
-    The classifier weighs classes in a way that is not known here, or its
+    The classifier weights classes in a way that is not known here, or its
     probabilities are no good for other reasons: in either case, a correction
     by known weights does not make them natural. ``CalibratedClassifierCV``
     around the classifier does.
@@ -82,7 +82,7 @@ def miss_of(estimator, natural, y, classes, class_count, sample_weight=None):
     return (
         f"The natural probabilities of {type(estimator).__name__} average to {mean[worst]:.3g} "
         f"for class {names_of(classes)[worst]!r}, whose share is {here[worst]:.3g}: more than "
-        "sampling explains. It may weigh classes in a way that is not known here; "
+        "sampling explains. It may weight classes in a way that is not known here; "
         "CalibratedClassifierCV around it makes them natural."
     )
 

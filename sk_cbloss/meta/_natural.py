@@ -197,7 +197,7 @@ def normalized(p, possible):
 
 def _refuse(what, estimator):
     raise ValueError(
-        f"estimator must weigh classes in a way that can be undone, got {what} of "
-        f"{type(estimator).__name__}: weigh by ClassBalancedClassifier in its place, or calibrate "
+        f"estimator must weight classes in a way that can be undone, got {what} of "
+        f"{type(estimator).__name__}: use ClassBalancedClassifier in its place, or calibrate "
         "it with CalibratedClassifierCV."
     )

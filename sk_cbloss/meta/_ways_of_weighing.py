@@ -1,8 +1,8 @@
-"""How classifiers weigh classes by themselves: the one table that all wrappers ask.
+"""How classifiers weight classes by themselves: the one table that all wrappers ask.
 
 Weights that a classifier gives to classes are not to be given again, and are to be divided out of
 its probabilities where natural ones are wanted. `WAYS` says by which parameters each library
-weighs; no such list is complete, so that what is said to be natural is measured, too.
+weights; no such list is complete, so that what is said to be natural is measured, too.
 """
 
 import reprlib
@@ -39,7 +39,7 @@ class Way:
         Returns the weights of the classes in the probabilities, or None if they cannot be told,
         from the estimator, the value and the `Given`.
     two_classes : bool, default=False
-        Whether it weighs the one class against the other, and so has no effect with more than two.
+        Whether it weights one class against the other, and so has no effect with more than two.
     is_prior : bool, default=False
         Whether it sets the frequencies of the classes, which weights then do not reach.
     """
@@ -111,7 +111,7 @@ def _balanced(count):
 
 
 def _by_count(estimator, value, given):
-    # Whatever samples weigh.
+    # Whatever the samples' weights.
     return _balanced(given.count())
 
 
@@ -174,7 +174,7 @@ WAYS = {
 # What an estimator of no known library has may mean what it means in any.
 _ANYWHERE = {name: way for row in WAYS.values() for name, way in row.items() if way}
 
-# Trained one class against the rest, they weigh the one alone.
+# Trained one class against the rest, they weight the one alone.
 _ONE_VS_REST = (SGDClassifier, Perceptron, PassiveAggressiveClassifier, LinearSVC)
 _ONE_VS_REST_OBJECTIVES = {"multiclassova", "multiclass_ova", "ova", "ovr"}
 # Of LightGBM's and XGBoost's objectives, these know no positive class, with two classes either.
@@ -190,7 +190,7 @@ def library(estimator):
 
 
 def weighing_parameters(estimator, n_classes=2):
-    """Return the parameters by which an estimator itself weighs classes, and their values."""
+    """Return the parameters by which an estimator itself weights classes, and their values."""
     if beta := getattr(estimator, "_beta_in_use", 0):  # one of ours
         return {"beta": beta}
     if isinstance(estimator, ComplementNB):  # has a prior, but does not ask it
@@ -206,13 +206,13 @@ def weighing_parameters(estimator, n_classes=2):
 
 
 def off_values(name, n_classes=2):
-    """Return the values with which a parameter does not weigh, or None if it never does."""
+    """Return the values with which a parameter weights nothing, or None if it never does."""
     way = _ANYWHERE.get(name)
     return None if way is None or (way.two_classes and n_classes > 2) else way.off
 
 
 def refusal(estimator, name, value, *, answers=True):
-    """Say why a classifier that weighs by a parameter must not be weighed again, or None."""
+    """Say why a classifier that a parameter weights must not be weighted again, or None."""
     way = _ANYWHERE.get(name, Way((0,)))  # beta of one of ours
     kind = type(estimator).__name__
     if way.is_prior and not answers:
@@ -224,7 +224,7 @@ def refusal(estimator, name, value, *, answers=True):
         )
     remedy = f"set {name}={way.off[0]!r}" if way.off else "take one that does not resample"
     return (
-        f"{kind} must not weigh classes itself, or they are weighed twice: {remedy}, "
+        f"{kind} must not weight classes itself, or they are weighted twice: {remedy}, "
         f"got {'' if way.off else f'{name}='}{value!r}."
     )
 
@@ -274,8 +274,8 @@ def validation_arguments(estimator, X, y, sample_weight):
         return {"eval_X": X, "eval_y": y, "eval_sample_weight": [sample_weight]}
     if has_fit_parameter(estimator, "eval_set"):
         return {"eval_set": [(X, y)], "eval_sample_weight": [sample_weight]}
-    weighed = has_fit_parameter(estimator, "sample_weight_val")
-    return {"X_val": X, "y_val": y} | ({"sample_weight_val": sample_weight} if weighed else {})
+    weighted = has_fit_parameter(estimator, "sample_weight_val")
+    return {"X_val": X, "y_val": y} | ({"sample_weight_val": sample_weight} if weighted else {})
 
 
 def _is_one_vs_rest(estimator, n_classes):

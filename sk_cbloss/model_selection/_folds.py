@@ -134,7 +134,7 @@ class Folds:
             return "it does not end in a CBNeuralNetClassifier"
         if isinstance(job.estimator, Pipeline):
             if any(isinstance(step, ClassBalancedWeigher) for _, step in job.estimator.steps):
-                return "a ClassBalancedWeigher must see the net that it weighs"
+                return "a ClassBalancedWeigher must see the net that it weights"
         elif others := self.fit_params.keys() - {"sample_weight"}:
             return f"fit is given {min(others)}"
         return None

@@ -51,7 +51,7 @@ class ChosenLoss(NeuralNet):
 
     @property
     def _beta_in_use(self):
-        """The beta that the loss weighs classes with; if not 0, not again from outside."""
+        """The beta that the loss weights classes with; if not 0, not again from outside."""
         self._check_loss()
         if self.criterion is not None:
             return 0
@@ -245,7 +245,7 @@ class ChosenLoss(NeuralNet):
             )
         elif self._beta_in_use and not is_weighed and differ(self.class_count_, by=2):
             warnings.warn(
-                f"The default beta, {self._beta_in_use:g}, weighs classes of {count.min():,.6g} "
+                f"The default beta, {self._beta_in_use:g}, weights classes of {count.min():,.6g} "
                 f"to {count.max():,.6g} samples alike, as it does all of 5,000 and more. Search "
                 "beta over beta_grid(class_count), or set it to keep it so.",
                 stacklevel=stacklevel,

@@ -49,7 +49,7 @@ class CBNeuralNetClassifier(
         column for each label. Its further parameters have the prefix
         ``criterion__``, such as ``criterion__tau``.
     beta : float in [0, 1], default=None
-        See :func:`effective_number`; 0 weighs all classes alike, 1 gives
+        See :func:`effective_number`; 0 weights all classes alike, 1 gives
         inverse frequency. None takes 0.999, or 0 for the losses that know the
         classes' frequencies ("logit_adjusted", "ldam", "cdt", "vs").
     gamma : float or (float, float), default=None
@@ -154,7 +154,7 @@ class CBNeuralNetClassifier(
 
     See Also
     --------
-    ClassBalancedClassifier : Weighs any scikit-learn classifier.
+    ClassBalancedClassifier : Weights any scikit-learn classifier.
     skorch.NeuralNetClassifier : What this is built on.
 
     Notes

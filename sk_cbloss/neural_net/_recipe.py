@@ -21,7 +21,7 @@ def cifar_recipe(*, depth=32, max_epochs=200, deferred=False, fill=-1.0):
     max_epochs : int, default=200
         Number of epochs; warm-up and drops keep their shares of it.
     deferred : bool, default=False
-        Whether to weigh classes from the first drop on only; see
+        Whether to weight classes from the first drop on only; see
         :class:`DeferredReweighting`. The paper does from the start.
     fill : float, default=-1.0
         What the crops are padded with: -1 is black for images scaled as in

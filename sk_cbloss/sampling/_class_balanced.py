@@ -48,7 +48,7 @@ class ClassBalancedSampler(DocLink, BaseSampler):
 
     See Also
     --------
-    ClassBalancedClassifier : Weighs samples, which is exact and draws nothing.
+    ClassBalancedClassifier : Weights samples, which is exact and draws nothing.
     imblearn.over_sampling.RandomOverSampler : Draws a given number of each class.
 
     References

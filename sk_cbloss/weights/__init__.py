@@ -1,7 +1,7 @@
 """Weights by the effective number of samples: the paper's ground floor.
 
 A class with ``n`` samples has the effective number ``(1 - beta**n) / (1 - beta)``;
-its weight is one over that, normalised. ``beta=0`` weighs all classes alike and
+its weight is one over that, normalised. ``beta=0`` weights all classes alike and
 ``beta=1`` is inverse frequency, with ``normalize="samples"`` exactly
 scikit-learn's ``class_weight="balanced"``.
 

@@ -14,7 +14,7 @@ def class_balanced_weight(class_count, *, beta, normalize="classes"):
     class_count : array-like of shape (n_classes,)
         Number of samples of each class, in their order, finite and >= 0, not all 0.
     beta : float in [0, 1]
-        See :func:`effective_number`. 0 weighs all classes alike, 1 gives
+        See :func:`effective_number`. 0 weights all classes alike, 1 gives
         inverse frequency.
     normalize : {"classes", "samples"} or None, default="classes"
         - "classes": the weights sum to the number of classes that have

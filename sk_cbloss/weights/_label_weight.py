@@ -20,12 +20,12 @@ def class_balanced_label_weight(n_positive, n_samples, *, beta, normalize="class
     n_samples : number or array-like of shape (n_labels,)
         Number of all samples, or of those of which it is known whether they have the label.
     beta : float in [0, 1]
-        See :func:`effective_number`. 0 weighs both sides alike, 1 gives
+        See :func:`effective_number`. 0 weights both sides alike, 1 gives
         inverse frequency.
     normalize : {"classes", "samples"} or None, default="classes"
         - "classes": the two weights of a label sum to 2 (to 1 where all samples are on one side);
         - "samples": the mean weight over a label's samples is 1, so that all labels together
-          weigh alike;
+          count alike;
         - None: the bare :math:`1 / E_n`.
 
     Returns

@@ -1,6 +1,6 @@
 """Labels wherever they lie: those of dask's collections are never loaded as a whole.
 
-They are counted in one pass, and weighed when the weights are computed. dask is not imported:
+They are counted in one pass, and weighted when the weights are computed. dask is not imported:
 who has a collection of its, has it.
 """
 

@@ -23,7 +23,7 @@ def class_balanced_sample_weight(
         pyarrow array or a torch tensor; or in an Array, a Series or a DataFrame
         of one column of dask, which is counted in one pass, chunk by chunk.
     beta : float in [0, 1]
-        See :func:`effective_number`. 0 weighs all classes alike, 1 gives
+        See :func:`effective_number`. 0 weights all classes alike, 1 gives
         inverse frequency.
     normalize : {"classes", "samples"} or None, default="samples"
         See :func:`class_balanced_weight`. With "samples" the mean weight is 1,

@@ -72,7 +72,7 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
     Parameters
     ----------
     beta : float in [0, 1], default=0.999
-        See :func:`effective_number`. 0 weighs all classes alike, 1 gives
+        See :func:`effective_number`. 0 weights all classes alike, 1 gives
         inverse frequency.
     normalize : {"classes", "samples"} or None, default="samples"
         See :func:`class_balanced_weight`.
@@ -97,13 +97,13 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
 
     See Also
     --------
-    ClassBalancedClassifier : Weighs any classifier, fold by fold.
+    ClassBalancedClassifier : Weights any classifier, fold by fold.
     class_balanced_sample_weight : The same as a function, in one step.
     class_balanced_label_weight : The weights of several labels a sample, from counts.
 
     Notes
     -----
-    In :class:`sk_cbloss.pipeline.Pipeline` it weighs the last step.
+    In :class:`sk_cbloss.pipeline.Pipeline` it weights the last step.
     scikit-learn's Pipeline cannot hand weights from one step to the next, so a
     weigher there would have no effect; ``fit_transform`` says so with an
     :class:`UnusedWeightsWarning`.

@@ -254,7 +254,7 @@ def test_weights_of_a_net_that_takes_its_losss_beta(data):
 
 def test_weights_of_what_does_not_weigh(data):
     plain = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(*data)
-    with pytest.raises(ValueError, match="estimator must weigh classes by beta, .* got Pipeline"):
+    with pytest.raises(ValueError, match="estimator must weight classes by beta, .* got Pipeline"):
         ClassWeightDisplay.from_estimator(plain)
     with pytest.raises(NotFittedError):
         ClassWeightDisplay.from_estimator(ClassBalancedWeigher())

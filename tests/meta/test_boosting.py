@@ -83,7 +83,7 @@ WEIGHING = [
 @pytest.mark.parametrize(("make", "weighing"), [*DRAWING, *[each[:2] for each in WEIGHING]])
 def test_what_weighs_is_not_weighed_again(make, weighing):
     with pytest.raises(
-        ValueError, match="must not weigh classes itself, or they are weighed twice"
+        ValueError, match="must not weight classes itself, or they are weighted twice"
     ):
         ClassBalancedClassifier(make(**weighing)).fit(*two(200))
 
@@ -91,7 +91,7 @@ def test_what_weighs_is_not_weighed_again(make, weighing):
 @pytest.mark.parametrize("wrapper", ASKING)
 @pytest.mark.parametrize(("make", "weighing"), DRAWING)
 def test_what_draws_cannot_be_undone(make, weighing, wrapper):
-    with pytest.raises(ValueError, match="must weigh classes in a way that can be undone"):
+    with pytest.raises(ValueError, match="must weight classes in a way that can be undone"):
         wrapper(make(**weighing)).fit(*two(200))
 
 
@@ -159,7 +159,9 @@ def test_is_unbalance_is_off_in_all_of_lightgbms_words(off):
 
 @pytest.mark.parametrize("weights", [(1, 2, 3), "abc"])
 def test_weights_that_are_none_of_these_classes_are_refused(weights):
-    with pytest.raises(ValueError, match="^estimator must weigh classes in a way .* class_weight"):
+    with pytest.raises(
+        ValueError, match="^estimator must weight classes in a way .* class_weight"
+    ):
         PriorCorrectedClassifier(catboost(class_weights=weights)).fit(*two(200))
 
 
@@ -202,7 +204,7 @@ def test_all_of_lightgbms_names_are_in_the_table():
 @ALL
 def test_scale_pos_weight_is_undone_with_two_classes(make):
     X, y = two()
-    with pytest.raises(ValueError, match="weighed twice: set scale_pos_weight=None, got 9"):
+    with pytest.raises(ValueError, match="weighted twice: set scale_pos_weight=None, got 9"):
         ClassBalancedClassifier(make(scale_pos_weight=9)).fit(X, y)
     natural = PriorCorrectedClassifier(make(scale_pos_weight=9)).fit(X, y)
     assert natural.class_weight_.tolist() == [1, 9]
@@ -245,7 +247,7 @@ def test_what_weighs_the_positive_class_has_no_effect_on_cross_entropy(wrapper, 
     left, plain = (wrapper(model).fit(X, y) for model in models)
     np.testing.assert_array_equal(left.class_weight_, plain.class_weight_)
     np.testing.assert_allclose(left.predict_natural_proba(X), plain.predict_natural_proba(X))
-    with pytest.raises(ValueError, match="weighed twice"):
+    with pytest.raises(ValueError, match="weighted twice"):
         ClassBalancedClassifier(lightgbm(objective="binary", **weighing)).fit(X, y)
 
 

@@ -223,7 +223,7 @@ def test_a_classifier_that_weights_do_not_reach_is_refused_with_what_to_do(data,
     remedy = "use ClassBalancedSampler in imbalanced-learn's Pipeline"
     if name in REFUSED_AROUND_OTHERS:
         remedy = "put ClassBalancedClassifier around those inside that take it"
-    message = f"takes no sample_weight in fit, so its classes cannot be weighed: {remedy}\\.$"
+    message = f"takes no sample_weight in fit, so its classes cannot be weighted: {remedy}\\.$"
     with pytest.raises(TypeError, match=message):
         ClassBalancedClassifier((REFUSED | REFUSED_AROUND_OTHERS)[name]).fit(*data)
 
@@ -302,7 +302,7 @@ TWICE = {
 @pytest.mark.parametrize("name", TWICE)
 def test_a_classifier_that_weighs_classes_is_refused(data, name):
     estimator, setting = TWICE[name]
-    message = f"must not weigh classes itself, or they are weighed twice: set {setting}"
+    message = f"must not weight classes itself, or they are weighted twice: set {setting}"
     with pytest.raises(ValueError, match=message):
         ClassBalancedClassifier(estimator).fit(*data)
 
@@ -329,7 +329,7 @@ def test_a_classifier_that_weighs_classes_is_refused(data, name):
     ids=["net by default", "net", "meta by default", "meta"],
 )
 def test_one_of_ours_that_weighs_classes_is_refused(data, ours, wrap):
-    with pytest.raises(ValueError, match="must not weigh classes itself, .* set .*beta=0"):
+    with pytest.raises(ValueError, match="must not weight classes itself, .* set .*beta=0"):
         ClassBalancedClassifier(wrap(ours)).fit(*data)
 
 
@@ -415,7 +415,9 @@ def test_a_class_in_place_of_an_instance_is_refused(data):
     ids=lambda search: type(search.estimator).__name__,
 )
 def test_a_search_that_would_weigh_classes_is_refused(data, search):
-    with pytest.raises(ValueError, match="SearchCV must not search .* weighed twice: search beta"):
+    with pytest.raises(
+        ValueError, match="SearchCV must not search .* weighted twice: search beta"
+    ):
         ClassBalancedClassifier(search).fit(*data)
 
 

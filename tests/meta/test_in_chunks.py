@@ -255,7 +255,7 @@ class WithoutWeights(Recorder):
             WithoutWeights(),
             {"classes": CLASSES},
             TypeError,
-            "WithoutWeights takes no sample_weight in partial_fit, so its classes cannot be weigh",
+            "WithoutWeights takes no sample_weight in partial_fit, so its classes cannot be",
         ),
         (KNeighborsClassifier(), {}, AttributeError, "has no 'partial_fit'"),
         (GaussianNB(), {}, ValueError, "classes must list all classes at the first call"),

@@ -378,7 +378,7 @@ def test_an_estimate_is_forgotten_by_the_next_fit(data):
     [
         (LinearSVC(), TypeError, "estimator must have predict_proba, got LinearSVC"),
         *(
-            (estimator, ValueError, f"estimator must weigh .* can be undone, got {what}")
+            (estimator, ValueError, f"estimator must weight .* can be undone, got {what}")
             for estimator, what in [
                 (soft_vote(tree(class_weight="balanced")), "the weights of Dec"),
                 (soft_vote(WEIGHTED["meta"]), "the weights of ClassBalanced"),

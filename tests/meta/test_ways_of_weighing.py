@@ -234,7 +234,7 @@ def test_what_has_no_effect_on_three_classes_is_left_alone(wrapper, parameter):
 def test_other_names_of_a_parameter_are_known():
     for name in ("unbalance", "is_unbalance"):
         model = Boosting(**{name: True})
-        with pytest.raises(ValueError, match=f"weighed twice: set {name}=None, got True"):
+        with pytest.raises(ValueError, match=f"weighted twice: set {name}=None, got True"):
             ClassBalancedClassifier(model).fit(*yes_no(100))
         weight = weights_within(model, np.array([0, 1]), np.repeat([0, 1], [80, 20]))
         assert weight[1] / weight[0] == pytest.approx(4)
@@ -272,7 +272,7 @@ def test_what_cannot_be_read_as_weights_cannot_be_undone(wrapper, estimator, got
 
 def test_a_forest_that_resamples_is_not_weighed_too():
     with pytest.raises(
-        ValueError, match="weighed twice: take one that does not resample, got sam"
+        ValueError, match="weighted twice: take one that does not resample, got sam"
     ):
         ClassBalancedClassifier(BalancedRandomForestClassifier()).fit(*yes_no(100))
 

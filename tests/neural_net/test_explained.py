@@ -264,7 +264,9 @@ def test_default_weights_that_do_nothing_are_told_of():
     labels = np.repeat([0, 1], [21_000, 9_000])
     features = np.zeros((len(labels), 1), np.float32)
     given = {"batch_size": -1}
-    with pytest.warns(UserWarning, match="0.999, weighs classes of 9,000 to 21,000 samples alike"):
+    with pytest.warns(
+        UserWarning, match="0.999, weights classes of 9,000 to 21,000 samples alike"
+    ):
         make_net(**given).fit(features, labels)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

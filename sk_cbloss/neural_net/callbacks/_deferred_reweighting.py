@@ -6,7 +6,7 @@ from sk_cbloss.neural_net.callbacks._loss_change import LossChange
 class DeferredReweighting(LossChange):
     """Train without class weights first, and with them once the features are learned.
 
-    Until ``start``, all classes weigh alike (``beta=0``). From then on, the
+    Until ``start``, all classes count alike (``beta=0``). From then on, the
     net's own ``beta`` holds, with weights whose mean over the samples is 1
     (``normalize="samples"``), so that the loss keeps its scale. With weights
     that sum to the number of classes, the last epochs would train at a

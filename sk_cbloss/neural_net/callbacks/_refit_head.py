@@ -24,7 +24,7 @@ class Held(NamedTuple):
 class RefitHead(LossChange):
     """Train all without class weights first, then the last layer alone, and with them.
 
-    Until ``start``, all classes weigh alike (``beta=0``). From then on, only
+    Until ``start``, all classes count alike (``beta=0``). From then on, only
     the last layer, the *head*, learns, with the net's own ``beta`` or another
     loss. The rest stays as it is, and gives what it gives in prediction: no
     dropout, and running means at rest. The head may start anew, has a weight

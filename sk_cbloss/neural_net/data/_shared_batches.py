@@ -30,7 +30,7 @@ class Share:
         """Return where the rank's part of a batch begins and ends.
 
         It is one row where there is none for the rank, which has to take the step all the same;
-        that row must weigh nothing.
+        that row must have no weight.
         """
         self.sizes.append(stop - start)
         first, end = self.bounds(stop - start)

@@ -118,11 +118,11 @@ def _learned_classes(net, X, labels, sample_weight, names, classes, known, known
     positions = positions.astype(np.int64, copy=False)
     count = np.bincount(positions, sample_weight, len(known)) + known_count
     if given is None and np.count_nonzero(count) < 2:
-        weighed = "" if sample_weight is None else " with a sample_weight above 0"
+        weighted = "" if sample_weight is None else " with a sample_weight above 0"
         n_classes = n_classes_of(X, known) if in_dataset and known.dtype.kind in "iu" else 0
         remedy = lists_all(n_classes) if n_classes > 1 else ""
         raise ValueError(
-            f"{type(net).__name__} needs samples of at least 2 classes{weighed}, "
+            f"{type(net).__name__} needs samples of at least 2 classes{weighted}, "
             f"got one class: {known[np.argmax(count)]!s}.{remedy}"
         )
     return known, count, positions
