@@ -137,3 +137,11 @@ def test_the_button_copies_the_code_alone(file):
 def test_prose_says_weight_as_the_field_does(file):
     """Classes are weighted; the class that does it is ClassBalancedWeigher all the same."""
     assert not re.findall(r"\bweigh(?:s|ed|ing)?\b", prose_of(file), re.IGNORECASE)
+
+
+@pytest.mark.parametrize("folder", ["user_guide", "results"])
+def test_an_index_says_what_each_page_is_about(folder):
+    index = (ROOT / "docs" / folder / "index.rst").read_text()
+    pages = {page.stem for page in (ROOT / "docs" / folder).glob("*.rst")} - {"index"}
+    assert set(re.findall(r"^- :doc:`(\w+)`: \w", index, re.MULTILINE)) == pages
+    assert set(re.findall(r"^   (\w+)$", index, re.MULTILINE)) == pages
