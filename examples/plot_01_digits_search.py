@@ -1,6 +1,6 @@
 """
-Search beta and the loss
-========================
+Grid search over beta and the loss
+==================================
 
 A net with a class-balanced loss stands behind a scaler in a Pipeline, and a grid search finds its
 beta, its loss and its weight decay. The data are scikit-learn's digits, made long-tailed: 128

@@ -1,6 +1,6 @@
 """
-Two classes, one of them rare
-=============================
+Two classes, one rare: ranking and thresholds
+=============================================
 
 As in fraud detection, few samples are positive, and the questions are how well they are ranked and
 where to draw the line. The data are scikit-learn's breast cancer set with 20 malignant samples

@@ -1,6 +1,6 @@
 """
-Honest probabilities of a weighted model
-========================================
+Honest probabilities: calibration of a weighted model
+=====================================================
 
 A model that is trained with class weights speaks of a world in which rare classes are as frequent
 as their weights make them. Its decisions may be what you want; its probabilities are not, where

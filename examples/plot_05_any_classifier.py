@@ -1,6 +1,6 @@
 """
-Weights for any classifier
-==========================
+Class weights for any classifier
+================================
 
 Class-balanced weights are sample weights, so any classifier that takes these can have them. Here a
 linear model, a random forest and gradient boosting tell which airline operates a flight. Airlines

@@ -1,6 +1,6 @@
 """
-A decision for your costs: how late will this flight be?
-========================================================
+Costs and decisions: how late will this flight be?
+==================================================
 
 Three of four flights arrive in time, and few are late by hours. Whoever names the most likely
 outcome says "in time" of nearly all, and is right three times out of four. We ask the same model

@@ -1,6 +1,6 @@
 """
-Sets with a promise: where may this flight go?
-==============================================
+Conformal prediction sets: where may this flight go?
+====================================================
 
 A flight from New York, by airline, airport and scheduled time: a forest names its destination, and
 for the rare ones it is mostly wrong. So we ask for a list of places instead, which holds the right
