@@ -253,7 +253,7 @@ class ChosenLoss(NeuralNet):
 
 
 def _of_each(sample_weight, ndim):
-    """Return weights of samples with as many dimensions as what they weigh."""
+    """Return weights of samples with as many dimensions as what they are of."""
     return sample_weight.view(-1, *[1] * (ndim - 1))
 
 

@@ -65,7 +65,7 @@ class Ranked(NeuralNetClassifier):
 
         def learn_of_all():
             data = learn()
-            # Ranks count rows, not what is known of them, to weigh their means by.
+            # Ranks count rows, not what is known of them, to weight their means by.
             if call.ranks.n_ranks > 1 and holds_unknown(data.targets):
                 raise ValueError(
                     "y must tell of each label whether a sample has it where several ranks train "

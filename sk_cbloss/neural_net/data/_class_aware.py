@@ -44,7 +44,7 @@ class ClassAwareSampler(Sampler):
     See Also
     --------
     ClassBalancedSampler : The same for imbalanced-learn's Pipeline.
-    class_balanced_sample_weight : Weighs samples, which draws nothing and repeats none.
+    class_balanced_sample_weight : Weights samples, which draws nothing and repeats none.
     torch.utils.data.WeightedRandomSampler : Draws by any weights.
 
     Notes
@@ -123,7 +123,7 @@ class ClassAwareSampler(Sampler):
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Labels of the rows.
         class_count : array-like of shape (n_classes,), default=None
-            Numbers of samples that classes are weighed by, if they are not to be counted in y,
+            Numbers of samples that classes are weighted by, if they are not to be counted in y,
             whose labels are then positions in it.
 
         Returns
@@ -170,7 +170,7 @@ class ClassAwareSampler(Sampler):
             seed = torch.empty((), dtype=torch.int64).random_().item()
         self.epoch += 1
         share = self.weights.cumsum()
-        share /= share[-1]  # no place is beyond 1, or at a row that weighs nothing
+        share /= share[-1]  # no place is beyond 1, or at a row without weight
         places = np.random.default_rng(seed).random(len(self))
         return share.searchsorted(places, side="right")
 

@@ -57,10 +57,10 @@ def learned_labels(net, indicator, sample_weight, listed, known, known_count):
             names = agreed_names(np.asarray(given), names)
     count = indicator.count(sample_weight) + known_count
     if not (count > 0).all(axis=1).any():
-        weighed = "" if sample_weight is None else ", by weights above 0"
+        weighted = "" if sample_weight is None else ", by weights above 0"
         raise ValueError(
             f"{type(net).__name__} needs a label that some samples have and others have not"
-            f"{weighed}, got {len(names)} that all have or none has."
+            f"{weighted}, got {len(names)} that all have or none has."
         )
     return names, count
 
