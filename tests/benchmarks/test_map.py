@@ -299,6 +299,12 @@ def test_results_are_means_of_draws_and_regret_is_to_the_best_that_was_run():
     assert results.n_draws == [2]
 
 
+def test_documentation_shows_the_committed_results():
+    results = tables.Results(lines.read(study.RESULTS))
+    for name, text in tables.parts(results).items():
+        assert (tables.DOCS / f"{name}.inc").read_text() == text
+
+
 def test_sources_count_alike_in_regret():
     first, second = sources.HALVES["learn"][:2]
     lines_of = [line_of(first, 0, noise, plain=0.5, inverse=0.6) for noise in (0, 0.05, 0.2)]
