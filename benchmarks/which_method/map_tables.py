@@ -185,8 +185,8 @@ def regret_of(results, choose, half):
     chosen = [list(ARMS).index(choose(results.cells[i])) for i in rows]
     regret = results.regret[rows, chosen]
     names = np.array([results.cells[i].source for i in rows])
-    worst = max(regret[names == name].mean() for name in set(names))
-    return (regret * weight).sum(), worst
+    worst = [regret[names == name].mean() for name in np.unique(names)]
+    return (regret * weight).sum(), np.max(worst)  # of what was not run somewhere, no number
 
 
 # ---------------------------------------------------------------------- tables
