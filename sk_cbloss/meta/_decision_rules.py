@@ -182,6 +182,18 @@ def learned(rule, data, parts):
         of_part, _ = rule.learn(data.some(others))
         for decision, one in zip(honest, of_part, strict=True):
             decision[part] = (data.z[part] + one).argmax(axis=1)
-    way = int(np.argmax([rule.score(data, each) for each in honest]))  # the first of equals
+    way = _best(rule, data, honest)
     decision = (data.z + ways[way]).argmax(axis=1)
-    return Learned(ways[way], place, way, decision, honest[way])
+    # The choice of a way is learned, too: so for each part by the others.
+    expected = honest[way].copy()
+    for others, part in parts:
+        of_part = _best(rule, data.some(others), honest[:, others])
+        expected[part] = honest[of_part, part]
+    return Learned(ways[way], place, way, decision, expected)
+
+
+def _best(rule, data, decisions):
+    """Return which decisions score best, the first of equals."""
+    if len(decisions) == 1:
+        return 0
+    return int(np.argmax([rule.score(data, each) for each in decisions]))

@@ -12,8 +12,8 @@ from sk_cbloss.meta._decision_climb import REACH, Contest, climb
 from sk_cbloss.meta._decision_metric import METRICS, Scored
 from sk_cbloss.meta._decision_recall import RecallRule, least, nearest
 from sk_cbloss.meta._decision_rows import TAU_MAX, LeftOut, parts_of
-from sk_cbloss.meta._decision_rules import MetricRule, ScorerRule
-from sk_cbloss.meta._decision_sweep import sweep_all, sweep_one
+from sk_cbloss.meta._decision_rules import MetricRule, ScorerRule, learned
+from sk_cbloss.meta._decision_sweep import Sweep, sweep_all, sweep_one
 
 SCORES = {
     "balanced_accuracy": balanced_accuracy_score,
@@ -101,6 +101,30 @@ def test_rows_that_change_at_once():
     place, value = sweep.best(scored.along(sweep), usual=0.0)
     assert place == 0
     assert value == pytest.approx(1 / 3)
+
+
+def test_lines_that_meet_in_one_point():
+    """Rounding must not put a row's second change before its first."""
+    rng = np.random.default_rng(0)
+    slope, places = rng.normal(size=6), rng.uniform(0.1, 1.9, 300)
+    sweep = sweep_all(-np.outer(places, slope) + rng.normal(size=(300, 1)), slope, 0.0, 2.0)
+    now = sweep.start.copy()
+    np.testing.assert_array_equal(now, slope.argmin())
+    for at, row, old, new in zip(sweep.at, sweep.row, sweep.old, sweep.new, strict=True):
+        assert now[row] == old
+        assert at == pytest.approx(places[row])
+        now[row] = new
+    np.testing.assert_array_equal(now, slope.argmax())
+
+
+@pytest.mark.parametrize(
+    ("usual", "place"), [(0.5, 0.5), (1.5, 5.5), (9.5, 5.5), (6.0, 6.0), (5.0, 5.0)]
+)
+def test_of_equal_pieces_the_middle_of_the_longest_stretch(usual, place):
+    """Pieces side by side are one stretch, also where rounding makes one a little better."""
+    nobody = np.zeros(4, dtype=int)
+    sweep = Sweep(0.0, 10.0, nobody, np.array([1.0, 2.0, 5.0, 9.0]), nobody, nobody, nobody)
+    assert sweep.best(np.array([1, 0, 1, 1 + 1e-15, 0]), usual=usual)[0] == place
 
 
 @every_metric
@@ -263,6 +287,30 @@ def test_recalls_out_of_reach(seed):
 
 
 # ---------------------------------------------------------------------- parts
+
+
+class Guesses:
+    """A rule of forty ways that are drawn, and know nothing."""
+
+    def learn(self, data):
+        return 5 * np.random.default_rng(0).normal(size=(40, data.z.shape[1])), 0.0
+
+    def score(self, data, decision):
+        return np.mean(decision == data.y)
+
+
+def test_choosing_a_way_is_learned_too():
+    """The best of many guesses is lucky; what is expected of it is not."""
+    lucky, expected = [], []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        z, y = rng.normal(size=(100, 10)), rng.integers(10, size=100)
+        data = LeftOut(z, y, np.ones(100), np.ones(100), np.log(np.full(10, 0.1)))
+        found = learned(Guesses(), data, parts_of(np.arange(100), np.arange(100) % 5, y))
+        lucky.append(np.mean(found.decision == y))
+        expected.append(np.mean(found.honest == y))
+    assert np.mean(lucky) > 0.14
+    assert np.mean(expected) < 0.1 + 3 * np.std(expected) / np.sqrt(60)
 
 
 def test_no_row_is_decided_for_by_what_is_learned_from_it():
