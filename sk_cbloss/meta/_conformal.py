@@ -27,7 +27,6 @@ from sk_cbloss.meta._conformal_scores import (
     vote,
 )
 from sk_cbloss.meta._out_of_fold import OutOfFoldMixin
-from sk_cbloss.meta._prior_corrected import PriorCorrectedClassifier
 from sk_cbloss.meta._scaled_proba import ProbaWrapper
 
 METHODS = ("prevalence_adjusted", "plain", "classwise", "interpolated")
@@ -299,12 +298,6 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
         is_frozen = isinstance(self.estimator, FrozenEstimator)
         is_given = isinstance(self.cv, str) and not is_frozen
         return FrozenEstimator(self.estimator) if is_given else self.estimator
-
-    def _of_fold(self):
-        return PriorCorrectedClassifier(self._to_fit())
-
-    def _natural_of(self, fold):
-        return fold.proba
 
     def _splitter(self, y=None):
         return _AllRows() if isinstance(self.cv, str) else super()._splitter(y)

@@ -22,7 +22,7 @@ from sk_cbloss.meta._decision_rules import (
     learned,
 )
 from sk_cbloss.meta._out_of_fold import OutOfFoldMixin
-from sk_cbloss.meta._prior_corrected import PriorCorrectedClassifier, check_target, prior_of
+from sk_cbloss.meta._prior_corrected import check_target, prior_of
 from sk_cbloss.meta._scaled_proba import ScaledProbaClassifier
 
 # What one kind of decision has, and another has not.
@@ -246,12 +246,6 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
     def _is_weighted(self, sample_weight):
         natural = isinstance(self.target_prior, str) and self.target_prior == "natural"
         return sample_weight is not None or not natural
-
-    def _of_fold(self):
-        return PriorCorrectedClassifier(self.estimator)
-
-    def _natural_of(self, fold):
-        return fold.proba
 
     def _forget(self):
         for name in (*OF_KINDS, *OUT_OF_FOLD):  # of another fit

@@ -16,6 +16,7 @@ from sk_cbloss._state import all_or_nothing
 from sk_cbloss._validation import check_can_be_cut
 from sk_cbloss.meta._measured import miss_of, warn_of
 from sk_cbloss.meta._natural import normalized
+from sk_cbloss.meta._prior_corrected import PriorCorrectedClassifier
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Fold:
     rows : ndarray
         The positions of the samples.
     proba : ndarray of shape (n_rows, n_classes)
-        Their probabilities.
-    classes_, class_count_, class_weight_ : ndarray of shape (n_classes,)
+        Their natural probabilities.
+    classes_, class_count_ : ndarray of shape (n_classes,)
         Of the fitted classifier; a fold may lack a class, if it is not frozen.
     sample_weight : ndarray of shape (n_rows,) or None
         The weights of the samples.
@@ -40,7 +41,6 @@ class Fold:
     proba: np.ndarray
     classes_: np.ndarray
     class_count_: np.ndarray
-    class_weight_: np.ndarray
     sample_weight: np.ndarray | None
     fitted: object
 
@@ -182,7 +182,7 @@ def out_of_fold(whole, X, y, sample_weight, splits):
 
 
 def _fold(whole, X, y, sample_weight, train, rows):
-    fitted = clone(whole._of_fold())
+    fitted = clone(PriorCorrectedClassifier(whole._to_fit()))
     if isinstance(whole.estimator_, FrozenEstimator):  # which learns nothing of a part
         fitted._learn(whole.estimator_, whole, whole.class_weight_)
     else:
@@ -191,7 +191,7 @@ def _fold(whole, X, y, sample_weight, train, rows):
     p = fitted.predict_proba(_safe_indexing(X, rows))
     weight = None if sample_weight is None else sample_weight[rows]
     kept = fitted if whole.keeps_folds else None
-    return Fold(rows, p, fitted.classes_, fitted.class_count_, fitted.class_weight_, weight, kept)
+    return Fold(rows, p, fitted.classes_, fitted.class_count_, weight, kept)
 
 
 def _natural(whole, folds, n_samples):
@@ -199,7 +199,7 @@ def _natural(whole, folds, n_samples):
     total, times = np.zeros((n_samples, len(whole.classes_))), np.zeros(n_samples, dtype=int)
     for fold in folds:
         columns = np.searchsorted(whole.classes_, fold.classes_)
-        total[np.ix_(fold.rows, columns)] += whole._natural_of(fold)
+        total[np.ix_(fold.rows, columns)] += fold.proba
         times[fold.rows] += 1
     left_out = np.flatnonzero(times)
     return normalized(total[left_out], whole.class_count_ > 0), left_out
