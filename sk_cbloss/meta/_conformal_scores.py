@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Of the scores of two rows that are equal, rounding may make one smaller. Ties are for the class.
-TIE = 1e-12
+# Of the scores of two rows that are equal, rounding may make one smaller: a net in float32 adds up
+# in another order for many rows than for one. Ties are for the class.
+TIE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,12 @@ class Ranking:
     def threshold(self, confidence):
         """Return the smallest score that is in sets: 0 where there are too few rows to tell."""
         least = needed(self.up_to[-1] if len(self.up_to) else 0, confidence)
-        return 0.0 if least < 0 else self.score[np.searchsorted(self.up_to, least, side="right")]
+        return 0.0 if least < 0 or not len(self.score) else self.beyond(least)
+
+    def beyond(self, least):
+        """Return the smallest score up to which rows weigh more than that, or else the largest."""
+        place = np.searchsorted(self.up_to, least, side="right")
+        return self.score[min(place, len(self.score) - 1)]
 
 
 def classwise(calibration, n_classes):
@@ -125,8 +131,7 @@ def _with_counts(calibration, n_classes, confidence):
         ranking = Ranking(
             np.concatenate((score[other], smaller)), np.concatenate((weight[other], weight[own]))
         )
-        place = np.searchsorted(ranking.up_to, least, side="right")
-        found[c] = ranking.score[place] * (count[c] + 1)
+        found[c] = ranking.beyond(least) * (count[c] + 1)
     return found
 
 
