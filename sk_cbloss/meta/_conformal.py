@@ -45,8 +45,8 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
     in its set. By probabilities alone ("plain"), common classes get more than
     that, and rare ones much less. Probabilities over the classes' shares
     ("prevalence_adjusted") are worth the same for rare classes as for common
-    ones: their sets have the best mean over the classes (macro coverage) for
-    their size, which is aimed at, not promised.
+    ones: were they right, their sets would have the best mean over the classes
+    (macro coverage) for their size. That is aimed at, not promised.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
         the way to those of "classwise" (1).
     cv : int, cross-validation generator, iterable or "prefit", default=5
         The folds, as for GridSearchCV. A single split, such as
-        ``StratifiedShuffleSplit(1)``, holds a part out. With "prefit" the
+        ``ShuffleSplit(1, test_size=0.3)``, holds a part out. With "prefit" the
         classifier is fitted already, as it is in a
         :class:`sklearn.frozen.FrozenEstimator`, and ``fit`` is given other
         rows.
@@ -119,11 +119,14 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
       Where the shares are those of the calibration's rows ("prefit"), a row is
       counted among the class that it is compared with, which keeps this exact.
     - k folds, ``ensemble=True``: each fold is such a split, so a vote misses at
-      most twice as often: at least 1 - 2 alpha, of "interpolated" 1 - 4 alpha,
-      for folds drawn without regard to the labels. Typically 1 - alpha or a
-      little more, also with stratified folds.
+      most twice as often: at least 1 - 2 alpha, of "interpolated" 1 - 4 alpha.
+      Typically 1 - alpha or a little more.
     - k folds, ``ensemble=False``: nothing, without assumptions about the
       classifier; typically 1 - alpha.
+
+    All of that is for splits drawn without regard to the labels. With stratified
+    ones, the default, coverage is much the same but not proven. Nor is it with
+    groups, of which a new row may be like none.
 
     A classifier that is fitted already is calibrated by rows that it was not
     fitted to. Weights that it took from labels, as by
