@@ -13,7 +13,7 @@ def scripts(*names):
     """Import scripts, and leave no trace: other folders have some of the same names."""
     own = [path.stem for path in SCRIPTS.glob("*.py")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "path", [str(SCRIPTS), *sys.path])
+        patch.setattr(sys, "path", [str(SCRIPTS), str(SCRIPTS.parent), *sys.path])
         for name in own:
             patch.delitem(sys.modules, name, raising=False)
         found = [import_module(name) for name in names]
