@@ -131,8 +131,8 @@ class Scored:
         if self.metric.is_least:
             return self._least(first, c, change, now, n_changes)
         before = np.where(begins, first[c], np.r_[0, now[:-1]][: len(now)])
-        gain = np.where(self.there[c], now - before, 0)
-        gains = np.bincount(change, gain, minlength=n_changes)
+        # A class without rows has no hits, and so none to gain.
+        gains = np.bincount(change, now - before, minlength=n_changes)
         total = first[self.there].sum() + np.r_[0, np.cumsum(gains)]
         return total / self.there.sum()
 

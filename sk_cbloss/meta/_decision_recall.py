@@ -89,7 +89,7 @@ def least(data, recall):
     """
     own = {}
     for c in np.flatnonzero(recall > 0):
-        rows = np.flatnonzero((data.y == c) & (data.weight > 0))
+        rows = np.flatnonzero(data.y == c)
         if len(rows):  # some rows may have none of a class that all have
             own[c] = data.z[rows], data.weight[rows]
     finite = data.z[np.isfinite(data.z)]

@@ -8,6 +8,7 @@ from imblearn.metrics import geometric_mean_score
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from sk_cbloss import worst_class_recall_score
+from sk_cbloss.meta import _decision_climb
 from sk_cbloss.meta._decision_climb import REACH, Contest, climb
 from sk_cbloss.meta._decision_metric import METRICS, Scored
 from sk_cbloss.meta._decision_recall import RecallRule, least, nearest
@@ -161,8 +162,48 @@ def test_climbing_never_loses_and_ends_where_no_class_alone_gains(metric, seed):
     for c, there in itertools.product(range(3), np.linspace(-REACH, REACH, 61)):
         moved = raised.copy()
         moved[c] = there
-        # Three rounds are not always enough to the last digit.
+        # Two rounds are not always enough to the last digit.
         assert scored.value((data.z + moved).argmax(axis=1)) <= value + 0.01
+
+
+@every_metric
+def test_no_class_goes_further_than_it_may(metric, monkeypatch):
+    """Neither in one round nor in several together."""
+    monkeypatch.setattr(_decision_climb, "REACH", 0.4)
+    monkeypatch.setattr(_decision_climb, "N_ROUNDS", 5)
+    for seed in range(10):
+        data = draw(seed, n_classes=5)
+        raised = climb(data.z, Scored(METRICS[metric], data.y, data.weight, 5))
+        assert (abs(raised) <= 0.4 + 1e-12).all()
+
+
+def test_a_second_round_finds_what_the_first_made_possible(monkeypatch):
+    values = {1: [], _decision_climb.N_ROUNDS: []}
+    for n_rounds, reached in values.items():
+        monkeypatch.setattr(_decision_climb, "N_ROUNDS", n_rounds)
+        for seed in range(10):
+            data = draw(seed, n_classes=5)
+            scored = Scored(METRICS["f1_macro"], data.y, data.weight, 5)
+            reached.append(scored.value((data.z + climb(data.z, scored)).argmax(axis=1)))
+    once, often = map(np.array, values.values())
+    assert (often >= once).all()
+    assert (often > once + 1e-6).sum() > 3
+
+
+@every_metric
+def test_a_class_without_rows_takes_no_part(metric):
+    """It could be raised to catch what is wrongly decided for others."""
+    data = draw(2, n=300, n_classes=5)
+    data = data.some(np.flatnonzero(data.y != 3))
+    scored = Scored(METRICS[metric], data.y, data.weight, 5)
+    sweep, slope = data.along()
+    places, real = pieces(sweep)
+    for tau, value in zip(places, scored.along(sweep)[real], strict=True):
+        decision = (data.z + tau * slope).argmax(axis=1)
+        assert value == pytest.approx(scored.value(decision), abs=1e-12)
+    raised = climb(data.z, scored)
+    assert raised[3] == 0
+    assert raised.any()
 
 
 def test_the_two_largest_are_kept():
