@@ -79,7 +79,8 @@ plt.show()
 # ----------------
 # Beside both, post-hoc logit adjustment: a forest without weights, whose probabilities are divided
 # by the classes' frequencies to the power of tau. ``DecisionClassifierCV`` finds tau in the same
-# folds. Means of three seeds of the forest.
+# folds, and lets single classes depart from it where that pays. Means of three seeds of the
+# forest.
 results = search.cv_results_
 middle, low = (
     float(results["param_beta"][results[f"rank_test_{metric}"].argmin()])
