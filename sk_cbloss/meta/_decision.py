@@ -206,6 +206,11 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
                 f"{' and '.join(names)}."
             )
         check_target(self.target_prior, ("natural", "uniform"))
+        if isinstance(self.cv, str):
+            raise ValueError(
+                f"cv must be an integer or folds, got {reprlib.repr(self.cv)}: a classifier that "
+                "is fitted already goes into a FrozenEstimator."
+            )
         metric = self._metric()
         if not (isinstance(metric, str) or callable(metric)):
             raise ValueError(

@@ -616,6 +616,7 @@ def test_many_classes_and_digits():
         ({"target_prior": [0.5, 0.5]}, "target_prior must have a frequency for each of the 5 cla"),
         ({"cv": 1}, "k-fold cross-validation requires at least one train/test split"),
         ({"cv": []}, "cv must yield at least one split, got none"),
+        ({"cv": "prefit"}, "cv must be an integer or folds, got 'prefit': a .* a FrozenEstimator"),
         ({"cost_matrix": np.ones((5, 5)), "cv": 1}, "k-fold cross-validation requires at least"),
     ],
 )
