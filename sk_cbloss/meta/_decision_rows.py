@@ -130,9 +130,6 @@ def _apart(row, here):
 def _dealt(row, y):
     """Return a part for each row, each class dealt out evenly."""
     samples, first, back = np.unique(row, return_index=True, return_inverse=True)
-    of_sample = y[first]
-    order = of_sample.argsort(kind="stable")
-    begins = np.searchsorted(of_sample[order], of_sample[order])
     part = np.empty(len(samples), dtype=np.intp)
-    part[order] = (np.arange(len(samples)) - begins) % N_PARTS
+    part[y[first].argsort(kind="stable")] = np.arange(len(samples)) % N_PARTS
     return part[back]

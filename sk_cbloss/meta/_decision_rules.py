@@ -177,7 +177,7 @@ def learned(rule, data, parts):
         Multipliers and decisions.
     """
     ways, place = rule.learn(data)
-    honest = np.zeros((len(ways), len(data.y)), dtype=np.intp)
+    honest = np.tile(data.z.argmax(axis=1), (len(ways), 1))  # from a single row nothing is learned
     for others, part in parts:
         of_part, _ = rule.learn(data.some(others))
         for decision, one in zip(honest, of_part, strict=True):

@@ -44,6 +44,8 @@ from sk_cbloss import (
     make_shot_scorer,
     worst_class_recall_score,
 )
+from sk_cbloss.meta import _decision
+from sk_cbloss.meta._decision_rows import left_out
 
 PLAIN = LogisticRegression(max_iter=1000)
 NAMES = np.array(["fine", "bent", "scratched", "broken", "lost"])
@@ -444,6 +446,21 @@ def test_a_target_prior_is_a_world_of_such_weights(data):
     np.testing.assert_allclose(model.target_prior_, change * share)
     natural = DecisionClassifierCV(PLAIN, metric="f1_macro", cv=3).fit(X, y)
     np.testing.assert_allclose(model.predict_natural_proba(X), natural.predict_natural_proba(X))
+
+
+def test_rows_weigh_as_in_the_target_and_are_as_many_as_in_training(data, monkeypatch):
+    X, y = data
+    own, seen = np.linspace(1, 2, len(y)), []
+
+    def spy(*given):
+        seen.append(left_out(*given))
+        return seen[-1]
+
+    monkeypatch.setattr(_decision, "left_out", spy)
+    model = DecisionClassifierCV(GaussianNB(), target_prior="uniform", cv=3).fit(X, y, own)
+    ((rows, _),) = seen
+    np.testing.assert_allclose(np.bincount(rows.y, rows.size), model.class_count_)
+    np.testing.assert_allclose(np.bincount(rows.y, rows.weight), own.sum() / 5)
 
 
 def test_a_class_that_will_not_be_there(data):

@@ -311,6 +311,8 @@ def test_recalls_that_are_there_take_nothing():
     data = draw(0)
     plain, _ = reached_by(data, 0)
     np.testing.assert_array_equal(least(data, plain * 0.99), 0)
+    ways, _ = RecallRule(plain * 0.99).learn(data)
+    np.testing.assert_array_equal(ways, 0)  # also where accuracy would gain
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -319,7 +321,8 @@ def test_recalls_out_of_reach(seed):
     assert least(data, np.full(3, 0.999)) is None
     found, share = nearest(data, np.full(3, 0.999))
     assert 0.3 < share < 1
-    assert (reached_by(data, found)[0] >= share * 0.999 - 1e-9).all()
+    for one in (found, *RecallRule(np.full(3, 0.999)).learn(data)[0]):
+        assert (reached_by(data, one)[0] >= share * 0.999 - 1e-9).all()
     tried = np.linspace(-6, 6, 61)
     best = max(
         reached_by(data, np.array([0, *pair]))[0].min() for pair in itertools.product(tried, tried)
@@ -373,3 +376,21 @@ def test_rows_of_a_single_split_are_dealt_out_class_by_class():
     assert len(parts) == 5
     for _, part in parts:
         np.testing.assert_array_equal(np.bincount(y[part]), [5, 2, 1])
+    one_of_each = parts_of(np.arange(3), np.zeros(3), np.arange(3))
+    assert [part.tolist() for _, part in one_of_each] == [[0], [1], [2]]
+
+
+def test_a_split_given_twice_is_a_single_one():
+    y = np.repeat([0, 1, 2], [25, 10, 5])
+    once = parts_of(np.arange(40), np.zeros(40), y)
+    twice = parts_of(np.tile(np.arange(40), 2), np.repeat([0, 1], 40), np.tile(y, 2))
+    for (_, part), (others, both) in zip(once, twice, strict=True):
+        np.testing.assert_array_equal(both, np.r_[part, part + 40])
+        assert len(others) == 80 - len(both)
+
+
+def test_of_a_single_row_the_model_s_own_decision_is_expected():
+    data = draw(0).some([7])
+    assert parts_of(np.zeros(1), np.zeros(1), data.y) == []
+    found = learned(MetricRule(METRICS["f1_macro"]), data, [])
+    np.testing.assert_array_equal(found.honest, data.z.argmax(axis=1))
