@@ -380,6 +380,26 @@ def test_rows_of_a_single_split_are_dealt_out_class_by_class():
     assert [part.tolist() for _, part in one_of_each] == [[0], [1], [2]]
 
 
+class Memory(Guesses):
+    """A rule of two ways: nothing, and what serves all rows, but not parts of them."""
+
+    def learn(self, data):
+        serves = np.full(data.z.shape[1], 100.0 if len(data.y) < 40 else 0.0)
+        serves[0] = 50.0
+        return np.array([np.zeros(data.z.shape[1]), serves]), 0.0
+
+
+def test_the_way_is_the_one_that_serves_rows_it_was_not_learned_from():
+    z = np.log(np.random.default_rng(0).dirichlet([1, 1], 40))
+    y = np.zeros(40, dtype=int)
+    data = LeftOut(z, y, np.ones(40), np.ones(40), np.log([0.5, 0.5]))
+    found = learned(Memory(), data, parts_of(np.arange(40), np.arange(40) % 5, y))
+    assert found.way == 0
+    np.testing.assert_array_equal(found.honest, z.argmax(axis=1))
+    alone = learned(Memory(), data, [(np.arange(40), np.arange(40))])
+    assert alone.way == 1
+
+
 def test_a_split_given_twice_is_a_single_one():
     y = np.repeat([0, 1, 2], [25, 10, 5])
     once = parts_of(np.arange(40), np.zeros(40), y)
