@@ -262,6 +262,17 @@ def test_a_score_that_is_not_known_is_asked_at_places_of_the_same_line():
     assert best - 0.02 < reached <= best
 
 
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("n", [60, 3000])
+def test_a_score_that_is_the_same_everywhere_moves_nothing(n, n_classes):
+    """The usual decision is among those that are tried, and wins a tie."""
+    data = draw(0, n=n, n_classes=n_classes, weighted=False)
+    rule = ScorerRule(lambda estimator, X, y: 0.5, np.arange(n_classes), False)
+    ways, place = rule.learn(data)
+    assert place == 0
+    np.testing.assert_array_equal(ways, 0)
+
+
 # ---------------------------------------------------------------------- recalls
 
 
