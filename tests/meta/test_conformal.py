@@ -513,6 +513,24 @@ def test_a_fold_without_a_class(method, ensemble):
         assert sets[:, 3].all()
 
 
+def test_a_class_that_a_fold_does_not_know_has_none_of_its_votes():
+    """But where there are too few rows to tell anything: then it has, as every class."""
+    p, y = draw(0, 60)
+    p, y = p[y < 2], y[y < 2]
+    own = p[np.arange(len(y)), y]
+    prior = np.array([0.7, 0.3, 0.0])
+    calibration = Calibration(own, own / prior[y], y, np.ones(len(y)), prior, None)
+    found = {
+        confidence: thresholds(
+            calibration, 3, confidence, method="prevalence_adjusted", interpolation=0
+        )
+        for confidence in (0.8, 0.999)
+    }
+    assert (found[0.8][:2] > 0).all()
+    assert np.isinf(found[0.8][2])
+    assert not found[0.999].any()
+
+
 def test_pipelines_and_searches(digits):
     X, y, X_test, y_test = digits
     inner = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
