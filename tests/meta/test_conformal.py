@@ -325,6 +325,21 @@ def test_a_weight_of_2_is_two_rows_and_0_none(method):
     np.testing.assert_array_equal(weighted.predict_set(new), copied.predict_set(new))
 
 
+@every_method
+def test_a_class_without_weight_is_not_there(method):
+    """Thresholds are those of the other rows; its own has nothing to tell by."""
+    p, y = draw(0, 80)
+    new, _ = draw(1, 100)
+    two = p * [1, 1, 0] / p[:, :2].sum(axis=1, keepdims=True)
+    model = prefit(method=method, confidence=0.7).fit(p, y, sample_weight=(y < 2) * 1.0)
+    own, kept = two[np.arange(80), y][y < 2], y[y < 2]
+    alone = Calibration(own, own, kept, np.ones(len(own)), None, None)
+    expected = thresholds(alone, 3, 0.7, method=method, interpolation=0.9)
+    np.testing.assert_allclose(model.set_threshold_, expected)
+    sets = model.predict_set(new)
+    assert sets[:, 2].any() == (method == "classwise")
+
+
 def test_rows_that_are_left_out_twice_count_once():
     X, y = bells(0, 60)
     new, _ = bells(1, 100)
