@@ -344,7 +344,7 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
         largest = max(confidences)
         totals = [each.weight.sum() for each in self._calibrations]
         few = [total for total in totals if needed(total, largest) < 0]
-        if self.method != "classwise" and 2 * len(few) >= len(totals):
+        if 2 * len(few) >= len(totals):
             where = " in a fold" if len(totals) > 1 else ""
             warnings.warn(
                 f"confidence={largest:g} needs {np.ceil(largest / (1 - largest) - 1e-9):,.0f} "

@@ -338,6 +338,7 @@ def test_a_class_without_weight_is_not_there(method):
     np.testing.assert_allclose(model.set_threshold_, expected)
     sets = model.predict_set(new)
     assert sets[:, 2].any() == (method == "classwise")
+    assert model.predict_set(new, 1e-300).any(axis=1).all()
 
 
 def test_rows_that_are_left_out_twice_count_once():
@@ -635,11 +636,27 @@ def test_calibration_data_without_a_class():
         prefit().fit(p[y < 2], y[y < 2])
 
 
-def test_too_few_rows_for_a_confidence():
+def test_too_few_rows_in_some_folds():
+    """Half of them decide."""
+    X, y = bells(0, 90)
+    new, _ = bells(1, 50)
+    ends = {(0, 5, 45, 90): False, (0, 5, 10, 90): True}
+    for bounds, is_too_few in ends.items():
+        parts = [np.arange(*pair) for pair in itertools.pairwise(bounds)]
+        folds = [(np.setdiff1d(np.arange(90), part), part) for part in parts]
+        model = ConformalClassifierCV(GaussianNB(), cv=folds)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", UserWarning)
+            sets = model.fit(X, y).predict_set(new)
+        assert bool(told) == sets.all() == is_too_few
+
+
+@every_method
+def test_too_few_rows_for_a_confidence(method):
     p, y = draw(0, 40)
     message = r"^confidence=0.99 needs 99 rows to calibrate by, got 40: every set holds every cl"
     with pytest.warns(UserWarning, match=message) as told:
-        model = prefit(confidence=0.99).fit(p, y)
+        model = prefit(method=method, confidence=0.99).fit(p, y)
     assert told[0].filename == __file__
     assert model.predict_set(p).all()
     by_folds = ConformalClassifierCV(GaussianNB(), cv=KFold(5))
