@@ -325,7 +325,7 @@ def check_sets(sets):
 
 def sizes_of(sets):
     """Return the number of classes in each set."""
-    return np.asarray(sets.astype(np.intp).sum(axis=1)).ravel()
+    return np.asarray(sets.sum(axis=1)).ravel()
 
 
 def counts_by_column(class_count, known):

@@ -259,6 +259,8 @@ def test_tau_of_two_classes(data):
     even = np.r_[np.flatnonzero(y)[:300], np.flatnonzero(~y)[:300]]
     model = DecisionClassifierCV(PLAIN, metric="worst_class_recall").fit(X[even], y[even])
     assert np.isnan(model.tau_) == (model.class_multiplier_ != 1).any()
+    usual = model.set_params(metric=lambda estimator, X, y: 0.5).fit(X[even], y[even])
+    assert usual.tau_ == 0
 
 
 # ---------------------------------------------------------------------- costs
@@ -298,6 +300,26 @@ def test_the_least_expected_cost(data):
     table = pd.DataFrame(costs, index=model.classes_, columns=model.classes_).iloc[order]
     by_label = clone(model).set_params(cost_matrix=table.iloc[:, rng.permutation(5)]).fit(X, y)
     np.testing.assert_array_equal(by_label.cost_matrix_, costs)
+
+
+@pytest.mark.parametrize("costs", [np.eye(5), np.zeros((5, 5)), np.diag([1, -1, 0, 0, 0])])
+def test_costs_of_being_right(data, costs):
+    X, y = data
+    model = DecisionClassifierCV(PLAIN, cost_matrix=costs).fit(X, y)
+    expected = (clone(PLAIN).fit(X, y).predict_proba(X) @ costs).argmin(axis=1)
+    np.testing.assert_array_equal(model.predict(X), model.classes_[expected])
+    assert not hasattr(model, "class_multiplier_")
+
+
+def test_costs_are_measured_with_weights(data):
+    X, y = data
+    own, costs = np.linspace(1, 3, len(y)), np.arange(25).reshape(5, 5) % 7.0
+    frozen = FrozenEstimator(clone(PLAIN).fit(X, y))
+    model = DecisionClassifierCV(frozen, cost_matrix=costs, cv=2).fit(X, y, own)
+    true = np.searchsorted(model.classes_, y)
+    paid = costs[true, (frozen.predict_proba(X) @ costs).argmin(axis=1)]
+    assert model.best_score_ == pytest.approx(-np.average(paid, weights=own))
+    assert abs(model.best_score_ + paid.mean()) > 1e-3
 
 
 def test_costs_take_one_fit_and_are_measured_where_folds_are_given(data):
@@ -465,8 +487,9 @@ def test_rows_weigh_as_in_the_target_and_are_as_many_as_in_training(data, monkey
 
 def test_a_class_that_will_not_be_there(data):
     X, y = data
-    prior = dict(zip(NAMES, (0.5, 0.5, 0, 0, 0), strict=True))
+    prior = dict(zip(NAMES, (0.8, 0.2, 0, 0, 0), strict=True))
     for asked in (
+        {"metric": "balanced_accuracy"},
         {"metric": "f1_macro"},
         {"cost_matrix": 1 - np.eye(5)},
         {"min_recall": {"bent": 0.5}},
@@ -474,6 +497,7 @@ def test_a_class_that_will_not_be_there(data):
         model = DecisionClassifierCV(PLAIN, **asked, target_prior=prior).fit(X, y)
         assert set(model.predict(X)) == {"fine", "bent"}
         assert np.isfinite(model.class_multiplier_).all()
+        assert model.class_multiplier_[model.target_prior_ > 0].min() == 1
 
 
 def test_a_class_without_weight(data):
