@@ -26,7 +26,8 @@ from sk_cbloss.meta._conformal_scores import (
     thresholds,
     vote,
 )
-from sk_cbloss.meta._out_of_fold import OutOfFoldMixin
+from sk_cbloss.meta._counted import with_classes
+from sk_cbloss.meta._out_of_fold import AllRows, OutOfFoldMixin
 from sk_cbloss.meta._scaled_proba import ProbaWrapper
 
 METHODS = ("prevalence_adjusted", "plain", "classwise", "interpolated")
@@ -74,7 +75,7 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
         ``ShuffleSplit(1, test_size=0.3)``, holds a part out. With "prefit" the
         classifier is fitted already, as it is in a
         :class:`sklearn.frozen.FrozenEstimator`, and ``fit`` is given other
-        rows.
+        rows, which need not hold all of its classes.
     ensemble : bool, default=True
         Whether sets are made by the classifiers of the folds, each calibrated
         by the rows that it was not fitted to: a class is in the set if half of
@@ -302,8 +303,15 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
         is_given = isinstance(self.cv, str) and not is_frozen
         return FrozenEstimator(self.estimator) if is_given else self.estimator
 
+    def _with_known(self, estimator, counter):
+        is_frozen = isinstance(estimator, FrozenEstimator)  # which may know more than it is given
+        return with_classes(counter, estimator.classes_) if is_frozen else counter
+
+    def _seen(self):
+        return super()._seen() | isinstance(self.estimator_, FrozenEstimator)
+
     def _splitter(self, y=None):
-        return _AllRows() if isinstance(self.cv, str) else super()._splitter(y)
+        return AllRows() if isinstance(self.cv, str) else super()._splitter(y)
 
     def _look_ahead(self, X, y, classes, sample_weight, groups):
         if isinstance(self._to_fit(), FrozenEstimator):
@@ -390,11 +398,3 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
             rows = _safe_indexing(X, slice(start, start + step))
             parts.append([csr_array(each) for each in self._sets(rows, asked)])
         return [vstack(each, format="csr") for each in zip(*parts, strict=True)]
-
-
-class _AllRows:
-    """Leave out all rows, of a classifier that was fitted to others."""
-
-    def split(self, X, y=None, groups=None):
-        rows = np.arange(len(y))
-        yield rows, rows

@@ -2,6 +2,9 @@
 
 import reprlib
 from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
 
 from sk_cbloss._labels import as_labels
 from sk_cbloss._validation import check_same_length, check_sample_weight
@@ -39,6 +42,37 @@ def counted(estimator, weigher, y, sample_weight):
         sample_weight = check_sample_weight(sample_weight, len(y))
     weigher.fit(None, y, sample_weight)
     return y, sample_weight
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Classes, and how many samples each has."""
+
+    classes_: np.ndarray
+    class_count_: np.ndarray
+
+
+def with_classes(counter, known):
+    """Return classes with their counts, and those that are known beside with counts of 0.
+
+    Parameters
+    ----------
+    counter : ClassBalancedWeigher
+        Fitted to some labels.
+    known : array-like of shape (n_classes,)
+        Classes; nothing changes if they lack one of the labels.
+
+    Returns
+    -------
+    Counted or ClassBalancedWeigher
+        With sorted ``classes_``, and ``class_count_``.
+    """
+    given, known = counter.classes_.tolist(), np.asarray(known).tolist()
+    if not set(given) < set(known):
+        return counter
+    count = dict(zip(given, counter.class_count_, strict=True))
+    classes = np.unique(as_labels(known))
+    return Counted(classes, np.array([count.get(label, 0.0) for label in classes.tolist()]))
 
 
 def validation_labels(weigher, X, y):

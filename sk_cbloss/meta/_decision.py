@@ -414,8 +414,8 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
         check_is_fitted(self)
         if hasattr(self, "class_multiplier_"):
             return self.predict_proba(X)
-        seen = self.class_count_ > 0
-        return -self._scaled(X, (self._change() / self.class_weight_)[seen]) @ self.cost_matrix_
+        factor = (self._change() / self.class_weight_)[self._seen()]
+        return -self._scaled(X, factor) @ self.cost_matrix_
 
     def predict_natural_proba(self, X):
         """Predict probabilities for classes as frequent as in the training data.

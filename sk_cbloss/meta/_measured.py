@@ -72,7 +72,8 @@ def miss_of(estimator, natural, y, classes, class_count, sample_weight=None):
     here = np.bincount(position, weight, minlength=len(classes)) / weight.sum()
     mean = np.average(natural, axis=0, weights=weight)
     share = class_count / class_count.sum()
-    error = np.sqrt(share * (1 - share) * (weight**2).sum()) / weight.sum()
+    chance = np.where(share > 0, share, mean)  # of a class that has no samples, as it is said
+    error = np.sqrt(chance * (1 - chance) * (weight**2).sum()) / weight.sum()
     errors = np.abs(mean - here) / np.where(error > 0, error, np.inf)
     one, other = mean * (1 - share), share * (1 - mean)  # whose quotient is that of the odds
     far = np.maximum(one, other) > ODDS_RATIO * np.minimum(one, other)

@@ -147,6 +147,14 @@ class OutOfFoldMixin:
         raise NotImplementedError
 
 
+class AllRows:
+    """Leave out all rows, of a classifier that was fitted to others."""
+
+    def split(self, X, y=None, groups=None):
+        rows = np.arange(len(y))
+        yield rows, rows
+
+
 def positions_of_rows(rows):
     """Return rows of a fold as positions, also where they are a mask."""
     rows = np.asarray(rows)
@@ -182,13 +190,12 @@ def out_of_fold(whole, X, y, sample_weight, splits):
 
 
 def _fold(whole, X, y, sample_weight, train, rows):
-    fitted = clone(PriorCorrectedClassifier(whole._to_fit()))
-    if isinstance(whole.estimator_, FrozenEstimator):  # which learns nothing of a part
-        fitted._learn(whole.estimator_, whole, whole.class_weight_)
-    else:
+    fitted = whole  # a frozen classifier learns nothing of a part
+    if not isinstance(whole.estimator_, FrozenEstimator):
         weight = None if sample_weight is None else sample_weight[train]
+        fitted = clone(PriorCorrectedClassifier(whole._to_fit()))
         fitted._fit(_safe_indexing(X, train), y[train], weight)
-    p = fitted.predict_proba(_safe_indexing(X, rows))
+    p = fitted.predict_natural_proba(_safe_indexing(X, rows))
     weight = None if sample_weight is None else sample_weight[rows]
     kept = fitted if whole.keeps_folds else None
     return Fold(rows, p, fitted.classes_, fitted.class_count_, weight, kept)
@@ -202,4 +209,4 @@ def _natural(whole, folds, n_samples):
         total[np.ix_(fold.rows, columns)] += fold.proba
         times[fold.rows] += 1
     left_out = np.flatnonzero(times)
-    return normalized(total[left_out], whole.class_count_ > 0), left_out
+    return normalized(total[left_out], whole._seen()), left_out

@@ -98,6 +98,7 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         splits = self._look_ahead(X, y, counter.classes_, sample_weight, groups)
         check_can_be_undone(self._to_fit(), counter.classes_, sample_weight)
         estimator = cloned(self._to_fit())
+        counter = self._with_known(estimator, counter)
         inner_y = labels_for(estimator, y, counter.classes_)
         if isinstance(estimator, FrozenEstimator) or sample_weight is None:
             estimator.fit(X, inner_y)
@@ -124,7 +125,7 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             missing, more = (
                 [c for c in a if c not in b] for a, b in ((fitted, given), (given, fitted))
             )
-            which = f"none of {missing[0]!r}" if missing else f"also {more[0]!r}"
+            which = f"also {more[0]!r}" if more else f"none of {missing[0]!r}"
             raise ValueError(
                 f"y must hold the classes of the fitted estimator, {reprlib.repr(fitted)}, got "
                 f"{reprlib.repr(given)}: {which}."
@@ -139,6 +140,14 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         """Return what is cloned and fitted."""
         return self.estimator
 
+    def _with_known(self, estimator, counter):
+        """Return the classes that there are, and how many samples each has."""
+        return counter
+
+    def _seen(self):
+        """Return which classes the classifier has seen: those with samples of some weight."""
+        return self.class_count_ > 0
+
     def _check_parameters(self):
         """Raise a ValueError if a parameter is invalid."""
 
@@ -146,7 +155,7 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         """Check what parameters ask of the data, and return the folds if there are any."""
 
     def _factor(self, seen):
-        """Return by what the probability of each class that was seen is multiplied."""
+        """Return by what the probability of each class that is possible is multiplied."""
         raise NotImplementedError
 
     def predict_natural_proba(self, X):
@@ -163,13 +172,12 @@ class ProbaWrapper(DocLink, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             Probabilities, for risks and expected counts.
         """
         check_is_fitted(self)
-        seen = self.class_count_ > 0
-        return self._scaled(X, 1 / self.class_weight_[seen])
+        return self._scaled(X, 1 / self.class_weight_[self._seen()])
 
     def _scaled(self, X, factor):
         """Return probabilities times a factor for each class that was seen."""
-        of_all = np.zeros(len(self.classes_))  # without samples of any weight, a class is not
-        of_all[self.class_count_ > 0] = factor
+        of_all = np.zeros(len(self.classes_))
+        of_all[self._seen()] = factor
         return normalized(
             proba_with_weights(self.estimator_, X, self.classes_) * of_all, of_all > 0
         )
@@ -204,7 +212,7 @@ class ScaledProbaClassifier(ProbaWrapper):
             Probabilities.
         """
         check_is_fitted(self)
-        return self._scaled(X, self._factor(self.class_count_ > 0))
+        return self._scaled(X, self._factor(self._seen()))
 
     def predict_log_proba(self, X):
         """Predict the logarithms of the probabilities.

@@ -32,6 +32,7 @@ from sk_cbloss import (
     ConformalClassifierCV,
     PriorCorrectedClassifier,
     load_digits_lt,
+    set_coverage_score,
 )
 from sk_cbloss.meta import _conformal
 from sk_cbloss.meta._conformal_scores import TIE, Calibration, thresholds
@@ -118,6 +119,42 @@ def test_exchangeable_draws_are_covered_as_often_as_is_asked(method, confidence)
                 [h[r].mean() for h, r in zip(covered, rows, strict=True) if r.any()]
             )
             assert in_draw.mean() > confidence - 4 * in_draw.std() / np.sqrt(len(in_draw))
+
+
+@every_method
+def test_draws_that_lack_a_class_are_covered_as_often(method):
+    """Half of the draws of 35 rows lack the class of one row in fifty: they are draws, too."""
+    share, new = (0.75, 0.23, 0.02), draw(0, 200, (0.75, 0.23, 0.02))
+    model, of_draw, n_lacking = prefit(method=method, confidence=0.8), [], 0
+    for seed in range(300):
+        p, y = draw([seed, 1], 35, share)
+        n_lacking += 2 not in y
+        sets = model.fit(p, y).predict_set(new[0])
+        assert model.classes_.tolist() == [0, 1, 2]
+        assert model.class_count_.sum() == 35
+        of_draw.append(set_coverage_score(new[1], sets, classes=[0, 1, 2]))
+        if method == "classwise":
+            assert 2 in y or sets[:, 2].all()  # nothing is known of it
+    assert 100 < n_lacking < 200
+    promised = 0.6 if method == "interpolated" else 0.8
+    # Of draws of the calibration alone: the test rows are the same, and their error remains.
+    assert np.mean(of_draw) > promised - 3 * np.sqrt(0.16 / 200)
+
+
+def test_no_rows_of_a_class_are_rows_without_weight():
+    p, y = draw(0, 60)
+    labels = np.array(["ant", "bee", "cat"])
+    known = FrozenEstimator(Given(("ant", "bee", "cat")))
+    for method in METHODS:
+        without, weightless = (
+            ConformalClassifierCV(known, cv="prefit", method=method) for _ in range(2)
+        )
+        without.fit(p[y < 2], labels[y[y < 2]])
+        weightless.fit(p, labels[y], sample_weight=(y < 2) * 1.0)
+        assert without.classes_.tolist() == ["ant", "bee", "cat"]
+        np.testing.assert_array_equal(without.class_count_, weightless.class_count_)
+        np.testing.assert_array_equal(without.predict_set(p), weightless.predict_set(p))
+        assert np.isfinite(without.set_threshold_).all()
 
 
 def test_plain_sets_fail_the_rare_class_and_adjusted_ones_do_not():
@@ -630,10 +667,11 @@ def test_before_the_fit_there_are_no_sets():
         assert not hasattr(model, "set_threshold_")
 
 
-def test_calibration_data_without_a_class():
+def test_calibration_data_with_a_class_that_the_classifier_does_not_know():
     p, y = draw(0, 60)
-    with pytest.raises(ValueError, match=r"^y must hold the classes of .* \[0, 1\]: none of 2\."):
-        prefit().fit(p[y < 2], y[y < 2])
+    message = r"^y must hold the classes of the fitted estimator, \[0, 1, 2\], got .*: also 3\."
+    with pytest.raises(ValueError, match=message):
+        prefit().fit(p, np.where(y == 2, 3, y))
 
 
 def test_too_few_rows_in_some_folds():
