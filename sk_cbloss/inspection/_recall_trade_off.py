@@ -5,7 +5,7 @@ import reprlib
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sk_cbloss._labels import as_labels, names_of, read_labels
+from sk_cbloss._labels import as_labels, names_of, read_labels, sorted_with_ranks
 from sk_cbloss._validation import as_floats, as_named, check_choice, check_class_count
 from sk_cbloss.inspection._figure import GREY, axes_for, name_lines, style_of, styles_given
 from sk_cbloss.inspection._text import LONGEST, are_cut, check_name_length, plain_names
@@ -116,7 +116,7 @@ class RecallTradeOffDisplay:
             Number of training samples of each class.
         labels : array-like of shape (n_classes,), default=None
             The labels of the columns; None takes those of class_count, or else
-            those of y_true, sorted.
+            those of y_true, sorted as ``classes_`` are.
         y_pred : array-like of shape (n_samples,), default=None
             Decisions to be marked.
         tau : float, default=nan
@@ -151,7 +151,8 @@ class RecallTradeOffDisplay:
         true = read_labels(y_true)
         named = as_named(class_count)
         if labels is None:
-            labels = true.encode()[0] if named is None else as_labels(list(named))
+            known = true.encode()[0] if named is None else as_labels(list(named))
+            labels, _ = sorted_with_ranks(known)  # a Counter has them as they came
         else:
             labels = as_labels(labels)
         count = _counts(named, class_count, labels)

@@ -1,4 +1,5 @@
 import sys
+from collections import Counter
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -128,6 +129,20 @@ def test_columns_in_an_order_of_ones_own(model):
     assert list(turned.lines_) == list(sorted_.lines_)[:-1]
     for name, line in turned.lines_.items():
         assert_allclose(line.get_ydata(), sorted_.lines_[name].get_ydata())
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_columns_do_not_go_by_the_order_of_counts(model, first):
+    """A Counter has labels in the order in which they came, predict_proba has them sorted."""
+    p = model.predict_natural_proba(X_TEST)
+    labels = np.roll(model.classes_, first).tolist()
+    count = Counter({label: int((label == Y_TRAIN).sum()) for label in labels})
+    given = {"class_count": count, "y_pred": model.predict(X_TEST), "tau": model.tau_}
+    by_count = RecallTradeOffDisplay.from_predictions(Y_TEST, p, **given)
+    expected = RecallTradeOffDisplay.from_estimator(model, X_TEST, Y_TEST)
+    assert list(by_count.lines_) == list(expected.lines_)
+    for name, line in by_count.lines_.items():
+        assert_allclose(line.get_ydata(), expected.lines_[name].get_ydata())
 
 
 def test_it_draws_where_it_is_told():
