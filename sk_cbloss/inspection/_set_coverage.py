@@ -20,6 +20,7 @@ from sk_cbloss.metrics import (
     SHOTS,
     check_sets,
     counts_by_column,
+    covered_by,
     set_coverage_interval,
     shots_of,
     sizes_of,
@@ -146,7 +147,7 @@ class SetCoverageDisplay:
         size = sizes_of(check_sets(sets))
         check_same_length(len(size), len(position), "sets")
         mean = np.bincount(position, size) / count
-        names = names_of(labels.encode()[0]) if classes is None else list(classes)
+        _, _, names = covered_by(y_true, sets, classes)
         counts = counts_by_column(class_count, names)
         return cls(
             coverage,

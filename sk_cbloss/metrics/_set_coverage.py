@@ -64,10 +64,12 @@ def set_coverage_score(y_true, sets, *, classes=None, average="marginal", sample
     y_true : array-like of shape (n_samples,)
         True labels.
     sets : array-like or sparse matrix of shape (n_samples, n_classes), dtype bool
-        Whether a class is in a sample's set, as ``predict_set`` returns.
+        Whether a class is in a sample's set, as ``predict_set`` returns. The
+        columns of a DataFrame go by their names where these are classes.
     classes : array-like of shape (n_classes,), default=None
         The labels of the columns: the classifier's ``classes_``. None takes the
-        sorted labels of y_true, of which there must be as many as columns.
+        names of a DataFrame's columns, or else the sorted labels of y_true, of
+        which there must be as many as columns.
     average : {"marginal", "macro"} or None, default="marginal"
         Whether all samples count the same, or all classes that occur in
         y_true; None returns the coverage of each class.
@@ -282,10 +284,16 @@ def mean_set_size(sets, *, sample_weight=None):
 
 def covered_by(y_true, sets, classes):
     """Return each sample's column, whether that is in its set, and the labels of the columns."""
+    names = _names_of_columns(sets)
     sets = check_sets(sets)
     labels = read_labels(y_true)
     check_same_length(sets.shape[0], len(labels.values), "sets")
     listed = labels.encode()[0] if classes is None else as_labels(classes)
+    if names and set(names_of(listed)) <= set(names):
+        if classes is None:
+            listed = as_labels(names)
+        elif len(listed) == len(names):
+            sets = sets[:, [names.index(label) for label in names_of(listed)]]
     if len(listed) != sets.shape[1]:
         raise ValueError(
             f"classes must name the {sets.shape[1]} columns of sets, got "
@@ -307,6 +315,13 @@ def covered_by(y_true, sets, classes):
     return column, sets[row, column], names_of(listed)
 
 
+def _names_of_columns(sets):
+    """Return the names of a table's columns, if it has some, each once, beside their numbers."""
+    names = list(getattr(sets, "columns", ()))
+    is_named = len(set(names)) == len(names) and names != list(range(len(names)))
+    return names if is_named else []
+
+
 def check_sets(sets):
     """Return sets as an array or a sparse array of booleans, of shape (n_samples, n_classes)."""
     if sparse.issparse(sets):
@@ -314,7 +329,10 @@ def check_sets(sets):
         if sets.dtype.kind in "biu":
             return sets.astype(bool)
     else:
-        sets = np.asarray(as_numpy(sets))
+        try:
+            sets = np.asarray(as_numpy(sets))
+        except ValueError:  # of rows of several lengths, such as lists of labels
+            sets = np.empty(len(sets), dtype=object)
     if sets.ndim != 2 or sets.dtype.kind != "b" or not sets.shape[0]:
         raise ValueError(
             "sets must hold True or False for each sample and class, of shape (n_samples, "

@@ -1,3 +1,4 @@
+import itertools
 import pickle
 from collections import Counter
 
@@ -79,6 +80,34 @@ def test_columns_go_by_their_labels():
     assert shot_coverage_score(
         Y, SETS[:, order], classes=names, class_count=counts
     ) == shot_coverage_score(Y, SETS, classes=CLASSES, class_count=COUNT)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_columns_of_a_table_go_by_their_names(order):
+    """So they do in a table that is sorted from head to tail, whatever else is said."""
+    table = pd.DataFrame(SETS, columns=CLASSES).iloc[:, list(order)]
+    names = list(table.columns)
+    for classes in (None, CLASSES, names):
+        of_class = set_coverage_score(Y, table, classes=classes, average=None)
+        labels = names if classes is None else classes
+        found = dict(zip(labels, of_class, strict=True))
+        assert [found[name] for name in CLASSES[:3]] == [5 / 6, 2 / 3, 0]
+        by = set_coverage_interval(Y, table, classes=classes, by="class")
+        assert {name: each.coverage for name, each in by.items()} == {
+            name: found[name] for name in CLASSES[:3]
+        }
+        counts = [COUNT[label] for label in labels]
+        assert shot_coverage_score(Y, table, classes=classes, class_count=counts) == (
+            shot_coverage_score(Y, SETS, classes=CLASSES, class_count=COUNT)
+        )
+    named = table.set_axis([f"in {name}" for name in names], axis=1)  # which are no classes
+    assert set_coverage_score(Y, named, classes=names) == 0.7
+    # Numbers that pandas gives are no names.
+    position, numbered = (
+        np.array([CLASSES.index(name) for name in Y]),
+        table.set_axis(range(4), axis=1),
+    )
+    assert set_coverage_score(position, numbered, classes=list(order)) == 0.7
 
 
 def test_a_weight_of_2_is_two_samples():
@@ -241,6 +270,10 @@ def test_a_classifier_without_sets(digits):
         ({"sets": SETS[None]}, r"sets must hold True or False .* of shape \(1, 10, 4\)"),
         ({"sets": sparse.csr_array(SETS.astype(float))}, "sets must hold True or False"),
         ({"sets": SETS[:0]}, "sets must hold True or False .*"),
+        (
+            {"sets": [["cat"]] * 9 + [["cat", "dog"]]},
+            "sets must hold True or False .*, got object",
+        ),
         ({"classes": None}, r"classes must name the 4 columns of sets, got \['cat', 'dog', 'eel'"),
         ({"classes": CLASSES[:3]}, "classes must name the 4 columns of sets, got"),
         ({"classes": ["cat", "dog", "eel", "cat"]}, "classes must hold each label once, got"),
