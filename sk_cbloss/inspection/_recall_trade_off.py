@@ -9,7 +9,7 @@ from sk_cbloss._labels import as_labels, names_of, read_labels, sorted_with_rank
 from sk_cbloss._validation import as_floats, as_named, check_choice, check_class_count
 from sk_cbloss.inspection._figure import GREY, axes_for, name_lines, style_of, styles_given
 from sk_cbloss.inspection._text import LONGEST, are_cut, check_name_length, plain_names
-from sk_cbloss.metrics import SHOTS, shots_of
+from sk_cbloss.metrics import SHOTS, at_the_end, shots_of
 
 # With more classes than this, they are drawn by groups unless each is asked for.
 MAX_CLASSES = 6
@@ -202,8 +202,8 @@ class RecallTradeOffDisplay:
         Parameters
         ----------
         estimator : DecisionClassifierCV or other classifier with natural probabilities
-            Fitted. One with ``tau_`` has its mark there, others beside the
-            lines.
+            Fitted, or a Pipeline or a search that ends in one. One with ``tau_``
+            has its mark there, others beside the lines.
         X : array-like of shape (n_samples, n_features)
             Features of the test part.
         y : array-like of shape (n_samples,)
@@ -233,19 +233,20 @@ class RecallTradeOffDisplay:
         TypeError
             If estimator has no natural probabilities.
         """
-        if isinstance(estimator, type) or not hasattr(estimator, "predict_natural_proba"):
+        found, X = at_the_end(estimator, X, "predict_natural_proba")
+        if found is None:
             raise TypeError(
                 "estimator must be a fitted classifier with predict_natural_proba, such as "
                 f"DecisionClassifierCV, got {estimator!r}."
             )
-        check_is_fitted(estimator)
+        check_is_fitted(found)
         return cls.from_predictions(
             y,
-            estimator.predict_natural_proba(X),
-            class_count=estimator.class_count_,
-            labels=estimator.classes_,
-            y_pred=estimator.predict(X),
-            tau=getattr(estimator, "tau_", np.nan),
+            found.predict_natural_proba(X),
+            class_count=found.class_count_,
+            labels=found.classes_,
+            y_pred=found.predict(X),
+            tau=getattr(found, "tau_", np.nan),
             metric=metric,
             group=group,
             thresholds=thresholds,

@@ -18,6 +18,7 @@ from sk_cbloss.inspection._figure import (
 from sk_cbloss.inspection._text import LONGEST, check_name_length
 from sk_cbloss.metrics import (
     SHOTS,
+    at_the_end,
     check_sets,
     counts_by_column,
     covered_by,
@@ -178,7 +179,8 @@ class SetCoverageDisplay:
         ----------
         estimator : classifier
             A fitted classifier with ``predict_set``, such as a
-            :class:`ConformalClassifierCV`.
+            :class:`ConformalClassifierCV`, or a Pipeline or a search that ends
+            in one.
         X : array-like of shape (n_samples, n_features)
             Features of the test part.
         y : array-like of shape (n_samples,)
@@ -207,16 +209,18 @@ class SetCoverageDisplay:
         SetCoverageDisplay
             The display, drawn.
         """
-        if isinstance(estimator, type) or not hasattr(estimator, "predict_set"):
+        found, X = at_the_end(estimator, X, "predict_set")
+        if found is None:
             raise TypeError(
                 f"estimator must be a fitted classifier with predict_set, got {estimator!r}."
             )
-        asked = estimator.confidence if confidence is None else confidence
+        asked = found.confidence if confidence is None else confidence
+        check_open_fraction(asked, "confidence")
         return cls.from_predictions(
             y,
-            estimator.predict_set(X, asked),
-            class_count=estimator.class_count_ if class_count is None else class_count,
-            classes=names_of(np.asarray(estimator.classes_)),
+            found.predict_set(X, asked),
+            class_count=found.class_count_ if class_count is None else class_count,
+            classes=names_of(np.asarray(found.classes_)),
             confidence=asked,
             thresholds=thresholds,
             ax=ax,

@@ -4,6 +4,7 @@
 >>> few_shot = make_shot_scorer(["cat"] * 900 + ["yak"] * 9, shot="few")
 """
 
+from sk_cbloss.metrics._at_the_end import at_the_end as at_the_end
 from sk_cbloss.metrics._classwise import classwise_brier_score_loss, classwise_calibration_error
 from sk_cbloss.metrics._paired_difference import PairedDifference, paired_difference_interval
 from sk_cbloss.metrics._set_coverage import (

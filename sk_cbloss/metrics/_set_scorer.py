@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sk_cbloss._validation import check_choice, check_open_fraction
+from sk_cbloss.metrics._at_the_end import at_the_end
 from sk_cbloss.metrics._set_coverage import (
     mean_set_size,
     set_coverage_score,
@@ -54,7 +55,7 @@ def make_set_scorer(metric, *, confidence=None, shot=None, class_count=None, thr
     callable
         A scorer, with the signature ``scorer(estimator, X, y,
         sample_weight=None)``, for estimators with ``predict_set`` and
-        ``classes_``.
+        ``classes_``, and for Pipelines and searches that end in one.
 
     Raises
     ------
@@ -103,9 +104,10 @@ class SetScorer:
 
     def __call__(self, estimator, X, y, sample_weight=None):
         """Return the score of the sets that an estimator predicts."""
-        if not hasattr(estimator, "predict_set"):
+        found, X = at_the_end(estimator, X, "predict_set")
+        if found is None:
             raise TypeError(f"estimator must have predict_set, got {type(estimator).__name__}.")
-        sets = estimator.predict_set(X, self.confidence)
+        sets = found.predict_set(X, self.confidence)
         return SET_SCORES[self.metric](
-            y, sets, classes=estimator.classes_, sample_weight=sample_weight, **self.parameters
+            y, sets, classes=found.classes_, sample_weight=sample_weight, **self.parameters
         )

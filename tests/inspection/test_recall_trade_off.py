@@ -7,7 +7,9 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sk_cbloss import (
     ClassBalancedClassifier,
@@ -129,6 +131,18 @@ def test_columns_in_an_order_of_ones_own(model):
     assert list(turned.lines_) == list(sorted_.lines_)[:-1]
     for name, line in turned.lines_.items():
         assert_allclose(line.get_ydata(), sorted_.lines_[name].get_ydata())
+
+
+def test_decisions_are_found_in_pipelines_and_searches():
+    inner = DecisionClassifierCV(PLAIN, cv=3)
+    outer = GridSearchCV(make_pipeline(StandardScaler(), inner), {}, cv=2).fit(X_TRAIN, Y_TRAIN)
+    shown = RecallTradeOffDisplay.from_estimator(outer, X_TEST, Y_TEST)
+    scaler = StandardScaler().fit(X_TRAIN)
+    inner.fit(scaler.transform(X_TRAIN), Y_TRAIN)
+    expected = RecallTradeOffDisplay.from_estimator(inner, scaler.transform(X_TEST), Y_TEST)
+    for name, line in expected.lines_.items():
+        assert_allclose(shown.lines_[name].get_ydata(), line.get_ydata())
+        assert_allclose(shown.marks_[name].get_xydata(), expected.marks_[name].get_xydata())
 
 
 @pytest.mark.parametrize("first", [0, 1, 2])

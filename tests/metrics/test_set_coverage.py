@@ -7,11 +7,15 @@ import pandas as pd
 import pytest
 from mpmath import betainc
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sk_cbloss import (
     ConformalClassifierCV,
+    SetCoverageDisplay,
     load_digits_lt,
     make_set_scorer,
     mean_set_size,
@@ -226,6 +230,51 @@ def test_searches_and_cross_validation(digits):
     assert (results["test_size"] <= -1).all()
     search = GridSearchCV(model, {"method": ["plain", "classwise"]}, scoring=scoring["size"], cv=3)
     assert search.fit(X, y).best_params_ == {"method": "plain"}
+
+
+def in_a_pipeline(model):
+    return make_pipeline(StandardScaler(), model)
+
+
+def in_a_search(model):
+    return GridSearchCV(model, {}, cv=2)
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        in_a_pipeline,
+        in_a_search,
+        lambda model: in_a_search(in_a_pipeline(model)),
+        lambda model: make_pipeline("passthrough", in_a_search(model)),
+    ],
+)
+def test_scorers_find_the_sets_in_pipelines_and_searches(digits, around):
+    model, X, y, X_test, y_test = digits
+    outer = around(model).fit(X, y)
+    scaler = StandardScaler().fit(X)
+    is_scaled = "standardscaler" in str(outer).lower()
+    inner = clone(model).fit(*((scaler.transform(X), y) if is_scaled else (X, y)))
+    given = scaler.transform(X_test) if is_scaled else X_test
+    for metric in ("coverage", "macro_coverage", "neg_mean_set_size"):
+        for confidence in (None, 0.8):
+            score = make_set_scorer(metric, confidence=confidence)
+            assert score(outer, X_test, y_test) == score(inner, given, y_test)
+    for shown, expected in zip(
+        SetCoverageDisplay.from_estimator(outer, X_test, y_test).means_.items(),
+        SetCoverageDisplay.from_estimator(inner, given, y_test).means_.items(),
+        strict=True,
+    ):
+        assert shown == expected
+
+
+def test_no_sets_at_the_end_of_a_pipeline(digits):
+    _, X, y, X_test, y_test = digits
+    plain = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
+    with pytest.raises(TypeError, match="^estimator must have predict_set, got Pipeline"):
+        make_set_scorer("coverage")(plain, X_test, y_test)
+    with pytest.raises(TypeError, match="^estimator must be a fitted classifier with predict_set"):
+        SetCoverageDisplay.from_estimator(plain, X_test, y_test)
 
 
 @pytest.mark.parametrize(
