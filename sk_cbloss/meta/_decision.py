@@ -65,8 +65,9 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
         multipliers; or any other that scikit-learn takes as ``scoring`` and
         that asks for predictions alone, over at most 100 values of tau.
     min_recall : float or mapping from label to float, default=None
-        Recalls that are to be reached, of all classes or of some, with as
-        little loss of accuracy as that takes.
+        Recalls that are to be reached, of all classes or of some. Of these
+        the multipliers are raised, as little as that takes, or up to where
+        accuracy is higher: the least loss of it, if probabilities are right.
     target_prior : {"natural", "uniform"}, array-like or mapping, default="natural"
         How frequent classes are where decisions are made; see
         :class:`PriorCorrectedClassifier`. Rows out of fold count accordingly.

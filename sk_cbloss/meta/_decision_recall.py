@@ -9,6 +9,8 @@ That is best where probabilities are right. Where they are not, a class may gain
 needs; so each that needs some is also raised, in turn, to where accuracy is highest.
 """
 
+import reprlib
+
 import numpy as np
 
 from sk_cbloss._labels import names_of
@@ -19,6 +21,8 @@ from sk_cbloss.meta._decision_sweep import sweep_one
 
 N_ROUNDS = 300
 N_HALVINGS = 10
+# So many classes are named that keep recalls out of reach.
+N_NAMED = 6
 
 
 def _hits(hit, decided, true):
@@ -28,6 +32,11 @@ def _hits(hit, decided, true):
 def recalls_of(min_recall, classes):
     """Return the recalls asked for, NaN of a class of which none is."""
     named = as_named(min_recall, "min_recall")
+    if named is None and (isinstance(min_recall, str) or np.ndim(min_recall)):
+        raise ValueError(
+            "min_recall must be a number in [0, 1], or a mapping from labels to such, got "
+            f"{reprlib.repr(min_recall)}."
+        )
     if named is None:
         return np.full(len(classes), check_fraction(min_recall, "min_recall"))
     labels = names_of(classes)
@@ -184,9 +193,11 @@ def check_within_reach(data, recall, classes, asked, name):
         return
     found, _ = nearest(data, recall)
     reached = recalls(data.y, (data.z + found).argmax(axis=1), data.weight, len(classes))
-    worst = constrained[np.argsort(reached[constrained] - recall[constrained])[:3]]
-    shown = ", ".join(f"{reached[c]:.2g} for {labels[c]!r}" for c in sorted(worst))
+    worst = constrained[np.argsort(reached[constrained] - recall[constrained])[:N_NAMED]]
+    shown = ", ".join(f"{reached[c]:.3g} for {labels[c]!r}" for c in sorted(worst))
+    if len(constrained) > len(worst):
+        shown += f" (and {len(constrained) - len(worst)} others that are nearer)"
     raise ValueError(
         f"min_recall must be within reach of the model: out of fold, {name} reaches together "
-        f"no more than {shown}, got {asked!r}."
+        f"no more than {shown}, got {reprlib.repr(asked)}."
     )

@@ -1,6 +1,7 @@
 """DecisionClassifierCV: what is decided for costs, a score and recalls, and what is promised."""
 
 import itertools
+import re
 
 import numpy as np
 import pandas as pd
@@ -390,6 +391,20 @@ def test_recalls_out_of_reach_are_told_with_those_that_are_not(data):
     DecisionClassifierCV(PLAIN, min_recall=nearer).fit(X, y)
 
 
+@pytest.mark.parametrize("n_classes", [4, 12])
+def test_of_many_recalls_out_of_reach_the_farthest_are_named(n_classes):
+    """A number asks it of all, and those that stand in each other's way are not all few."""
+    X, y = make_long_tailed_classification(
+        60 * n_classes, n_classes=n_classes, imbalance_factor=5, class_sep=0.5, random_state=0
+    )
+    with pytest.raises(ValueError, match="^min_recall must be within reach") as caught:
+        DecisionClassifierCV(PLAIN, min_recall=0.9, cv=3).fit(X, y)
+    named = re.findall(r"(\d\.\d+) for (\d+)", str(caught.value))
+    assert len(named) == min(n_classes, 6)
+    assert min(float(recall) for recall, _ in named) < 0.9
+    assert ("(and 6 others that are nearer)" in str(caught.value)) == (n_classes == 12)
+
+
 def test_half_of_the_recalls_asked_for_are_reached_on_new_data():
     """And what is expected says what is reached, on average."""
     reached, expected = [], []
@@ -630,7 +645,14 @@ def test_many_classes_and_digits():
         ({"min_recall": {"bent": -1}}, r"min_recall of 'bent' must be a number in \[0, 1\], got"),
         ({"min_recall": {"ben": 0.5}}, "min_recall must name classes of y, got 'ben'"),
         ({"min_recall": {}}, "min_recall must name at least one class, got none"),
-        ({"min_recall": "a"}, r"min_recall must be a number in \[0, 1\], got 'a'"),
+        (
+            {"min_recall": "a"},
+            r"min_recall must be a number .*, or a mapping .*, got 'a'",
+        ),
+        (
+            {"min_recall": [0.5]},
+            r"min_recall must be a number .*, or a mapping .* \[0.5\]",
+        ),
         (
             {"cost_matrix": np.ones((4, 4))},
             "cost_matrix must have a row for each of the 5 true cl",
