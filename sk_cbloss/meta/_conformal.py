@@ -20,11 +20,11 @@ from sk_cbloss._validation import (
 from sk_cbloss.meta._aligned import predicted, proba_of
 from sk_cbloss.meta._conformal_scores import (
     Calibration,
-    needed,
     over_prior,
     pool,
     thresholds,
     vote,
+    why_all,
 )
 from sk_cbloss.meta._counted import with_classes
 from sk_cbloss.meta._out_of_fold import AllRows, OutOfFoldMixin
@@ -235,8 +235,9 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
         Warns
         -----
         UserWarning
-            If there were too few rows in ``fit`` for a confidence, so that
-            every set holds every class.
+            If every set holds every class, since for a confidence there were
+            too few rows in ``fit``, or too many of a class that the classifier
+            holds to be impossible for them.
         """
         check_is_fitted(self)
         self._check_rule()  # they may have been set since the fit
@@ -247,7 +248,7 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
         else:
             asked = check_each(confidence, "confidence", check_open_fraction)
         if confidence is not None:
-            self._warn_of_too_few(asked)
+            self._warn_of_all(asked)
         least = [self._thresholds(each, asked) for each in self._calibrations]
         sets = self._sparse_sets(X, least) if sparse else self._sets(X, least)
         return sets[0] if is_one else sets
@@ -334,7 +335,7 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
             prior = None if is_frozen else self.class_count_ / self.class_count_.sum()
             found = [pool(found, prior)]
         self._calibrations = found
-        self._warn_of_too_few([self.confidence], stacklevel=5)  # past what puts back on errors
+        self._warn_of_all([self.confidence], stacklevel=5)  # past what puts back on errors
 
     def _calibration(self, fold, y, times):
         n_classes = len(self.classes_)
@@ -348,18 +349,10 @@ class ConformalClassifierCV(OutOfFoldMixin, ProbaWrapper):
         adjusted = over_prior(own, prior[position])
         return Calibration(own, adjusted, position, weight / times, prior, fold.fitted)
 
-    def _warn_of_too_few(self, confidences, stacklevel=3):
-        largest = max(confidences)
-        totals = [each.weight.sum() for each in self._calibrations]
-        few = [total for total in totals if needed(total, largest) < 0]
-        if 2 * len(few) >= len(totals):
-            where = " in a fold" if len(totals) > 1 else ""
-            warnings.warn(
-                f"confidence={largest:g} needs {np.ceil(largest / (1 - largest) - 1e-9):,.0f} "
-                f"rows to calibrate by{where}, got {max(few):,g}: every set holds every class.",
-                UserWarning,
-                stacklevel=stacklevel,
-            )
+    def _warn_of_all(self, confidences, stacklevel=3):
+        why = why_all(self._calibrations, max(confidences), self.method)
+        if why is not None:
+            warnings.warn(f"{why}: every set holds every class.", stacklevel=stacklevel)
 
     def _thresholds(self, calibration, confidences):
         rule = {"method": self.method, "interpolation": self.interpolation}

@@ -57,6 +57,44 @@ def needed(total, confidence):
     return np.where(np.abs(exact - nearest) < 1e-9 * (total + 1), nearest, exact)
 
 
+def why_all(calibrations, confidence, method):
+    """Say why every set holds every class, or return None.
+
+    Parameters
+    ----------
+    calibrations : list of Calibration
+        Of which half decide.
+    confidence : float
+        Of the sets.
+    method : str
+        How rows conform to classes.
+
+    Returns
+    -------
+    str or None
+        The beginning of a sentence.
+    """
+    total = np.array([each.weight.sum() for each in calibrations])
+    impossible = np.array([each.weight[each.proba == 0].sum() for each in calibrations])
+    least = needed(total, confidence)
+    half = len(calibrations) / 2
+    if (few := least < 0).sum() >= half:
+        rows = np.ceil(confidence / (1 - confidence) - 1e-9)
+        where = " in a fold" if len(total) > 1 else ""
+        return (
+            f"confidence={confidence:g} needs {rows:,.0f} rows to calibrate by{where}, got "
+            f"{total[few].max():,g}"
+        )
+    # Their own class is to be in the sets of some of them, and then any is; but class by class.
+    if method not in ("classwise", "interpolated") and (few | (impossible > least)).sum() >= half:
+        share = impossible.sum() / total.sum()
+        return (
+            f"confidence={confidence:g} is out of reach of a classifier by which the own class of "
+            f"{share:.2g} of the rows to calibrate by is impossible"
+        )
+    return None
+
+
 class Ranking:
     """The rows of a calibration, by score.
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn import config_context
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -708,6 +709,44 @@ def test_too_few_rows_for_a_confidence(method):
     assert told[0].filename == __file__
     assert sets[1].all()
     assert not sets[0].all()
+
+
+@pytest.mark.parametrize("method", ["plain", "prevalence_adjusted"])
+@pytest.mark.parametrize("n_impossible", [0, 9, 10, 11, 60])
+def test_what_a_classifier_holds_impossible_is_told_where_it_fills_all_sets(method, n_impossible):
+    """Of 109 rows, 10 may be left out at .9; of 11 to which 0 is right, one is in each set."""
+    p, y = draw(0, 109)
+    p[np.arange(n_impossible), y[:n_impossible]] = 0
+    p /= p.sum(axis=1, keepdims=True)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        model = prefit(method=method).fit(p, y)
+    is_full = bool(model.predict_set(draw(1, 200)[0]).all())
+    assert is_full == (n_impossible > 10)
+    assert [str(each.message).partition(" is out")[0] for each in told] == (
+        ["confidence=0.9"] if is_full else []
+    )
+    model.set_params(confidence=0.3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not model.predict_set(p, [0.2, 0.3]).all()
+    if n_impossible == 60:
+        with pytest.warns(UserWarning, match=r"^confidence=0.5 is .* of 0.55 of the rows to cal"):
+            assert model.predict_set(p, [0.3, 0.5])[1].all()
+
+
+def test_forests_that_hold_classes_impossible():
+    """A tree to the end gives 0 and 1 alone; each fold's says so of many."""
+    X, y = bells(0, 300)
+    for ensemble in (True, False):
+        model = ConformalClassifierCV(DecisionTreeClassifier(random_state=0), ensemble=ensemble)
+        with pytest.warns(UserWarning, match="^confidence=0.9 is out of reach of a classifier by"):
+            model.fit(X, y)
+        assert model.predict_set(X).all()
+        assert not model.set_params(method="classwise").predict_set(X, 0.3).all()
+    whole = DecisionTreeClassifier(random_state=0)
+    for remedy in (clone(whole).set_params(min_samples_leaf=10), CalibratedClassifierCV(whole)):
+        assert ConformalClassifierCV(remedy).fit(X, y).predict_set(X).mean() < 0.9
 
 
 def test_a_classifier_without_probabilities():
