@@ -121,7 +121,7 @@ def make_long_tailed_multilabel(
         label = more.argmax()
         raise ValueError(
             "imbalance_factor and n_max must leave room for labels that occur together, got "
-            f"{imbalance_factor:g} and {n_max}: {more[label]} samples too many have label "
+            f"{imbalance_factor:g} and {n_max}: samples too many, {more[label]}, have label "
             f"{indicator.names[label]!s}, and another of which no more can go."
         )
     indices = np.flatnonzero(kept)
@@ -132,15 +132,27 @@ def make_long_tailed_multilabel(
 
 
 def _largest(cut, low, high):
-    """Return what comes of about the largest head, not above high, that leaves no label over."""
-    best = cut(low)
-    while not best[1].any() and high > low + max(1, low // 20):
-        middle = int(np.sqrt(low * high))
-        found = cut(max(low + 1, middle))
-        if found[1].any():
-            high = max(low + 1, middle)
+    """Return what comes of about the largest head, not above high, that leaves no label over.
+
+    From above, since a tail of one or two samples, too, leaves little room.
+    """
+    best, size = None, high
+    while best is None:
+        size = max(low, size // 2)
+        found = cut(size)
+        if not found[1].any():
+            best = found
+        elif size == low:
+            return found
         else:
-            best, low = found, max(low + 1, middle)
+            high = size
+    while high > size + max(1, size // 20):
+        middle = max(size + 1, int(np.sqrt(size * high)))
+        found = cut(middle)
+        if found[1].any():
+            high = middle
+        else:
+            best, size = found, middle
     return best
 
 

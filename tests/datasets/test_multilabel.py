@@ -45,6 +45,20 @@ def test_no_larger_head_would_do():
         cut(n_max=int(1.3 * head))
 
 
+@pytest.mark.parametrize("seed", [6, 18, 41])
+def test_a_head_that_fits_is_found_though_the_smallest_does_not(seed):
+    """A tail of one sample leaves no room for a sample too many."""
+    y = (np.random.default_rng(seed).random((300, 5)) < [0.6, 0.5, 0.4, 0.3, 0.3]).astype(int)
+
+    def head(n_max):
+        given = {"imbalance_factor": 4, "n_max": n_max, "random_state": 0}
+        return make_long_tailed_multilabel(y, y, **given)[1].sum(axis=0)[0]
+
+    with pytest.raises(ValueError, match="samples too many, 1, have label"):
+        head(4)
+    assert head(None) >= head(50) == 50
+
+
 def test_which_label_is_the_head():
     by_frequency = cut(order="frequency")[1].sum(axis=0)
     assert (np.argsort(-by_frequency) == np.argsort(-Y.sum(axis=0))).all()
