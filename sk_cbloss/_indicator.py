@@ -113,12 +113,22 @@ class Indicator:
 
 
 def is_indicator(y):
-    """Whether y has a column for each of several labels, or is sparse."""
+    """Whether y has a column for each of several labels, or for none; one column holds labels."""
     if isinstance(y, list | tuple):
         is_matrix = len(y) and all(isinstance(row, list | tuple | np.ndarray) for row in y)
         return is_matrix and len({len(row) for row in y}) == 1 != len(y[0])
     shape = getattr(y, "shape", ())
-    return issparse(y) or (isinstance(shape, tuple) and len(shape) == 2 and shape[1] != 1)
+    return isinstance(shape, tuple) and len(shape) == 2 and shape[1] != 1
+
+
+def check_one_label(name, y):
+    """Raise a ValueError, of what takes one label a sample and has this name, if y has several."""
+    if is_indicator(y):
+        n_labels = len(y[0]) if isinstance(y, list | tuple) else y.shape[1]
+        raise ValueError(
+            f"{name} takes one label a sample, got y with {n_labels} columns: put it into "
+            "scikit-learn's MultiOutputClassifier, OneVsRestClassifier or ClassifierChain."
+        )
 
 
 def counts_by_name(y):

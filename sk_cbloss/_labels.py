@@ -8,6 +8,7 @@ from decimal import Decimal
 from numbers import Integral, Real
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import assert_all_finite, column_or_1d
 
 from sk_cbloss._validation import as_numpy
@@ -234,6 +235,10 @@ def _unwrapped(y):
     if _numbers_itself(y):
         return y
     y = as_numpy(y)
+    if issparse(y):
+        if y.ndim > 1 and y.shape[1] != 1:
+            raise ValueError(f"y must hold one label a sample, got a sparse y of shape {y.shape}.")
+        y = y.toarray().reshape(-1)
     if isinstance(y, list | tuple):
         y = _from_list(y)
     elif hasattr(y, "to_numpy") and not hasattr(y, "to_pylist"):  # pandas and polars

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn import get_config, pipeline
 
 from sk_cbloss._doc_link import DocLink
+from sk_cbloss._indicator import check_one_label
 from sk_cbloss._labels import as_labels, counts_by_label
 from sk_cbloss._state import put_back_on_error
 from sk_cbloss.meta import check_takes_sample_weight, check_weighs_not_yet, sample_weight_name
@@ -107,6 +108,7 @@ class Pipeline(DocLink, pipeline.Pipeline):
         weigher = self._weigher()
         if weigher is None:
             return super().fit(X, y, **params)
+        check_one_label(f"{type(self).__name__} with a ClassBalancedWeigher", y)
         name, last = self.steps[-1]
         check_takes_sample_weight(last, "the last step")
         check_weighs_not_yet(last, 2 if y is None else len(counts_by_label(y)))

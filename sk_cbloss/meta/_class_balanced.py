@@ -10,6 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sk_cbloss._doc_link import DocLink
+from sk_cbloss._indicator import check_one_label
 from sk_cbloss._labels import read_labels
 from sk_cbloss._state import all_or_nothing
 from sk_cbloss._validation import check_beta, check_normalize, check_sample_weight
@@ -248,6 +249,7 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
         if nothing:  # to learn from, but classes that were told are kept
             self.classes_, self.class_count_, self._count_is_given = known, count, is_given
             return self
+        check_one_label(type(self).__name__, y)
         labels = read_labels(y)
         positions = labels.gather(labels.known_places(known))
         if sample_weight is not None:

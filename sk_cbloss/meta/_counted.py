@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sk_cbloss._indicator import check_one_label
 from sk_cbloss._labels import as_labels
 from sk_cbloss._validation import check_same_length, check_sample_weight
 
@@ -35,6 +36,7 @@ def counted(estimator, weigher, y, sample_weight):
         raise ValueError(
             f"{type(estimator).__name__} requires y to be passed, but the target y is None."
         )
+    check_one_label(type(estimator).__name__, y)
     y = as_labels(y)
     if not len(y):
         raise ValueError("y must hold at least one label, got none.")

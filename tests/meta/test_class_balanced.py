@@ -748,7 +748,7 @@ def test_a_missing_label_is_named_before_the_inner_fit(labels):
     [
         ([0.5, 1.0, 1.0], r"y must hold class labels, got the continuous value 0\.5\."),
         (["a", 1, 1], r"y must hold labels of one kind, got int and str\."),
-        (np.eye(3), "1d array"),
+        (np.eye(3), "ClassBalancedClassifier takes one label a sample, got y with 3 columns"),
     ],
 )
 def test_what_is_no_label_is_named_before_the_inner_fit(labels, message):
