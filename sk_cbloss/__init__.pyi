@@ -44,6 +44,7 @@ from .metrics import paired_difference_interval as paired_difference_interval
 from .metrics import set_coverage_interval as set_coverage_interval
 from .metrics import set_coverage_score as set_coverage_score
 from .metrics import shot_coverage_score as shot_coverage_score
+from .metrics import shot_f1_score as shot_f1_score
 from .metrics import shot_recall_score as shot_recall_score
 from .metrics import worst_class_recall_score as worst_class_recall_score
 from .model_selection import StackedGridSearchCV as StackedGridSearchCV

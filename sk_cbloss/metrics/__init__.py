@@ -20,7 +20,7 @@ from sk_cbloss.metrics._set_coverage import covered_by as covered_by
 from sk_cbloss.metrics._set_coverage import sizes_of as sizes_of
 from sk_cbloss.metrics._set_scorer import make_set_scorer
 from sk_cbloss.metrics._shot_recall import SHOTS as SHOTS
-from sk_cbloss.metrics._shot_recall import make_shot_scorer, shot_recall_score
+from sk_cbloss.metrics._shot_recall import make_shot_scorer, shot_f1_score, shot_recall_score
 from sk_cbloss.metrics._shot_recall import shots_of as shots_of
 from sk_cbloss.metrics._worst_class import worst_class_recall_score
 
@@ -36,6 +36,7 @@ __all__ = [
     "set_coverage_interval",
     "set_coverage_score",
     "shot_coverage_score",
+    "shot_f1_score",
     "shot_recall_score",
     "worst_class_recall_score",
 ]

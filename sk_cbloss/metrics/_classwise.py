@@ -3,10 +3,13 @@
 import reprlib
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import check_array, check_consistent_length
 
+from sk_cbloss._indicator import agreed_names, is_indicator, read_indicator
 from sk_cbloss._labels import as_labels, read_labels
 from sk_cbloss._validation import as_floats, check_choice, check_sample_weight, check_size
+from sk_cbloss.metrics._shot_recall import mean_of
 
 
 def classwise_calibration_error(
@@ -30,12 +33,13 @@ def classwise_calibration_error(
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        True labels.
+    y_true : array-like of shape (n_samples,) or (n_samples, n_labels)
+        True labels; of several a sample, a matrix of 0 and 1, with a column for each. Entries
+        that are NaN, of a dense one, are left out.
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,)
         Probabilities; with two classes, those of the second class will do.
     labels : array-like of shape (n_classes,), default=None
-        The labels of the columns; None takes those of y_true, sorted.
+        The labels of the columns; None takes those of y_true, sorted, or its columns.
     n_bins : int, default=15
         Number of bins.
     strategy : {"uniform", "quantile"}, default="uniform"
@@ -84,9 +88,9 @@ def classwise_calibration_error(
         if strategy == "quantile":
             edges = np.quantile(p[:, c], edges)
         bins = np.searchsorted(edges[1:-1], p[:, c])
-        gap = np.bincount(bins, weight * (hit[:, c] - p[:, c]), minlength=n_bins)
+        gap = np.bincount(bins, weight[:, c] * (hit[:, c] - p[:, c]), minlength=n_bins)
         errors[c] = np.abs(gap).sum()
-    return errors if average is None else float(errors.mean())
+    return _averaged(errors, weight, average)
 
 
 def classwise_brier_score_loss(
@@ -100,12 +104,13 @@ def classwise_brier_score_loss(
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        True labels.
+    y_true : array-like of shape (n_samples,) or (n_samples, n_labels)
+        True labels; of several a sample, a matrix of 0 and 1, with a column for each. Entries
+        that are NaN, of a dense one, are left out.
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,)
         Probabilities; with two classes, those of the second class will do.
     labels : array-like of shape (n_classes,), default=None
-        The labels of the columns; None takes those of y_true, sorted.
+        The labels of the columns; None takes those of y_true, sorted, or its columns.
     average : {"macro"} or None, default="macro"
         "macro" is the mean over the classes, None gives all of them.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -138,23 +143,59 @@ def classwise_brier_score_loss(
     array([0.09, 0.09])
     """
     hit, p, weight = _check(y_true, y_proba, labels, average, sample_weight)
-    scores = weight @ (p - hit) ** 2
-    return scores if average is None else float(scores.mean())
+    scores = (weight * (p - hit) ** 2).sum(axis=0)
+    return _averaged(scores, weight, average)
+
+
+def _averaged(scores, weight, average):
+    """Return the scores, NaN of labels that no row is known of, or the mean of the others."""
+    scores = np.where(weight.any(axis=0), scores, np.nan)
+    return scores if average is None else mean_of(scores)
 
 
 def _check(y_true, y_proba, labels, average, sample_weight):
-    """Return hits and probabilities of shape (n_samples, n_classes), and weights that sum to 1."""
+    """Return hits, probabilities and weights that sum to 1, of shape (n_samples, n_classes)."""
     check_choice(average, "average", ("macro", None))
-    true = read_labels(y_true)
     p = check_array(as_floats(y_proba, "y_proba"), ensure_2d=False, input_name="y_proba")
-    check_consistent_length(true.values, p)
-    shape = p.shape
-    if p.ndim == 1 or p.shape[1] == 1:
-        p = np.column_stack([1 - p.ravel(), p.ravel()])
     if labels is not None and np.ndim(labels) != 1:
         raise ValueError(
             f"labels must list the labels of the columns, got {reprlib.repr(labels)}."
         )
+    read = _of_labels if is_indicator(y_true) else _of_classes
+    hit, p = read(y_true, p, labels)
+    weight = np.ones(len(p))
+    if sample_weight is not None:
+        weight = check_sample_weight(sample_weight, len(p))
+    weight = np.where(np.isnan(hit), 0, weight[:, None])
+    total = weight.sum(axis=0)
+    return np.nan_to_num(hit), p, weight / np.where(total > 0, total, 1)
+
+
+def _of_labels(y_true, p, labels):
+    """Return which samples have which labels, and their probabilities."""
+    true = read_indicator(y_true)
+    check_consistent_length(true.values, p)
+    if labels is not None:
+        agreed_names(np.asarray(labels), true.names)
+    if p.shape != true.values.shape:
+        raise ValueError(
+            f"y_proba must have a column for each of the {len(true.names)} labels, got shape "
+            f"{p.shape}."
+        )
+    outside = p[(p < 0) | (p > 1)]
+    if outside.size:
+        raise ValueError(f"y_proba must hold probabilities, got {outside[0]:g}.")
+    hit = true.values.toarray() if issparse(true.values) else true.values
+    return hit.astype(float), p
+
+
+def _of_classes(y_true, p, labels):
+    """Return which samples are of which class, and their probabilities."""
+    true = read_labels(y_true)
+    check_consistent_length(true.values, p)
+    shape = p.shape
+    if p.ndim == 1 or p.shape[1] == 1:
+        p = np.column_stack([1 - p.ravel(), p.ravel()])
     labels = true.encode()[0] if labels is None else as_labels(labels)
     if labels.shape != p.shape[1:]:
         raise ValueError(
@@ -170,8 +211,5 @@ def _check(y_true, y_proba, labels, average, sample_weight):
     places, unknown = true.places_among(labels[order])
     if unknown:
         raise ValueError(f"labels must hold every label of y_true, got no {unknown[0]!r}.")
-    weight = (
-        np.ones(len(p)) if sample_weight is None else check_sample_weight(sample_weight, len(p))
-    )
     hit = true.gather(order[places])[:, None] == np.arange(len(labels))
-    return hit.astype(float), p, weight / weight.sum()
+    return hit.astype(float), p

@@ -1,8 +1,7 @@
-"""The recall of each class, for labels of any kind."""
+"""Recall and F1 of each class, for labels of any kind."""
 
 import numpy as np
-from scipy.sparse import csr_array
-from sklearn.metrics import recall_score
+from scipy.sparse import csr_array, issparse
 from sklearn.utils import check_consistent_length
 
 from sk_cbloss._indicator import Indicator, agreed_names, is_indicator, read_indicator
@@ -16,33 +15,51 @@ def recall_by_class(y_true, y_pred, sample_weight):
     NaN is the recall of a class whose samples all have weight 0. Where samples have several
     labels, all of them are returned, and NaN is the recall of one that none has.
     """
+    names, found, n, _ = _counts(y_true, y_pred, sample_weight)
+    return names, _share(found, n, n > 0)
+
+
+def f1_by_class(y_true, y_pred, sample_weight):
+    """Return the labels that occur in y_true, and the F1 of each; NaN as of recall."""
+    names, found, n, n_predicted = _counts(y_true, y_pred, sample_weight)
+    return names, _share(2 * found, n + n_predicted, n > 0)
+
+
+def _share(part, whole, where):
+    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=where)
+
+
+def _counts(y_true, y_pred, sample_weight):
+    """Return the labels, and the numbers of samples that are found, have and are said to have it.
+
+    Numbers are sums of weights.
+    """
     if is_indicator(y_true):
-        return _recall_by_label(y_true, y_pred, sample_weight)
+        return _counts_by_label(y_true, y_pred, sample_weight)
     classes, true, _ = read_labels(y_true).encode()
     predicted = read_labels(y_pred)
     check_consistent_length(true, predicted.values)
     check_one_kind(classes, predicted.classes, where="in y_true and y_pred")
+    weight = np.ones(len(true))
     if sample_weight is not None:
-        sample_weight = check_sample_weight(sample_weight, len(true))
-    places, _ = predicted.places_among(classes)
-    recall = recall_score(
-        true,
-        predicted.gather(places),
-        labels=np.arange(len(classes)),
-        average=None,
-        sample_weight=sample_weight,
-        zero_division=np.nan,
+        weight = check_sample_weight(sample_weight, len(true))
+    said = predicted.gather(predicted.places_among(classes)[0])
+    counts = (
+        np.bincount(places[which], weight[which], minlength=len(classes))
+        for places, which in ((true, said == true), (true, slice(None)), (said, said >= 0))
     )
-    return names_of(classes), recall
+    return names_of(classes), *counts
 
 
-def _recall_by_label(y_true, y_pred, sample_weight):
+def _counts_by_label(y_true, y_pred, sample_weight):
     true, predicted = read_indicator(y_true), read_indicator(y_pred)
     check_consistent_length(true.values, predicted.values)
     names = agreed_names(true.names, predicted.names)
     if sample_weight is not None:
         sample_weight = check_sample_weight(sample_weight, true.values.shape[0])
-    relevant = csr_array(true.values == 1)
-    found = relevant.multiply(csr_array(predicted.values == 1))
-    n_found, n = (Indicator(each, names).count(sample_weight)[:, 1] for each in (found, relevant))
-    return names_of(names), np.divide(n_found, n, out=np.full(len(n), np.nan), where=n > 0)
+    has, said = csr_array(true.values == 1), csr_array(predicted.values == 1)
+    if not issparse(true.values):  # of which some may not be known
+        said = said.multiply(csr_array(~np.isnan(true.values)))
+    each = has.multiply(said), has, said
+    counts = (Indicator(which, names).count(sample_weight)[:, 1] for which in each)
+    return names_of(names), *counts

@@ -1,4 +1,4 @@
-"""Recall by how many training samples the classes have."""
+"""Recall and F1 by how many training samples the classes have."""
 
 import reprlib
 
@@ -8,7 +8,7 @@ from sklearn.metrics import make_scorer
 from sk_cbloss._indicator import counts_by_name, is_indicator
 from sk_cbloss._labels import joined, names_of, read_labels, sorted_with_ranks
 from sk_cbloss._validation import as_floats, as_named, check_choice, check_counts
-from sk_cbloss.metrics._recall import recall_by_class
+from sk_cbloss.metrics._recall import f1_by_class, recall_by_class
 
 SHOTS = ("many", "medium", "few")
 
@@ -53,6 +53,10 @@ def shot_recall_score(
         label that class_count does not, or class_count is an array that has
         not a number for each label.
 
+    See Also
+    --------
+    shot_f1_score : Counts false alarms, too.
+
     References
     ----------
     Liu, Miao, Zhan, Wang, Gong and Yu, "Large-Scale Long-Tailed Recognition in
@@ -67,11 +71,67 @@ def shot_recall_score(
     >>> shot_recall_score(y_true, y_pred, class_count=class_count)
     {'many': 1.0, 'medium': 0.5, 'few': 0.0}
     """
+    return _by_shots(recall_by_class, y_true, y_pred, class_count, shot, thresholds, sample_weight)
+
+
+def shot_f1_score(
+    y_true, y_pred, *, class_count, shot=None, thresholds=(20, 100), sample_weight=None
+):
+    """Mean F1 over the classes with many, a medium number of, and few training samples.
+
+    Where samples have several labels, recall is had for the asking, by predicting every label;
+    F1 is not.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,) or (n_samples, n_labels)
+        True labels of the test part; of several a sample, a matrix of 0 and 1, with a column for
+        each.
+    y_pred : array-like of shape (n_samples,) or (n_samples, n_labels)
+        Predicted labels.
+    class_count : mapping from label to number, or array-like of shape (n_classes,)
+        Number of training samples of each class; see :func:`shot_recall_score`.
+    shot : {"many", "medium", "few"} or None, default=None
+        The one group to score; None scores all three.
+    thresholds : (float, float), default=(20, 100)
+        See :func:`shot_recall_score`.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the test samples, >= 0.
+
+    Returns
+    -------
+    float or dict from group name to float
+        Mean F1 of the group's classes that occur in y_true, each class
+        counting the same; NaN for a group without such a class.
+
+    Raises
+    ------
+    ValueError
+        As :func:`shot_recall_score`.
+
+    See Also
+    --------
+    shot_recall_score : How much is found, false alarms aside.
+    sklearn.metrics.f1_score : Of all classes, or of each.
+
+    Examples
+    --------
+    >>> from sk_cbloss import shot_f1_score
+    >>> y_true = [[1, 0], [1, 0], [1, 0], [0, 1]]
+    >>> y_pred = [[1, 0], [1, 0], [1, 1], [0, 1]]
+    >>> scores = shot_f1_score(y_true, y_pred, class_count=[300, 10])
+    >>> {shot: round(score, 2) for shot, score in scores.items()}
+    {'many': 1.0, 'medium': nan, 'few': 0.67}
+    """
+    return _by_shots(f1_by_class, y_true, y_pred, class_count, shot, thresholds, sample_weight)
+
+
+def _by_shots(by_class, y_true, y_pred, class_count, shot, thresholds, sample_weight):
     check_choice(shot, "shot", (*SHOTS, None))
     check_thresholds(thresholds)
-    classes, recall = recall_by_class(y_true, y_pred, sample_weight)
+    classes, score = by_class(y_true, y_pred, sample_weight)
     shots = shots_of(_counts_of(classes, class_count, y_true, y_pred), thresholds)
-    scores = {name: mean_of(recall[shots == name]) for name in SHOTS}
+    scores = {name: mean_of(score[shots == name]) for name in SHOTS}
     return scores if shot is None else scores[shot]
 
 
@@ -100,8 +160,8 @@ def _names_in(*labels):
     return names_of(sorted_with_ranks(joined(*(read_labels(y).encode()[0] for y in labels)))[0])
 
 
-def make_shot_scorer(y, *, shot, thresholds=(20, 100)):
-    """Make a scorer of shot_recall_score, for searches and cross-validation.
+def make_shot_scorer(y, *, shot, thresholds=(20, 100), score="recall"):
+    """Make a scorer of shot_recall_score or shot_f1_score, for searches and cross-validation.
 
     Parameters
     ----------
@@ -112,6 +172,8 @@ def make_shot_scorer(y, *, shot, thresholds=(20, 100)):
         The group to score.
     thresholds : (float, float), default=(20, 100)
         See :func:`shot_recall_score`.
+    score : {"recall", "f1"}, default="recall"
+        What is averaged over the group's classes.
 
     Returns
     -------
@@ -122,7 +184,7 @@ def make_shot_scorer(y, *, shot, thresholds=(20, 100)):
     Raises
     ------
     ValueError
-        If shot or thresholds is invalid.
+        If shot, thresholds or score is invalid.
 
     Examples
     --------
@@ -137,10 +199,14 @@ def make_shot_scorer(y, *, shot, thresholds=(20, 100)):
     {'beta': 0.99}
     """
     check_choice(shot, "shot", SHOTS)
+    check_choice(score, "score", tuple(SCORES))
     check_thresholds(thresholds)
     return make_scorer(
-        shot_recall_score, class_count=counts_by_name(y), shot=shot, thresholds=thresholds
+        SCORES[score], class_count=counts_by_name(y), shot=shot, thresholds=thresholds
     )
+
+
+SCORES = {"recall": shot_recall_score, "f1": shot_f1_score}
 
 
 def shots_of(class_count, thresholds=(20, 100)):

@@ -21,6 +21,7 @@ from sk_cbloss import (
     classwise_brier_score_loss,
     classwise_calibration_error,
     paired_difference_interval,
+    shot_f1_score,
     shot_recall_score,
     worst_class_recall_score,
 )
@@ -111,6 +112,9 @@ def test_scores_of_probabilities(data, n_classes):
 SCORES = {
     "worst_class_recall_score": worst_class_recall_score,
     "shot_recall_score": lambda y, y_pred, **more: shot_recall_score(
+        y, y_pred, class_count={0: 500, 1: 50, "a": 5, "b": 1}, **more
+    ),
+    "shot_f1_score": lambda y, y_pred, **more: shot_f1_score(
         y, y_pred, class_count={0: 500, 1: 50, "a": 5, "b": 1}, **more
     ),
 }

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, make_scorer
 from sklearn.model_selection import cross_val_score
@@ -163,3 +164,48 @@ def test_bad_bins():
         classwise_calibration_error([0, 1], [0.5, 0.5], n_bins=0)
     with pytest.raises(ValueError, match="^strategy must be 'uniform' or 'quantile', got 'x'"):
         classwise_calibration_error([0, 1], [0.5, 0.5], strategy="x")
+
+
+# ------------------------------------------------------------------- several labels a sample
+
+SCORES = [classwise_brier_score_loss, classwise_calibration_error]
+LABELS = (np.random.default_rng(3).random((400, 3)) < [0.5, 0.2, 0.02]).astype(int)
+P_LABELS = np.random.default_rng(4).random((400, 3))
+
+
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("weight", [None, np.arange(1.0, 401)], ids=["plain", "weighted"])
+def test_each_label_is_scored_as_if_alone(score, weight):
+    found = score(LABELS, P_LABELS, average=None, sample_weight=weight)
+    alone = [
+        score(of, p, average=None, sample_weight=weight)[1]
+        for of, p in zip(LABELS.T, P_LABELS.T, strict=True)
+    ]
+    np.testing.assert_allclose(found, alone)
+    assert score(LABELS, P_LABELS, sample_weight=weight) == pytest.approx(np.mean(alone))
+    sparse = score(csr_array(LABELS), P_LABELS, average=None, sample_weight=weight)
+    np.testing.assert_array_equal(sparse, found)
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_labels_that_are_not_known_are_left_out(score):
+    some = LABELS.astype(float)
+    some[100:, 0], some[:, 1] = np.nan, np.nan
+    found = score(some, P_LABELS, average=None)
+    first, last = (score(LABELS[rows], P_LABELS[rows], average=None) for rows in (slice(100), ...))
+    np.testing.assert_allclose(found, [first[0], np.nan, last[2]])
+    assert score(some, P_LABELS) == pytest.approx((first[0] + last[2]) / 2)
+
+
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize(
+    ("p", "labels", "message"),
+    [
+        (P_LABELS[:, :2], None, r"y_proba must have a column for each of the 3 .* \(400, 2\)\."),
+        (P_LABELS * 2, None, r"y_proba must hold probabilities, got 1\.\d+\."),
+        (P_LABELS, ["a", "b"], "y must have a column for each of the 2 known labels, got 3"),
+    ],
+)
+def test_what_does_not_fit_the_labels(score, p, labels, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        score(LABELS, p, labels=labels)
