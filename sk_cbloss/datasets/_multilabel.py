@@ -132,21 +132,14 @@ def make_long_tailed_multilabel(
 
 
 def _largest(cut, low, high):
-    """Return what comes of about the largest head, not above high, that leaves no label over.
-
-    From above, since a tail of one or two samples, too, leaves little room.
-    """
-    best, size = None, high
-    while best is None:
-        size = max(low, size // 2)
-        found = cut(size)
-        if not found[1].any():
-            best = found
-        elif size == low:
-            return found
-        else:
-            high = size
-    while high > size + max(1, size // 20):
+    """Return what comes of about the largest head, not above high, that leaves no label over."""
+    best, size = cut(low), low
+    if best[1].any():  # a tail of one or two samples may leave no room: then from above
+        size = high
+    while best[1].any() and size > low:
+        size, high = max(low, size // 2), size
+        best = cut(size)
+    while not best[1].any() and high > size + max(1, size // 20):
         middle = max(size + 1, int(np.sqrt(size * high)))
         found = cut(middle)
         if found[1].any():
