@@ -1,15 +1,18 @@
 """Several labels a sample, compared: each set, way and difference is there, and runs go on."""
 
 import json
+import re
 import sys
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+ROOT = Path(__file__).parents[2]
 with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(sys, "path", [str(Path(__file__).parents[2] / "benchmarks"), *sys.path])
+    patch.setattr(sys, "path", [str(ROOT / "benchmarks"), *sys.path])
     multi_label = import_module("multi_label")
 
 
@@ -66,3 +69,52 @@ def test_digits_of_the_test_part_are_not_those_of_the_training_part():
 def test_no_results_are_one_sentence(tmp_path):
     with pytest.raises(ValueError, match="must hold results, got none: run without --table"):
         multi_label.main(["--results", str(tmp_path / "none"), "--table"])
+
+
+CELL = re.compile(r"([+-]\d+\.\d)(?: \(([+-]\d+\.\d) |, up in)")
+
+
+def differences():
+    """Return means and lower ends, a measure each, of each set, model and pair that is printed."""
+    printed = (ROOT / "benchmarks" / "multi_label.txt").read_text().partition("Differences")[2]
+    rows = re.findall(
+        r"^(\w+) +(logistic|net) +(\w+.*? - \w+(?: 1)?) (.*)$", printed, re.MULTILINE
+    )
+    return {
+        (name, model, pair): np.array(
+            [[mean, low or "nan"] for mean, low in CELL.findall(cells)], float
+        )
+        for name, model, pair, cells in rows
+    }
+
+
+def test_the_guide_says_what_was_printed():
+    found = differences()
+    macro, tail, micro, precision = range(4)
+    assert len(found) == 5 * 2 * len(multi_label.PAIRS)  # four sets, and all of them
+
+    def mean(*of, measure=macro):
+        return found[of][measure, 0]
+
+    for model, of_tail, more in (("logistic", 6, 1), ("net", 10, 2)):
+        assert round(mean("all", model, "beta chosen - plain")) == 5
+        assert round(mean("all", model, "beta chosen - plain", measure=tail)) == of_tail
+        assert abs(mean("all", model, "beta chosen - plain", measure=micro)) < 1
+        assert round(mean("all", model, "threshold - plain")) == 3
+        assert round(mean("all", model, "beta chosen - threshold")) == more
+        assert mean("all", model, "beta chosen - threshold", measure=micro) > 1
+    for name, model in product(("made", "digits", "texts", "films"), ("logistic", "net")):
+        gain = found[name, model, "beta chosen - plain"]
+        assert gain[macro, 0] > 0
+        assert (gain[macro, 1] < 0) == (
+            (name, model) in {("digits", "logistic"), ("films", "net")}
+        )
+        assert mean(name, model, "beta chosen - threshold") > 0
+        low, high = (-0.5, 1.5) if model == "logistic" else (1, 3.5)
+        assert low < gain[precision, 0] < high
+        if name in ("digits", "texts"):
+            assert mean(name, model, "beta chosen - beta 1") < 0.05
+    for model, better, less in (("logistic", 3.6, 4), ("net", 1.6, 2)):
+        assert mean("films", model, "beta chosen - beta 1") == better
+        assert round(mean("made", model, "beta chosen - plain", measure=micro)) == -less
+        assert round(mean("made", model, "beta 1 - plain", measure=micro)) < -less

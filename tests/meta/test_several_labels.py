@@ -127,6 +127,12 @@ def test_sample_weights_are_routed(meta, name):
     np.testing.assert_allclose(count, WEIGHT @ Y)
 
 
+@pytest.mark.parametrize("meta", METAS[1:], ids=lambda one: one.__name__)
+def test_but_not_without_routing(meta):
+    with pytest.raises(ValueError, match="enable_metadata_routing=True"):
+        meta(WEIGHED).fit(X, Y, sample_weight=WEIGHT)
+
+
 def test_labels_with_one_side_only():
     """OneVsRestClassifier answers them itself; other metas say what they say of plain ones."""
     y = np.column_stack([Y, np.zeros(len(Y)), np.ones(len(Y))]).astype(int)
