@@ -97,6 +97,9 @@ class ClassBalancedClassifier(DocLink, MetaEstimatorMixin, ClassifierMixin, Base
     Other arguments of the classifier's ``fit`` are not handed on; metadata
     routing is off while it is fitted.
 
+    Where samples have several labels, it goes into scikit-learn's
+    MultiOutputClassifier, OneVsRestClassifier or ClassifierChain.
+
     References
     ----------
     Cui, Jia, Lin, Song and Belongie, "Class-Balanced Loss Based on Effective
