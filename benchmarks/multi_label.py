@@ -15,9 +15,9 @@ films     genres by who has rated a film; the natural tail of 19 genres. It is M
 Two models: a net, trained on all labels at once, and logistic regression for each label, by
 OneVsRestClassifier. Strength of regularisation, and beta where it is chosen, are chosen on three
 folds of the training part by macro-F1; nothing is chosen on the test part. A label is predicted
-where its probability is at least one half, but for the way "threshold", which leaves the plain
-model as it is, and finds a threshold for each label by its F1 out of fold. The tail is the rarest
-third of the labels.
+where its probability is above one half, but for the way "threshold", which leaves the plain model
+as it is, and has DecisionClassifierCV find a threshold for each label out of fold. The tail is the
+rarest third of the labels.
 """
 
 import argparse
@@ -39,9 +39,8 @@ from sklearn.metrics import (
     average_precision_score,
     f1_score,
     make_scorer,
-    precision_recall_curve,
 )
-from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, train_test_split
+from sklearn.model_selection import GridSearchCV, KFold, train_test_split
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -50,6 +49,7 @@ from texts import read
 from sk_cbloss import (
     CBNeuralNetClassifier,
     ClassBalancedClassifier,
+    DecisionClassifierCV,
     StackedGridSearchCV,
     long_tailed_counts,
     make_long_tailed_multilabel,
@@ -176,21 +176,8 @@ def chosen(search, name, X, y):
         yield way, params[name], clone(search.estimator).set_params(**params).fit(X, y)
 
 
-def thresholds(model, X, y):
-    """Return the probability of each label from which on its F1 is largest out of fold."""
-    folds = KFold(3, shuffle=True, random_state=1)
-    out_of_fold = cross_val_predict(clone(model), X, y, cv=folds, method="predict_proba")
-    found = []
-    for has, p in zip(y.T, out_of_fold.T, strict=True):
-        precision, recall, at = precision_recall_curve(has, p)
-        f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-        found.append(at[f1[:-1].argmax()])
-    return np.array(found)
-
-
-def measured(p, y, count, threshold=0.5):
-    """Return the test scores of probabilities, in percent."""
-    predicted = p >= threshold
+def measured(predicted, p, y, count):
+    """Return the test scores of predictions and probabilities, in percent."""
     some = y.any(axis=0)  # of the others there is nothing to find
     tail = np.argsort(count)[: len(count) // 3]
     f1 = f1_score(y, predicted, average=None, zero_division=0)
@@ -215,9 +202,11 @@ def compared(name, seed, data):
         for way, beta, model in chosen(search, parameter, X, y):
             line = {"set": name, "seed": seed, "model": kind, "way": way, "beta": beta} | size
             p = model.predict_proba(X_test)
-            yield line | measured(p, y_test, count)
+            yield line | measured(model.predict(X_test), p, y_test, count)
             if way == PLAIN:
-                found = measured(p, y_test, count, thresholds(model, X, y))
+                folds = KFold(3, shuffle=True, random_state=1)
+                decision = DecisionClassifierCV(model, metric="f1_macro", cv=folds).fit(X, y)
+                found = measured(decision.predict(X_test), p, y_test, count)
                 yield line | {"way": THRESHOLD} | found
 
 

@@ -258,7 +258,7 @@ def test_what_labels_do_not_have(parameters, message):
 
 def test_others_refuse_several_labels():
     for wrapper in (ConformalClassifierCV, ClassBalancedClassifier):
-        with pytest.raises(ValueError, match="1d array"):
+        with pytest.raises(ValueError, match="takes one label a sample, got y with 5 columns"):
             wrapper(LogisticRegression()).fit(X, Y)
     with pytest.raises(ValueError, match="y must hold 0 and 1"):
         DecisionClassifierCV(PLAIN).fit(X, Y + 1)
