@@ -63,7 +63,8 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
         The score to make large: "balanced_accuracy", "f1_macro",
         "geometric_mean" or "worst_class_recall", over all thresholds and
         multipliers; or any other that scikit-learn takes as ``scoring`` and
-        that asks for predictions alone, over at most 100 values of tau.
+        that asks for predictions alone, at a hundred values of tau, and at a
+        hundred more around the best of these.
     min_recall : float or mapping from label to float, default=None
         Recalls that are to be reached, of all classes or of some. Of these
         the multipliers are raised, as little as that takes, or up to where

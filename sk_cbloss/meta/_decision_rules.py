@@ -17,7 +17,7 @@ from sk_cbloss.meta._decision_metric import Scored
 # Class by class, a multiplier goes n / (n + shrinkage) of the way, n being the class's rows;
 # at infinity, tau is all there is.
 SHRINKAGES = (np.inf, 300, 100, 30, 10)
-# Of a score that is not known, so many values at most are asked for.
+# Of a score that is not known, twice as many values at most are asked for.
 N_TRIED = 100
 
 
@@ -72,19 +72,33 @@ class ScorerRule:
         sweep, slope = data.along()
         edges = np.concatenate([[sweep.low], sweep.at, [sweep.high]])
         real = np.flatnonzero(np.diff(edges) > 1e-9 * (1 + abs(edges[1:])))
-        tried = real[np.unique(np.linspace(0, len(real) - 1, N_TRIED).round().astype(int))]
-        usual = real[np.flatnonzero(edges[real] <= 0)[-1]]
-        decision, done = sweep.start.copy(), 0
-        best, place = -np.inf, 0.0
-        for piece in np.union1d(tried, [usual]):
+        usual = np.flatnonzero(edges[real] <= 0)[-1]
+        values, between = {}, (-1, len(real))
+        for _ in range(2):  # everywhere, and where it was best
+            first, end = between[0] + 1, between[1]
+            spread = np.linspace(first, end - 1, min(N_TRIED, end - first)).round().astype(int)
+            tried = np.union1d(spread, [usual])
+            scores = self._along(data, sweep, real[tried])
+            values |= dict(zip(tried.tolist(), scores, strict=True))
+            known = sorted(values, key=lambda piece: piece != usual)  # the first of equals
+            best = max(known, key=values.get)
+            between = (
+                max((piece for piece in values if piece < best), default=-1),
+                min((piece for piece in values if piece > best), default=len(real)),
+            )
+        piece = real[best]
+        place = 0.0 if best == usual else (edges[piece] + edges[piece + 1]) / 2
+        return (place * slope)[None], place
+
+    def _along(self, data, sweep, pieces):
+        """Return the scores of decisions on some pieces of a Sweep, in their order."""
+        decision, done, scores = sweep.start.copy(), 0, []
+        for piece in pieces:
             new = slice(done, piece)
             decision[sweep.row[new]] = sweep.new[new]  # of a row's changes, the last one stays
             done = piece
-            value = self.score(data, decision)
-            if value > best or (value == best and piece == usual):
-                best, place = value, (edges[piece] + edges[piece + 1]) / 2
-                place = 0.0 if piece == usual else place
-        return (place * slope)[None], place
+            scores.append(self.score(data, decision))
+        return scores
 
     def check(self, y, sample_weight):
         """Raise an error if the score cannot be asked for of labels and predictions."""
