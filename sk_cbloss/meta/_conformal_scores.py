@@ -117,7 +117,7 @@ class Ranking:
         return 0.0 if least < 0 or not len(self.score) else self.beyond(least)
 
     def beyond(self, least):
-        """Return the smallest score up to which rows weigh more than that, or else the largest."""
+        """Return the smallest score up to which rows have more weight than that, or the last."""
         place = np.searchsorted(self.up_to, least, side="right")
         return self.score[min(place, len(self.score) - 1)]
 

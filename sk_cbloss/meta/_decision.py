@@ -439,7 +439,7 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        if hasattr(self.estimator, "__sklearn_tags__"):
+        if hasattr(self.estimator, "__sklearn_tags__") and not isinstance(self.estimator, type):
             inner = get_tags(self.estimator).classifier_tags
             tags.classifier_tags.multi_label = inner is not None and inner.multi_label
         return tags
