@@ -10,7 +10,7 @@ import pytest
 import torch
 from _loss_cases import SOFTMAX, batch, build, unweighted
 
-from sk_cbloss.losses import LOSSES
+from sk_cbloss.losses import LOSSES, ClassBalancedMultiLabelLoss
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -214,3 +214,29 @@ def test_compiled(name):
     value, gradient = value_and_gradient(compiled, logits.float().to(GPU), target.to(GPU))
     assert_near(value, exact, relative=1e-5, of_largest=1e-6)
     assert_near(gradient, slope, relative=1e-4, of_largest=1e-5)
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize(
+    "parameters", [{}, {"gamma": 2.0}, {"gamma": (4, 0), "tau": 1.0}, {"label_smoothing": 0.1}]
+)
+@pytest.mark.parametrize("kind", ["labels", "shares", "unknown"])
+@pytest.mark.parametrize(("n", "n_labels"), SIZES)
+def test_several_labels(n, n_labels, kind, parameters, reduction):
+    rng = torch.Generator().manual_seed(0)
+    logits = torch.randn(n, n_labels, generator=rng, dtype=torch.float64).mul(5)
+    target = torch.rand(n, n_labels, generator=rng, dtype=torch.float64)
+    if kind != "shares":
+        target = (target < 0.2).double()
+    if kind == "unknown":
+        target[torch.rand(n, n_labels, generator=rng) < 0.1] = torch.nan
+    n_positive = np.geomspace(5000, 5, n_labels).round()
+    given = {"beta": 0.999, "reduction": reduction} | parameters
+    loss = ClassBalancedMultiLabelLoss.from_label_count(n_positive, 10_000, **given)
+    own = torch.linspace(0.5, 2, n, dtype=torch.float64)
+    exact = value_and_gradient(loss, logits, target, own)
+    ours = value_and_gradient(loss.to(GPU), logits.to(GPU), target.to(GPU), own.to(GPU))
+    for one, other in zip(ours, exact, strict=True):
+        assert_near(one, other, relative=1e-9, of_largest=1e-12)
+    natural = loss.natural_proba(logits.to(GPU))
+    assert_near(natural, loss.to("cpu").natural_proba(logits), relative=1e-9, of_largest=1e-12)

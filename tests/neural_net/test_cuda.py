@@ -16,7 +16,7 @@ from skorch.callbacks import Callback, GradientNormClipping
 from torch import nn
 from torch.utils.data import Subset
 
-from sk_cbloss import CBNeuralNetClassifier
+from sk_cbloss import CBNeuralNetClassifier, ClassAwareSampler
 from sk_cbloss.losses import LOSSES
 from sk_cbloss.neural_net import (
     MLP,
@@ -61,6 +61,64 @@ def test_auto_takes_the_gpu_and_trains_as_the_cpu_does(loss, own):
     assert on_gpu.criterion_.weight.is_cuda
     assert on_gpu.get_params()["device"] == "auto"
     np.testing.assert_allclose(on_gpu.predict_proba(X), on_cpu.predict_proba(X), rtol=1e-6)
+
+
+LABELS = np.stack([Y == "ant", Y != "cat", X[:, 0] > 1, X[:, 1] > 2], axis=1).astype(int)
+UNKNOWN = np.where(RNG.random(LABELS.shape) < 0.2, np.nan, LABELS)
+
+
+@pytest.mark.parametrize("own", [None, np.linspace(1, 2, 200)], ids=["", "weighted"])
+@pytest.mark.parametrize("gamma", [0, 1.5, (4, 0)])
+@pytest.mark.parametrize(
+    "labels", [LABELS, scipy.sparse.csr_array(LABELS), UNKNOWN], ids=["", "sparse", "unknown"]
+)
+def test_several_labels_train_as_on_the_cpu(labels, gamma, own):
+    def fit(device):
+        given = {"device": device, "dtype": "float64", "random_state": 0, "max_epochs": 15}
+        return CBNeuralNetClassifier(beta=0.9, gamma=gamma, **given).fit(X, labels, own)
+
+    on_gpu, on_cpu = fit("auto"), fit("cpu")
+    assert on_gpu.criterion_.weight.is_cuda
+    for method in ("predict_proba", "predict_natural_proba"):
+        on_both = [getattr(net, method)(X) for net in (on_gpu, on_cpu)]
+        np.testing.assert_allclose(*on_both, rtol=1e-6)
+
+
+def test_tags_train_as_on_the_cpu():
+    class Tagger(nn.Module):
+        def __init__(self, n_classes):
+            super().__init__()
+            self.head = nn.Linear(5, n_classes)
+
+        def forward(self, X):
+            return self.head(X).movedim(-1, 1)
+
+    tags = RNG.choice([-100, 3, 5, 9], size=(50, 4))
+    given = {"dtype": "float64", "random_state": 0, "criterion__ignore_index": -100}
+    on_both = [
+        CBNeuralNetClassifier(Tagger, device=device, **given)
+        .fit(X.reshape(50, 4, 5), tags, np.linspace(1, 2, 50))
+        .predict_proba(X.reshape(50, 4, 5))
+        for device in ("auto", "cpu")
+    ]
+    np.testing.assert_allclose(*on_both, rtol=1e-6)
+
+
+@pytest.mark.parametrize("labels", [Y, LABELS], ids=["classes", "labels"])
+def test_class_aware_sampling_draws_as_on_the_cpu(labels):
+    on_both = [
+        CBNeuralNetClassifier(
+            beta=0,
+            iterator_train__sampler=ClassAwareSampler(beta=0.9),
+            random_state=0,
+            dtype="float64",
+            device=device,
+        )
+        .fit(X, labels)
+        .predict_proba(X)
+        for device in ("auto", "cpu")
+    ]
+    np.testing.assert_allclose(*on_both, rtol=1e-6)
 
 
 def test_sparse_features_and_cuda_tensors():
