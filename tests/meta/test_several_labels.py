@@ -7,11 +7,13 @@ import scipy.sparse
 import sklearn
 from sklearn.base import clone
 from sklearn.datasets import make_multilabel_classification
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
 
 from sk_cbloss import (
     CBNeuralNetClassifier,
@@ -201,6 +203,14 @@ def test_the_other_way_round_is_one_sentence(name, kind):
     )
     with pytest.raises(ValueError, match=message):
         clone(WRAPPED[name]).fit(X, y)
+
+
+def test_tags_say_who_takes_several_labels():
+    for inside in (RandomForestClassifier(), PLAIN):
+        alone = get_tags(inside).classifier_tags.multi_label
+        for wrapper in (ClassBalancedClassifier, LogitAdjustedClassifier, ConformalClassifierCV):
+            assert not get_tags(wrapper(inside)).classifier_tags.multi_label
+        assert get_tags(DecisionClassifierCV(inside)).classifier_tags.multi_label == alone
 
 
 def test_nor_in_chunks():
