@@ -113,6 +113,11 @@ class ScorerRule:
                 "metric must take sample_weight where samples have weights or classes have a "
                 f"target_prior, got {self.scoring!r}, which says: {error}"
             ) from error
+        except (AttributeError, IndexError, KeyError) as error:  # of features, or a classifier's
+            raise ValueError(
+                "metric must score predictions alone, by labels and weights, got "
+                f"{self.scoring!r}, which asks for more: {error}"
+            ) from error
 
     def score(self, data, decision):
         """Return the score of decisions."""

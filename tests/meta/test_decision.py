@@ -699,6 +699,20 @@ def test_a_score_that_takes_no_weights(data):
             model.fit(X, y, weight)
 
 
+@pytest.mark.parametrize(
+    "metric",
+    [
+        lambda model, X, y: np.average(model.predict(X) == y, weights=X[:, 0]),
+        lambda model, X, y: np.average(model.predict(X) == y, weights=X["price"]),
+        lambda model, X, y: np.average(model.predict(X) == y, weights=X.price),
+        lambda model, X, y: accuracy_score(y, model.predict(X)) - len(model.coef_),
+    ],
+)
+def test_a_score_by_features_is_no_score_of_predictions(metric):
+    with pytest.raises(ValueError, match="^metric must score predictions alone, .* for more: "):
+        DecisionClassifierCV(NeverFitted(), metric=metric).fit(*bells(0, 60, 0))
+
+
 def test_a_score_that_is_never_a_number(data):
     metric = make_shot_scorer(NAMES, shot="many")  # one sample of each
     with pytest.raises(ValueError, match="^metric must give a number .*, got NaN of make_scorer"):
