@@ -1,6 +1,7 @@
 """The loss that a net's parameters name, built from the classes' counts."""
 
 import warnings
+from collections import ChainMap
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ from sk_cbloss.neural_net.state import uncompiled
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 DEFAULTS = {"loss": None, "beta": None, "gamma": None, "normalize": "classes"}
 FOR_CLASSES = "softmax"  # where no loss is named, or FOR_LABELS
-NAMED = LOSSES | {FOR_LABELS: ClassBalancedMultiLabelLoss}
+NAMED = ChainMap(LOSSES, {FOR_LABELS: ClassBalancedMultiLabelLoss})  # others may be added
 
 
 class ChosenLoss(NeuralNet):
