@@ -205,7 +205,10 @@ def _names_of(y):
 def _dense(y):
     refuse_masked(y, "y")
     y = as_numpy(y)
-    values = y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)
+    try:
+        values = y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)
+    except ValueError:  # of rows that differ in length
+        raise ValueError(f"{RULE}, got {reprlib.repr(y)}: {REMEDY}.") from None
     if values.dtype.kind == "O":
         values = _numbers(y, values)
     return values

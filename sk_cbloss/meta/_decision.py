@@ -45,7 +45,8 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
     any kind, the class of the least expected cost. Multipliers are learned
     from probabilities out of fold: the classifier is fitted once for each fold
     and once to all data, whatever is asked for. Ask for one of three things;
-    if for none, for ``metric="balanced_accuracy"``.
+    if for none, for ``metric="balanced_accuracy"``, or of several labels a
+    sample for "f1_macro".
 
     Parameters
     ----------

@@ -30,6 +30,7 @@ from sk_cbloss.neural_net.state import uncompiled
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 DEFAULTS = {"loss": None, "beta": None, "gamma": None, "normalize": "classes"}
+OF_LOG_ODDS = nn.BCEWithLogitsLoss, nn.MultiLabelSoftMarginLoss
 FOR_CLASSES = "softmax"  # where no loss is named, or FOR_LABELS
 NAMED = ChainMap(LOSSES, {FOR_LABELS: ClassBalancedMultiLabelLoss})  # others may be added
 
@@ -86,6 +87,12 @@ class ChosenLoss(NeuralNet):
                 f"loss must be {FOR_LABELS!r}, or None, which takes it, for y with a column for "
                 f"each label, got {loss!r}."
             )
+        if loss == FOR_LABELS and not several:
+            raise ValueError(
+                f"loss must be one for y with one label a sample, or None, got {loss!r}."
+            )
+        if several:
+            self._check_outputs_are_known()
         if settings["beta"] is not None:
             check_beta(settings["beta"])
         check_normalize(settings["normalize"])
@@ -109,6 +116,17 @@ class ChosenLoss(NeuralNet):
                         f"{name} must be left at {default!r} when criterion replaces the loss, "
                         f"got {value!r}."
                     )
+
+    def _check_outputs_are_known(self):
+        """Raise a ValueError unless it is known what a label's output means to a criterion."""
+        kind = self.criterion if isinstance(self.criterion, type) else type(self.criterion)
+        known = *OF_LOG_ODDS, nn.BCELoss, ClassBalancedLoss, type(None)
+        if self.predict_nonlinearity == "auto" and not issubclass(kind, known):
+            raise ValueError(
+                "predict_nonlinearity must say what the module's outputs are for y with a column "
+                f"for each label and criterion={self.criterion!r}, got 'auto': torch.sigmoid for "
+                "logits, None for probabilities."
+            )
 
     def _check_own_loss(self):
         if self.criterion is None:

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 from skorch.utils import to_device, to_numpy
-from torch import nn
 from torch.utils.data import DataLoader
 
+from sk_cbloss.neural_net._chosen_loss import OF_LOG_ODDS
 from sk_cbloss.neural_net._gathered import gathered, n_rows_of
 from sk_cbloss.neural_net._ranked import Ranked
 from sk_cbloss.neural_net._rules import is_auto
@@ -19,6 +19,7 @@ from sk_cbloss.neural_net.data import (
     check_features,
     cut,
     ignored_tag,
+    labels_are_right,
     loaded,
     logits_of,
     read_tags,
@@ -26,7 +27,6 @@ from sk_cbloss.neural_net.data import (
 from sk_cbloss.neural_net.errors import explained
 from sk_cbloss.neural_net.state import uncompiled
 
-OF_LOG_ODDS = nn.BCEWithLogitsLoss, nn.MultiLabelSoftMarginLoss
 NUMBERS = 2**18  # of a table that go through the module at once: few enough for a cache
 
 OURS = {"skorch.net", "skorch.classifier", CheckedData.__module__, Ranked.__module__, __name__}
@@ -172,7 +172,8 @@ class Prediction(CheckedData):
         X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
             Features.
         y : array-like of shape (n_samples,), (n_samples, n_labels) or (n_samples, ...)
-            Labels, as in ``fit``. Tags that do not count are left out.
+            Labels, as in ``fit``. Tags that do not count are left out, and labels
+            that are not known.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
 
@@ -181,12 +182,15 @@ class Prediction(CheckedData):
         float
             The share, in [0, 1], of what is right.
         """
-        if ignored_tag(self) is None:
+        if self._has_several_labels:
+            right = labels_are_right(y, self.predict(X))
+        elif ignored_tag(self) is None:
             return super().score(X, y, sample_weight)
-        tags = read_tags(y, ignored_tag(self))
-        right = (self.predict(X) == tags.values)[tags.counts]
-        weight = None if sample_weight is None else tags.each(np.asarray(sample_weight))
-        return float(np.average(right, weights=weight))
+        else:
+            tags = read_tags(y, ignored_tag(self))
+            right = (self.predict(X) == tags.values)[tags.counts]
+            sample_weight = tags.each(None if sample_weight is None else np.asarray(sample_weight))
+        return float(np.average(right, weights=sample_weight))
 
     def predict_proba(self, X, out=None):
         """Predict the probabilities that the loss decides by.

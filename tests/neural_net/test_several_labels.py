@@ -11,7 +11,7 @@ import scipy.sparse as sp
 import torch
 from sklearn.base import clone
 from sklearn.datasets import make_multilabel_classification
-from sklearn.metrics import f1_score
+from sklearn.metrics import accuracy_score, f1_score
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -23,7 +23,7 @@ from torch import nn
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
 from sk_cbloss import CBNeuralNetClassifier, ClassBalancedMultiLabelLoss, StackedGridSearchCV
-from sk_cbloss.neural_net import DeferredReweighting, TrainingCheckpoint
+from sk_cbloss.neural_net import DeferredReweighting, LossChange, TrainingCheckpoint
 from sk_cbloss.neural_net.data import Uncast
 from sk_cbloss.neural_net.data._label_sets import rarest_label
 from sk_cbloss.neural_net.training import _captured_step
@@ -158,6 +158,31 @@ def test_outputs_that_are_probabilities_decide_above_one_half():
     one = net(beta=None, criterion=nn.BCELoss, module=Sigmoid).fit(X, Y)
     np.testing.assert_array_equal(one.predict(X), one.predict_proba(X) > 0.5)
     assert 0 < one.predict(X).mean() < 1
+
+
+def test_of_a_loss_of_ones_own_it_must_be_said_what_outputs_are():
+    class Own(nn.Module):
+        def forward(self, logits, target):
+            return nn.functional.binary_cross_entropy_with_logits(logits, target)
+
+    own = {"beta": None, "criterion": Own}
+    for criterion in (Own, Own()):
+        with pytest.raises(ValueError, match="^predict_nonlinearity must say what the module's"):
+            net(**own | {"criterion": criterion}).fit(X, Y)
+    ours = net(**own, predict_nonlinearity=torch.sigmoid).fit(X, Y)
+    theirs = net(beta=None, criterion=nn.BCEWithLogitsLoss).fit(X, Y)
+    np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
+    np.testing.assert_array_equal(ours.predict_proba(X), theirs.predict_proba(X))
+
+
+def test_it_scores_rows_of_which_all_known_labels_are_right(fitted):
+    right = (fitted.predict(X) == Y) | np.isnan(UNKNOWN)
+    assert fitted.score(X, UNKNOWN) == right.all(axis=1).mean()
+    weight = np.arange(300)
+    expected = accuracy_score(Y, fitted.predict(X), sample_weight=weight)
+    forms = Y, sp.csr_array(Y), Y.astype(object), pd.DataFrame(Y).astype("Int64"), Y.tolist()
+    for form in forms:
+        assert fitted.score(X, form, weight) == pytest.approx(expected)
 
 
 def test_sample_weights_are_those_of_repeated_rows():
@@ -367,6 +392,16 @@ def test_a_stacked_search_where_some_is_not_known():
     )
 
 
+def test_pairs_of_gamma_are_stacked():
+    grid = {"beta": [0, 0.9], "gamma": [0, 1.5, (4, 0), (2, 1)]}
+    ours = StackedGridSearchCV(net(), grid, cv=3, max_stack=24).fit(X, Y)
+    theirs = GridSearchCV(net(), grid, cv=3).fit(X, Y)
+    assert ours.n_fallback_fits_ == 0
+    np.testing.assert_allclose(
+        ours.cv_results_["mean_test_score"], theirs.cv_results_["mean_test_score"], atol=0.01
+    )
+
+
 def test_probabilities_out_of_folds():
     proba = cross_val_predict(net(), X, Y, method="predict_proba", cv=3)
     assert proba.shape == Y.shape
@@ -391,6 +426,8 @@ def test_labels_may_be_named_beside_the_data():
     assert one.classes_.tolist() == NAMES
     with pytest.raises(ValueError, match="in their order, got 'war' in the place of 'drama'"):
         net(classes=sorted(NAMES)).fit(X, pd.DataFrame(Y, columns=NAMES))
+    with pytest.raises(ValueError, match="classes must name each label once, got war 2 times"):
+        net(classes=["war", *NAMES[:3]]).fit(X, Y)
     with pytest.raises(ValueError, match="for each of the 3 known labels, got 4"):
         net(classes=NAMES[:3]).fit(X, Y)
 
@@ -533,6 +570,19 @@ def test_bad_labels(y, message):
 def test_bad_parameters(parameters, y, message):
     with pytest.raises(ValueError, match=message):
         net(**parameters).fit(X, y)
+
+
+def test_a_loss_of_labels_is_none_of_classes():
+    change = LossChange(2, loss="multi_label")
+    with pytest.raises(ValueError, match="^loss must be one for y with one label a sample"):
+        net(callbacks=[change]).fit(X, Y[:, 0])
+    with pytest.raises(ValueError, match="^loss must be 'multi_label', or None"):
+        net(callbacks=[LossChange(2, loss="focal")]).fit(X, Y)
+    with pytest.raises(ValueError, match="MultiLabelBinarizer"):
+        ClassBalancedMultiLabelLoss.from_labels([[0], [1, 2]])
+    multi_hot = TensorDataset(torch.from_numpy(X), torch.from_numpy(Y))
+    with pytest.raises(ValueError, match="several labels a sample need loss='multi_label'"):
+        net().fit(multi_hot)
 
 
 def test_kinds_of_labels_do_not_change(fitted):

@@ -27,11 +27,30 @@ def has_several_labels(net, y):
     return y is not None and is_indicator(y) and ignored_tag(net) is None
 
 
+def listed_names(names):
+    """Return names of labels that are listed beside the data, each once."""
+    names = np.asarray(names)
+    present, count = np.unique(names, return_counts=True)
+    if len(present) < len(names):
+        raise ValueError(
+            f"classes must name each label once, got {present[count.argmax()]!s} "
+            f"{count.max()} times."
+        )
+    return names
+
+
+def labels_are_right(y, predicted):
+    """Return of which rows all known labels are those predicted."""
+    values = read_indicator(y).values
+    values = values.toarray() if scipy.sparse.issparse(values) else values
+    return ((values == predicted) | np.isnan(values)).all(axis=1)
+
+
 def told_labels(net, names, known):
     """Return the labels' names by what has been told of them, None if nothing has."""
     for told in (net.classes, names):
         if told is not None:
-            told = np.asarray(told)
+            told = listed_names(told)
             known = told if known is None else agreed_names(known, told)
     return known
 
@@ -54,7 +73,7 @@ def learned_labels(net, indicator, sample_weight, listed, known, known_count):
     names = indicator.names
     for given in (*listed, known):
         if given is not None:
-            names = agreed_names(np.asarray(given), names)
+            names = agreed_names(listed_names(given), names)
     count = indicator.count(sample_weight) + known_count
     if not (count > 0).all(axis=1).any():
         weighted = "" if sample_weight is None else ", by weights above 0"

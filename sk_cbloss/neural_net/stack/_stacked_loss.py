@@ -1,6 +1,7 @@
 """Losses of many nets at once."""
 
 import copy
+from numbers import Number
 
 import torch
 from torch.func import functional_call, vmap
@@ -19,7 +20,7 @@ class StackedLoss:
         like = next(iter(self.buffers.values()))
         self.numbers = {
             name: like.new_tensor([getattr(loss, name) for loss in losses])
-            for name in losses[0].stacked_numbers
+            for name in _numbers_of(losses[0])
         }
 
     @property
@@ -42,9 +43,15 @@ class StackedLoss:
 
 def kind_of_loss(loss):
     """Return what losses must share to be stacked."""
+    numbers = _numbers_of(loss)
     own = {
         name: value
         for name, value in vars(loss).items()
-        if not name.startswith("_") and name not in loss.stacked_numbers
+        if not name.startswith("_") and name not in numbers
     }
     return type(loss), own
+
+
+def _numbers_of(loss):
+    """Return by which numbers losses may differ; a pair of them is to be shared."""
+    return [name for name in loss.stacked_numbers if isinstance(getattr(loss, name), Number)]
