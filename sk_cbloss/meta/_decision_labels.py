@@ -279,4 +279,7 @@ def best_tau(labels):
     order = at.argsort(kind="stable")
     values = (sum(first) + np.r_[0, gains[order].cumsum()]) / len(labels)
     sweep = Sweep(-TAU_MAX, TAU_MAX, None, at[order], None, None, None)
-    return float(sweep.best(values, usual=0.0)[0])
+    place, value = sweep.best(values, usual=0.0)
+    # At 0 itself, no log-odds of 0 are above a threshold, whichever way that goes along tau.
+    at_zero = np.mean([label.values[(label.sorted > 0).sum()] for label in labels])
+    return 0.0 if at_zero >= value - 1e-12 else float(place)

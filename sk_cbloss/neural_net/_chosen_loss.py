@@ -206,10 +206,14 @@ class ChosenLoss(NeuralNet):
                 loss = self.criterion_(logits, target, sample_weight)
                 return loss.mean() if loss.ndim else loss
             logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-            if not is_tags:
+            if is_tags:
+                counts = target != IGNORED
+                losses = self.criterion_.loss_per_sample(logits, target.clamp(min=0)) * counts
+            elif self._has_several_labels:
+                losses, counts = self.criterion_.loss_per_label(logits, target), ~target.isnan()
+            else:
                 return self.criterion_.loss_per_sample(logits, target).mean()
-            losses = self.criterion_.loss_per_sample(logits, target.clamp(min=0))
-            return losses[target != IGNORED].mean()
+            return losses.sum() / counts.sum().clamp(min=1)
         if isinstance(y_true, torch.Tensor):
             check_takes_positions(uncompiled(self.criterion_), y_true)
         loss = super().get_loss(y_pred, y_true, X=X, training=training)

@@ -183,7 +183,7 @@ class Prediction(CheckedData):
             The share, in [0, 1], of what is right.
         """
         if self._has_several_labels:
-            right = labels_are_right(y, self.predict(X))
+            right = labels_are_right(y, self.predict(X), self.classes_)
         elif ignored_tag(self) is None:
             return super().score(X, y, sample_weight)
         else:

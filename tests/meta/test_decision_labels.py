@@ -124,6 +124,21 @@ def test_no_tau_is_better(metric, seed):
     assert score(best_tau(labels)) >= best - 1e-12
 
 
+@pytest.mark.parametrize("metric", LABEL_METRICS)
+@pytest.mark.parametrize("seed", range(20))
+def test_one_half_is_tried_where_probabilities_are_one_half(metric, seed):
+    rng = np.random.default_rng(seed)
+    odds = rng.choice([-np.inf, 0, 0, np.inf], size=(40, 3))
+    has = rng.random((40, 3)) < [0.7, 0.2, 0.5]
+    has[0], has[1] = True, False
+    fold = np.arange(40) % 4
+    indicator = read_indicator(has.astype(int))
+    learned = learn_thresholds(np.arange(40), odds, fold, indicator, None, LABEL_METRICS[metric])
+    at_half = score_of(metric, has.astype(int), odds > 0)
+    if learned.shrinkage == np.inf:
+        assert learned.score >= at_half - 1e-12
+
+
 def test_weights_are_repeated_samples():
     weight = RNG.integers(1, 4, 400)
     rows = np.arange(400).repeat(weight)

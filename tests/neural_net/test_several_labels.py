@@ -178,6 +178,9 @@ def test_of_a_loss_of_ones_own_it_must_be_said_what_outputs_are():
 def test_it_scores_rows_of_which_all_known_labels_are_right(fitted):
     right = (fitted.predict(X) == Y) | np.isnan(UNKNOWN)
     assert fitted.score(X, UNKNOWN) == right.all(axis=1).mean()
+    named = net(classes=NAMES).fit(X, Y)
+    with pytest.raises(ValueError, match="in their order, got 'epic' in the place of 'war'"):
+        named.score(X, pd.DataFrame(Y, columns=NAMES[::-1]))
     weight = np.arange(300)
     expected = accuracy_score(Y, fitted.predict(X), sample_weight=weight)
     forms = Y, sp.csr_array(Y), Y.astype(object), pd.DataFrame(Y).astype("Int64"), Y.tolist()
@@ -302,9 +305,25 @@ def test_the_score_of_an_epoch_is_macro_f1_over_labels_that_are_there():
     there = [0, 1, 3]
     expected = f1_score(y_val[:, there], one.predict(X[200:])[:, there], average="macro")
     assert one.history_[-1, "valid_f1_macro"] == pytest.approx(expected)
-    unknown = np.where(y_val == 1, 1.0, np.nan)
-    one = net(max_epochs=1).fit(X[:200], Y[:200], X_val=X[200:], y_val=unknown)
-    assert one.history_[-1, "valid_f1_macro"] == pytest.approx(expected)
+
+
+def test_what_is_not_known_is_not_scored():
+    y_val = UNKNOWN[200:].copy()
+    y_val[:10] = np.nan
+    one = net(max_epochs=1).fit(X[:200], Y[:200], X_val=X[200:], y_val=y_val)
+    known, predicted = ~np.isnan(y_val), one.predict(X[200:])
+    scores = [
+        f1_score(y_val[rows, label], predicted[rows, label]) for label, rows in enumerate(known.T)
+    ]
+    assert one.history_[-1, "valid_f1_macro"] == pytest.approx(np.mean(scores))
+    logits = torch.from_numpy(one.decision_function(X[200:]))
+    losses = nn.functional.binary_cross_entropy_with_logits(
+        logits, torch.from_numpy(Y[200:]).float(), reduction="none"
+    )
+    one = net(max_epochs=1, iterator_valid__batch_size=100)
+    one.fit(X[:200], Y[:200], X_val=X[200:], y_val=y_val)
+    expected = losses[torch.from_numpy(known)].mean().item()
+    assert one.history_[-1, "valid_loss"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_each_label_of_two_samples_is_held_out_once():
@@ -411,6 +430,8 @@ def test_chunks_add_up():
     names = pd.DataFrame(Y, columns=NAMES)
     one = net(max_epochs=1)
     one.partial_fit(X[:0], names[:0], classes=NAMES)
+    one.partial_fit(X[:3], 0 * names[:3])  # of labels that were told, none need be there yet
+    one = net(max_epochs=1).partial_fit(X[:0], names[:0], classes=NAMES)
     for start in (0, 100, 200):
         one.partial_fit(X[start : start + 100], names[start : start + 100])
     np.testing.assert_array_equal(one.class_count_, net().fit(X, Y).class_count_)

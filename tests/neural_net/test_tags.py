@@ -6,7 +6,12 @@ import torch
 from sklearn.model_selection import GridSearchCV
 from torch import nn
 
-from sk_cbloss import CBNeuralNetClassifier, ClassBalancedCrossEntropyLoss, StackedGridSearchCV
+from sk_cbloss import (
+    CBNeuralNetClassifier,
+    ClassAwareSampler,
+    ClassBalancedCrossEntropyLoss,
+    StackedGridSearchCV,
+)
 from sk_cbloss.losses import LOSSES
 from sk_cbloss.neural_net.data._tags import rarest_tag
 
@@ -128,6 +133,17 @@ def test_chunks_add_up():
 def test_bad_tags(y, message):
     with pytest.raises(ValueError, match=message):
         net().fit(X, y)
+
+
+def test_rows_of_tags_have_no_class_to_draw_by():
+    with pytest.raises(ValueError, match="^iterator_train__sampler must be None or one of torch"):
+        net(iterator_train__sampler=ClassAwareSampler(beta=0.9)).fit(X, Y)
+
+
+def test_a_batch_that_does_not_count_is_no_nan():
+    how = {"batch_size": 1, "max_epochs": 1}
+    one = net(**how).fit(X[:20], Y[:20], X_val=X[3:5], y_val=Y[3:5])  # all of row 3 is padding
+    assert np.isfinite(one.history_[-1, "valid_loss"])
 
 
 def test_a_dataset_of_tags_is_told_how():

@@ -18,8 +18,9 @@ def balanced_accuracy(net, X, y):
 
 
 def f1_macro(net, X, y):
-    """Score the mean F1 over the labels that some sample of y has; NaN counts as without."""
-    y, predicted = np.asarray(y) == 1, net.predict(X) == 1
+    """Score the mean F1 over the labels that some sample of y has, of what is known."""
+    y = np.asarray(y)
+    y, predicted = y == 1, (net.predict(X) == 1) & ~np.isnan(y)
     n_with, n_right = y.sum(axis=0), (y & predicted).sum(axis=0)
     f1 = 2 * n_right / np.maximum(n_with + predicted.sum(axis=0), 1)
     return float(f1[n_with > 0].mean()) if n_with.any() else 0.0

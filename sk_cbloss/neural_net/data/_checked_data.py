@@ -13,6 +13,7 @@ from sk_cbloss.neural_net.data._class_aware import ClassAwareSampler
 from sk_cbloss.neural_net.data._drawing import check_corrects_once
 from sk_cbloss.neural_net.data._features import check_features, loaded
 from sk_cbloss.neural_net.data._streamed import StreamedDataset, check_row, is_streamed
+from sk_cbloss.neural_net.data._tags import ignored_tag
 from sk_cbloss.neural_net.data._targets import targets_of
 from sk_cbloss.neural_net.data._training_data import check_module_takes
 from sk_cbloss.neural_net.data._validation_data import with_positions
@@ -86,6 +87,12 @@ class CheckedData(NeuralNetClassifier):
             )
         drawing = copy.copy(sampler)
         if sampler.weights is None:
+            if (ignored := ignored_tag(self)) is not None:
+                raise ValueError(
+                    "iterator_train__sampler must be None or one of torch's where a sample has "
+                    f"several tags (criterion__ignore_index={ignored}), got {sampler!r}, which "
+                    "draws by one class a sample."
+                )
             count = getattr(self, "class_count_", None)
             drawing = sampler.for_labels(
                 targets_of(dataset, *(call.data if call else (None, None))),

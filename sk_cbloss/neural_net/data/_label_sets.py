@@ -39,9 +39,11 @@ def listed_names(names):
     return names
 
 
-def labels_are_right(y, predicted):
-    """Return of which rows all known labels are those predicted."""
-    values = read_indicator(y).values
+def labels_are_right(y, predicted, names):
+    """Return of which rows all known labels, of these names, are those predicted."""
+    indicator = read_indicator(y)
+    agreed_names(np.asarray(names), indicator.names)
+    values = indicator.values
     values = values.toarray() if scipy.sparse.issparse(values) else values
     return ((values == predicted) | np.isnan(values)).all(axis=1)
 
@@ -75,7 +77,8 @@ def learned_labels(net, indicator, sample_weight, listed, known, known_count):
         if given is not None:
             names = agreed_names(listed_names(given), names)
     count = indicator.count(sample_weight) + known_count
-    if not (count > 0).all(axis=1).any():
+    is_told = known is not None or any(given is not None for given in listed)
+    if not is_told and not (count > 0).all(axis=1).any():
         weighted = "" if sample_weight is None else ", by weights above 0"
         raise ValueError(
             f"{type(net).__name__} needs a label that some samples have and others have not"
