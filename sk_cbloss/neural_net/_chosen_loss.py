@@ -199,7 +199,7 @@ class ChosenLoss(NeuralNet):
             is_tensor = isinstance(y_true, torch.Tensor)
             device = self._device_in_use
             target = y_true.to(device) if is_tensor else to_tensor(y_true, device)
-            is_tags = not target.is_floating_point() and target.ndim > 1
+            is_tags = target.ndim > 1 and ignored_tag(self) is not None
             if training:
                 if is_tags and sample_weight is not None:
                     sample_weight = _of_each(sample_weight, target.ndim).expand_as(target)

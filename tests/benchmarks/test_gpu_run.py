@@ -80,6 +80,7 @@ def test_a_step_that_fails_does_not_stop_the_next_and_is_run_again(tmp_path):
     assert [record["name"] for record in records(tmp_path)] == ["speedrun", "cifar", "speedrun"]
 
 
+@pytest.mark.slow
 def test_a_step_that_takes_too_long_is_ended_with_its_children(tmp_path, monkeypatch):
     code = """
 import pathlib, subprocess, sys, time

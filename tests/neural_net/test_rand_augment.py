@@ -74,6 +74,7 @@ def test_each_image_goes_through_its_own():
         torch.testing.assert_close(together[row], alone[0])
 
 
+@pytest.mark.slow
 def test_operations_and_signs_are_drawn_alike():
     """Each operation gives another image, and each of those with a sign two."""
     torch.manual_seed(0)

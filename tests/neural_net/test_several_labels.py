@@ -540,6 +540,32 @@ def test_a_dataset_holds_them(dataset, fitted):
     )
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, bool, np.float32])
+def test_a_dataset_validates_in_any_type(kind):
+    target = torch.from_numpy(Y.astype(kind))
+    dataset = TensorDataset(torch.from_numpy(X), target)
+    sizes = {"module__n_features": 8, "module__n_classes": 4, "loss": "multi_label"}
+    one = net(**sizes).fit(dataset, X_val=dataset)
+    two = net(**sizes, early_stopping=True, validation_fraction=0.3).fit(dataset)
+    known = net(**sizes).fit(TENSORS, X_val=TENSORS)
+    assert one.history_[:, "valid_loss"] == pytest.approx(known.history_[:, "valid_loss"])
+    assert 0 < two.history_[-1, "valid_f1_macro"] < 1
+
+
+def test_labels_beside_a_dataset_are_those_it_yields(fitted):
+    sizes = {"module__n_features": 8, "module__n_classes": 4}
+    for dataset in (TENSORS, Bare()):
+        for y in (Y, sp.csr_array(Y)):
+            one = net(**sizes).fit(dataset, y)
+            np.testing.assert_array_equal(one.class_count_, fitted.class_count_)
+            with pytest.raises(ValueError, match="must yield the targets that are passed beside"):
+                net(**sizes).fit(dataset, 1 - Y)
+    other = Y.copy()
+    other[200, 0] ^= 1
+    with pytest.raises(ValueError, match="must yield the targets that are passed beside it"):
+        net(**sizes).fit(TENSORS, other)
+
+
 def test_rows_that_are_read_one_by_one(fitted):
     for y in (Y, sp.csr_array(Y), pd.DataFrame(Y)):
         assert_same(net().fit(SliceDataset(TENSORS), y), fitted)

@@ -122,6 +122,21 @@ def dataset_label_rows(dataset, *, verbose):
     return listed
 
 
+def label_rows_beside(dataset, y):
+    """Return rows of labels that are passed beside a Dataset, which trains on those it yields."""
+    rows, listed = read_indicator(y).values, _listed(dataset)
+    if len(dataset) == rows.shape[0] > 0:
+        yielded = _target_of(dataset[0])[None] if listed is None else listed
+        given = rows[: len(yielded)]
+        given = given.toarray() if scipy.sparse.issparse(given) else given
+        both = (each.astype(np.float64, copy=False) for each in (given, yielded))
+        if not np.array_equal(*both, equal_nan=True):
+            raise ValueError(
+                "A Dataset's rows must yield the targets that are passed beside it, got others."
+            )
+    return y
+
+
 def _listed(dataset):
     if isinstance(dataset, Subset):
         listed = _listed(dataset.dataset)

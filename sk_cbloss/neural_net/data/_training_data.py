@@ -27,6 +27,7 @@ from sk_cbloss.neural_net.data._features import (
 from sk_cbloss.neural_net.data._label_sets import (
     dataset_label_rows,
     has_several_labels,
+    label_rows_beside,
     learned_labels,
     rarest_label,
     rows_of_labels,
@@ -167,8 +168,8 @@ def _labels_beside(net, X, y):
                 )
             if y is None:
                 y = (dataset_label_rows if several else dataset_labels)(X, verbose=net.verbose)
-            elif not several:
-                y = checked_beside(X, y)
+            else:
+                y = (label_rows_beside if several else checked_beside)(X, y)
     n_samples = len(X) if is_dataset(X) else n_samples_of(X)
     if y is None:
         raise ValueError(
