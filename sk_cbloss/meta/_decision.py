@@ -442,5 +442,6 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
         tags = super().__sklearn_tags__()
         if hasattr(self.estimator, "__sklearn_tags__") and not isinstance(self.estimator, type):
             inner = get_tags(self.estimator).classifier_tags
-            tags.classifier_tags.multi_label = inner is not None and inner.multi_label
+            if inner is not None:  # as of what is no classifier
+                tags.classifier_tags.multi_label = inner.multi_label
         return tags

@@ -64,7 +64,8 @@ def with_tags_of(estimator, tags):
     inner = get_tags(estimator if is_one else _AnyClassifier())
     tags.input_tags = inner.input_tags
     tags.classifier_tags = inner.classifier_tags
-    tags.classifier_tags.multi_label = False
+    if tags.classifier_tags is not None:  # as of what is no classifier
+        tags.classifier_tags.multi_label = False
     tags.array_api_support = False
     tags.non_deterministic = inner.non_deterministic
     return tags

@@ -30,7 +30,8 @@ SCIKIT_LEARNS = re.compile(
 # What is said on purpose, and what others say of what they are given: that is not ours.
 SAID = re.compile(
     r"(sk_cbloss|sklearn|skorch)\..*"
-    "|builtins.UserWarning: (X (has|does not have) |Scoring failed, and this fold is left out: )"
+    "|builtins.UserWarning: (X (has|does not have) |Scoring failed, and this fold is left out: "
+    "|confidence=.*: every set holds every class)"
 )
 OTHERS = re.compile(r"/(sklearn|imblearn|skorch)/")
 
