@@ -543,7 +543,7 @@ def test_a_damaged_image_is_named(tmp_path, kind, n_workers):
         net.fit(images)
 
 
-@pytest.mark.parametrize("n_workers", [0, 1])
+@pytest.mark.parametrize("n_workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_images_of_several_sizes_are_told_of_size(tmp_path, n_workers):
     make_folders(tmp_path / "x", {"ant": 3})
     make_folders(tmp_path / "y", {"bee": 3}, size=(9, 8))

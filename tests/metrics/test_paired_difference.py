@@ -63,6 +63,7 @@ def test_models_that_differ_by_a_constant():
     assert paired_difference_interval([3, 4], [1, 2], **SIZES) == (2, 2, 2, 0)
 
 
+@pytest.mark.slow
 def test_of_two_models_that_are_alike_it_seldom_says_otherwise():
     # Labels have nothing to do with features: no model is better. The plain test finds one often.
     rng = np.random.default_rng(0)
