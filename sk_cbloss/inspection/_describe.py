@@ -10,6 +10,7 @@ from sk_cbloss.inspection._text import beta_text, number, several
 from sk_cbloss.metrics import SHOTS, shots_of
 from sk_cbloss.weights import beta_grid, effective_number
 
+N_SHOWN = 5  # labels by name
 CLOSE = 1.1  # weights that differ by less than 10 % count as alike
 
 
@@ -35,6 +36,8 @@ class LongTail:
         A grid to search, limits included.
     n_rows : int, default=None
         Number of samples, where each may have several labels, or none; None where each has one.
+    not_there : tuple, default=()
+        Labels that no sample has.
 
     Attributes
     ----------
@@ -65,6 +68,7 @@ class LongTail:
     beta_range: tuple | None
     betas: np.ndarray
     n_rows: int | None = None
+    not_there: tuple = ()
 
     @property
     def n_samples(self):
@@ -100,6 +104,10 @@ class LongTail:
             n_samples = sum(self.class_count[label] for label in labels)
             share = f", {several(n_samples, 'sample')}" if labels and kind == "class" else ""
             lines.append(f"  {shot}-shot ({bounds[shot]}): {several(len(labels), kind)}{share}")
+        if self.not_there:
+            shown = ", ".join(map(_shown, self.not_there[:N_SHOWN]))
+            more = ", ..." if len(self.not_there) > N_SHOWN else ""
+            lines.append(f"  no sample: {several(len(self.not_there), kind)}, {shown}{more}")
         sides = "" if self.n_rows is None else " of the samples without and with each label"
         if self.beta_range is None:
             what = "Both sides of each label" if sides else "Classes"
@@ -122,7 +130,7 @@ def describe_long_tail(y, *, thresholds=(20, 100), n_betas=6):
     ----------
     y : array-like of shape (n_samples,) or (n_samples, n_labels)
         Class labels. Of several a sample, a matrix of 0 and 1, with a column for each: betas are
-        then for the two sides of each label, and labels that no sample has are left out.
+        then for the two sides of each label, and labels that no sample has are named apart.
     thresholds : (float, float), default=(20, 100)
         Few-shot classes have fewer samples than the first number, many-shot
         classes more than the second.
@@ -156,7 +164,8 @@ def describe_long_tail(y, *, thresholds=(20, 100), n_betas=6):
     Weights, to 10 %: alike up to beta 0.67, inverse frequency from 0.9984 on.
     A grid to search: 0, 0.67, 0.901, 0.97, 0.9912, 0.9974, 0.99922, 1
     """
-    named = {label: n for label, n in counts_by_name(y).items() if n}
+    by_name = counts_by_name(y)
+    named = {label: n for label, n in by_name.items() if n}
     labels = sorted(named, key=named.get, reverse=True)  # stable: classes of one size keep order
     count = np.array([named[label] for label in labels])
     groups = shots_of(count, thresholds)
@@ -176,6 +185,7 @@ def describe_long_tail(y, *, thresholds=(20, 100), n_betas=6):
         beta_range=(min(lows), max(highs)) if ranges else None,
         betas=beta_grid(weighted, n_betas=n_betas, include_limits=True),
         n_rows=n_rows,
+        not_there=tuple(label for label, n in by_name.items() if not n),
     )
 
 

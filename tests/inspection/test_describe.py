@@ -90,9 +90,22 @@ def test_of_several_labels_a_sample_betas_are_for_both_sides_of_each():
         "1.82 labels a sample"
     )
     assert text[1] == "  many-shot (more than 100 samples): 3 labels"
-    assert text[4].startswith("Weights of the samples without and with each label, to 10 %: alike")
+    assert text[4] == "  no sample: 1 label, 'd'"
+    assert text[5].startswith("Weights of the samples without and with each label, to 10 %: alike")
     even = describe_long_tail([[1, 0], [0, 1]])
     assert even.beta_range is None
     assert str(even).endswith(
         "Both sides of each label are of about one size: beta changes nothing."
     )
+
+
+def test_labels_that_no_sample_has_are_named():
+    y = np.zeros((50, 9), dtype=int)
+    y[:30, 2] = y[:5, 7] = 1
+    tail = describe_long_tail(y)
+    assert tail.not_there == (0, 1, 3, 4, 5, 6, 8)
+    assert tail.class_count == {2: 30, 7: 5}
+    assert "  no sample: 7 labels, 0, 1, 3, 4, 5, ...\n" in str(tail)
+    named = pd.DataFrame(y[:, 1:3], columns=["cough", "fever"])
+    assert "  no sample: 1 label, 'cough'\n" in str(describe_long_tail(named))
+    assert "no sample" not in str(describe_long_tail(y[:, [2, 7]]))
