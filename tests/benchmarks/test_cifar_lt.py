@@ -69,6 +69,7 @@ def test_finished_runs_are_kept(tmp_path, monkeypatch):
     assert small(tmp_path, "--methods", "sigmoid", "softmax") == both
 
 
+@pytest.mark.slow
 def test_all_methods_at_a_small_size(tmp_path):
     lines = [json.loads(line) for line in small(tmp_path)]
     assert [line["method"] for line in lines] == list(plan.METHODS)
@@ -144,6 +145,7 @@ def test_adjustment_is_that_of_the_package(tmp_path):
 # ---------------------------------------------------------------------- the speedrun
 
 
+@pytest.mark.slow
 def test_all_methods_of_the_speedrun_at_a_small_size(tmp_path, capsys):
     lines = [json.loads(line) for line in small(tmp_path, "--net", "airbench")]
     assert [line["method"] for line in lines] == list(plan.METHODS)
@@ -329,6 +331,7 @@ class First(Callback):
             self.labels += batch[1].tolist()
 
 
+@pytest.mark.slow
 def test_methods_of_a_seed_begin_alike(tmp_path):
     X, y, *_ = data.load("digits", 20, None)
     seen = {}

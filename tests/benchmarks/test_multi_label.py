@@ -24,6 +24,7 @@ def drawn(seed, folder):
     return X[:150], y[:150], X[150:], y[150:]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_and_ends_in_tables(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(multi_label, "SETS", {"drawn": drawn, "texts": drawn})
     monkeypatch.setattr(multi_label, "BETAS", (0, 0.9, 1))

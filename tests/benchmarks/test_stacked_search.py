@@ -65,6 +65,7 @@ def test_a_stack_must_not_be_slower_than_its_nets_alone(seconds, missed_at, run)
         run("--growth", "--check", ours=seconds)
 
 
+@pytest.mark.slow
 def test_sides_run_at_a_toy_size(monkeypatch):
     expected, ran = {"ours", "GridSearchCV", PLAIN, "skorch"}, set()
 

@@ -646,6 +646,7 @@ def count_alive(estimator, X, y):
 class TestMemory:
     @pytest.mark.parametrize("n_betas", [3, 12])
     @pytest.mark.parametrize("is_stacked", [True, False])
+    @pytest.mark.slow
     def test_no_more_nets_are_alive_than_are_trained(self, n_betas, is_stacked):
         """However many candidates and folds there are: scores are kept, not nets."""
         CountedNet.n_most = 0
@@ -680,6 +681,7 @@ class TestMemory:
 
 
 class TestWorkers:
+    @pytest.mark.slow
     def test_stacks_are_dealt_out_to_the_workers_there_are(self):
         """And nets are scored where they were trained, in a process that is not this one."""
 
