@@ -1,9 +1,9 @@
 """Keep pytest off what a build leaves behind, and small nets off each other's cores."""
 
 import os
-import sys
 
 import pytest
+from _figures import no_figure_stays  # noqa: F401  (every page's)
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -18,16 +18,3 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.name in ENGINES and item.path.parent.name == "user_guide":
             item.add_marker(pytest.mark.engines)
-
-
-@pytest.fixture(autouse=True)
-def _no_figure_stays():
-    """Begin and end without figures: matplotlib warns of more than twenty."""
-    _close_figures()
-    yield
-    _close_figures()
-
-
-def _close_figures():
-    if pyplot := sys.modules.get("matplotlib.pyplot"):
-        pyplot.close("all")

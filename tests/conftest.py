@@ -6,7 +6,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-import pytest
+from _figures import no_figure_stays  # noqa: F401  (every test's)
 
 # Without it, scikit-learn skips its array API check.
 assert "scipy" not in sys.modules or os.environ.get("SCIPY_ARRAY_API"), (
@@ -27,16 +27,3 @@ def _lacks_its_extra(file):
 
 collect_ignore = [file for file in Path(__file__).parent.rglob("*.py") if _lacks_its_extra(file)]
 collect_ignore += ["_script_of_ranks.py"]  # which torchrun starts
-
-
-@pytest.fixture(autouse=True)
-def _no_figure_stays():
-    """Begin and end without figures: matplotlib warns of more than twenty."""
-    _close_figures()
-    yield
-    _close_figures()
-
-
-def _close_figures():
-    if pyplot := sys.modules.get("matplotlib.pyplot"):
-        pyplot.close("all")
