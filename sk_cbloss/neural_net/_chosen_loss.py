@@ -257,16 +257,16 @@ class ChosenLoss(NeuralNet):
         if not is_default or not self._loss_is_ours:
             return
         loss, count = uncompiled(self.criterion_), self.class_count_[self.class_count_ > 0]
-        is_weighed = differ(loss.weight)
+        is_weighted = differ(loss.weight)
         drawn = getattr(self.get_params_for("iterator_train").get("sampler"), "weights", None)
-        if differ(drawn, by=1) and (is_weighed or hasattr(loss, "class_prior")):
+        if differ(drawn, by=1) and (is_weighted or hasattr(loss, "class_prior")):
             warnings.warn(
                 "Frequencies of classes are corrected twice, by the weights of "
                 f"iterator_train__sampler and by loss={self._loss_in_use!r} with its default "
                 "beta. Set beta=0 and a loss without a prior, or leave the sampler out.",
                 stacklevel=stacklevel,
             )
-        elif self._beta_in_use and not is_weighed and differ(self.class_count_, by=2):
+        elif self._beta_in_use and not is_weighted and differ(self.class_count_, by=2):
             warnings.warn(
                 f"The default beta, {self._beta_in_use:g}, weights classes of {count.min():,.6g} "
                 f"to {count.max():,.6g} samples alike, as it does all of 5,000 and more. Search "

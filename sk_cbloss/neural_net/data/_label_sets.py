@@ -2,12 +2,12 @@
 
 import numpy as np
 import scipy.sparse
-from torch.utils.data import ConcatDataset, Subset, TensorDataset
+from torch.utils.data import TensorDataset
 
 from sk_cbloss._indicator import Indicator, agreed_names, is_indicator, read_indicator
 from sk_cbloss._validation import as_numpy
 from sk_cbloss.neural_net.data._arrays import Uncast, is_to_be_cast_by_rows
-from sk_cbloss.neural_net.data._listed_labels import LISTS
+from sk_cbloss.neural_net.data._listed_labels import LISTS, listed_in_parts
 from sk_cbloss.neural_net.data._read_labels import read_labels_of
 from sk_cbloss.neural_net.data._tags import ignored_tag
 
@@ -110,7 +110,7 @@ def rarest_label(rows):
 
 def dataset_label_rows(dataset, *, verbose):
     """Return the rows of 0 and 1 that a Dataset lists or, read one by one, yields as targets."""
-    listed = _listed(dataset)
+    listed = listed_in_parts(dataset, _listed)
     if listed is None:
         listed = np.stack(read_labels_of(dataset, verbose=verbose, read=_target_of))
     elif len(dataset):
@@ -124,7 +124,7 @@ def dataset_label_rows(dataset, *, verbose):
 
 def label_rows_beside(dataset, y):
     """Return rows of labels that are passed beside a Dataset, which trains on those it yields."""
-    rows, listed = read_indicator(y).values, _listed(dataset)
+    rows, listed = read_indicator(y).values, listed_in_parts(dataset, _listed)
     if len(dataset) == rows.shape[0] > 0:
         yielded = _target_of(dataset[0])[None] if listed is None else listed
         given = rows[: len(yielded)]
@@ -138,12 +138,6 @@ def label_rows_beside(dataset, y):
 
 
 def _listed(dataset):
-    if isinstance(dataset, Subset):
-        listed = _listed(dataset.dataset)
-        return None if listed is None else listed[np.asarray(dataset.indices, dtype=np.intp)]
-    if isinstance(dataset, ConcatDataset):
-        parts = [_listed(part) for part in dataset.datasets]
-        return None if any(part is None for part in parts) else np.concatenate(parts)
     found = [getattr(dataset, name, None) for name in LISTS]
     if isinstance(dataset, TensorDataset):
         found.append(dataset.tensors[-1])

@@ -20,12 +20,21 @@ N_COMPARED = 8  # rows, that tell
 
 def listed_labels(dataset):
     """Return the labels that a Dataset, or each of its parts, lists; None if not all do."""
+    return listed_in_parts(dataset, _listed)
+
+
+def listed_in_parts(dataset, listed):
+    """Return what a Dataset lists, as a function of each part tells; None if not all do."""
     if isinstance(dataset, Subset):
-        labels = listed_labels(dataset.dataset)
-        return None if labels is None else labels[np.asarray(dataset.indices, dtype=np.intp)]
+        found = listed_in_parts(dataset.dataset, listed)
+        return None if found is None else found[np.asarray(dataset.indices, dtype=np.intp)]
     if isinstance(dataset, ConcatDataset):
-        parts = [listed_labels(part) for part in dataset.datasets]
+        parts = [listed_in_parts(part, listed) for part in dataset.datasets]
         return None if any(part is None for part in parts) else np.concatenate(parts)
+    return listed(dataset)
+
+
+def _listed(dataset):
     for name in LISTS:
         if getattr(dataset, name, None) is not None:
             return _as_yielded(getattr(dataset, name), dataset)

@@ -74,18 +74,17 @@ def training_data(net, X, y, sample_weight, *, dtype, classes=None, known=None, 
     labels = _labels_beside(net, X, y)
     if sample_weight is not None:
         sample_weight = check_sample_weight(sample_weight, labels.values.shape[0])
-    anew = known is None
+    anew, told = known is None, (names, classes, known, known_count)
     if isinstance(labels, Indicator):
         listed = net.classes, classes
         known, count = learned_labels(net, labels, sample_weight, listed, known, known_count)
         targets = rows_of_labels(labels, dtype)
+    elif isinstance(labels, Tags):
+        of_each = labels.labels, labels.each(sample_weight)
+        known, count, positions = _learned_classes(net, X, *of_each, *told)
+        targets = labels.targets(positions)
     else:
-        tags, ways = None, (names, classes, known, known_count)
-        if isinstance(labels, Tags):
-            tags, labels = labels, labels.labels
-        weight = tags.each(sample_weight) if tags else sample_weight
-        known, count, targets = _learned_classes(net, X, labels, weight, *ways)
-        targets = tags.targets(targets) if tags else targets
+        known, count, targets = _learned_classes(net, X, labels, sample_weight, *told)
     X = _features(net, X, dtype=dtype, reset=anew)
     return TrainingData(_weighed(X, targets, sample_weight, dtype), targets, known, count)
 
