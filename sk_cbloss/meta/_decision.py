@@ -432,9 +432,20 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
         -------
         ndarray of shape (n_samples, n_classes)
             Probabilities, for risks and expected counts. Of several labels, those
-            of the classifier, which must have them.
+            of the classifier.
+
+        Raises
+        ------
+        ValueError
+            If a sample has several labels, and the classifier has no
+            ``predict_natural_proba``, as a net has.
         """
         if hasattr(self, "threshold_"):
+            if not hasattr(self.estimator_, "predict_natural_proba"):
+                raise ValueError(
+                    "estimator must have predict_natural_proba where a sample has several labels, "
+                    f"got a {type(self.estimator_).__name__}."
+                )
             return self.estimator_.predict_natural_proba(X)
         return super().predict_natural_proba(X)
 

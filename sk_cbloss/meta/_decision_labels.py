@@ -20,7 +20,7 @@ from sk_cbloss._indicator import read_indicator
 from sk_cbloss._validation import check_can_be_cut, check_sample_weight
 from sk_cbloss.meta._decision_rows import TAU_MAX
 from sk_cbloss.meta._decision_rules import SHRINKAGES
-from sk_cbloss.meta._decision_sweep import Sweep
+from sk_cbloss.meta._decision_sweep import best_place
 from sk_cbloss.meta._fit_weighted import cloned
 from sk_cbloss.meta._natural import has_proba
 from sk_cbloss.meta._out_of_fold import positions_of_rows
@@ -214,13 +214,8 @@ class Label:
     """
 
     def __init__(self, odds, has, known, weight, metric):
-        self.odds, self.has, self.known, self.weight, self.metric = (
-            odds,
-            has,
-            known,
-            weight,
-            metric,
-        )
+        self.odds, self.has, self.known = odds, has, known
+        self.weight, self.metric = weight, metric
         rows = known.nonzero()[0]
         order = rows[(-odds[rows]).argsort(kind="stable")]
         self.sorted, gain = odds[order], weight[order]
@@ -252,9 +247,7 @@ class Label:
         reach = 1 + abs(finite).max(initial=0)
         at = self.sorted[::-1].clip(-reach, reach)  # as a threshold rises, fewer are above
         at = np.where(at == 0, -TINY, at)  # at 0, what is 0 is not above
-        return Sweep(-reach, reach, None, at, None, None, None).best(self.values[::-1], usual=0.0)[
-            0
-        ]
+        return float(best_place(-reach, reach, at, self.values[::-1], usual=0.0)[0])
 
     def along(self):
         """Return where decisions change along tau, and the score before, and what each adds."""
@@ -278,8 +271,7 @@ def best_tau(labels):
     at, gains = np.concatenate(at), np.concatenate(gains)
     order = at.argsort(kind="stable")
     values = (sum(first) + np.r_[0, gains[order].cumsum()]) / len(labels)
-    sweep = Sweep(-TAU_MAX, TAU_MAX, None, at[order], None, None, None)
-    place, value = sweep.best(values, usual=0.0)
+    place, value = best_place(-TAU_MAX, TAU_MAX, at[order], values, usual=0.0)
     # At 0 itself, no log-odds of 0 are above a threshold, whichever way that goes along tau.
     at_zero = np.mean([label.values[(label.sorted > 0).sum()] for label in labels])
     return 0.0 if at_zero >= value - 1e-12 else float(place)

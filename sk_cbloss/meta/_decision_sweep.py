@@ -54,18 +54,26 @@ class Sweep:
         value : float
             The value there.
         """
-        edges = np.concatenate([[self.low], self.at, [self.high]])
-        # Where several decisions change at once, there is nothing between.
-        real = np.diff(edges) > 1e-9 * (1 + abs(edges[1:]))
-        start, end, values = edges[:-1][real], edges[1:][real], values[real]
-        top = values.max()
-        good = values >= top - 1e-12
-        if (good & (start <= usual) & (usual <= end)).any():
-            return usual, top
-        first = np.flatnonzero(good & ~np.r_[False, good[:-1]])
-        last = np.flatnonzero(good & ~np.r_[good[1:], False])
-        longest = (end[last] - start[first]).argmax()
-        return (start[first[longest]] + end[last[longest]]) / 2, top
+        return best_place(self.low, self.high, self.at, values, usual=usual)
+
+
+def best_place(low, high, at, values, *, usual):
+    """Return where a line from low to high has the largest value, and that; see ``Sweep.best``.
+
+    Values are those before the first of the sorted places where they change, and after each.
+    """
+    edges = np.concatenate([[low], at, [high]])
+    # Where several decisions change at once, there is nothing between.
+    real = np.diff(edges) > 1e-9 * (1 + abs(edges[1:]))
+    start, end, values = edges[:-1][real], edges[1:][real], values[real]
+    top = values.max()
+    good = values >= top - 1e-12
+    if (good & (start <= usual) & (usual <= end)).any():
+        return usual, top
+    first = np.flatnonzero(good & ~np.r_[False, good[:-1]])
+    last = np.flatnonzero(good & ~np.r_[good[1:], False])
+    longest = (end[last] - start[first]).argmax()
+    return (start[first[longest]] + end[last[longest]]) / 2, top
 
 
 def _sorted(low, high, start, at, row, old, new):

@@ -133,12 +133,19 @@ def test_one_half_is_tried_where_probabilities_are_one_half(metric, seed):
     odds = rng.choice([-np.inf, 0, 0, np.inf], size=(40, 3))
     has = rng.random((40, 3)) < [0.7, 0.2, 0.5]
     has[0], has[1] = True, False
-    fold = np.arange(40) % 4
-    indicator = read_indicator(has.astype(int))
-    learned = learn_thresholds(np.arange(40), odds, fold, indicator, None, LABEL_METRICS[metric])
-    at_half = score_of(metric, has.astype(int), odds > 0)
-    if learned.shrinkage == np.inf:
-        assert learned.score >= at_half - 1e-12
+    all_rows = np.ones(40, bool), np.ones(40)
+    labels = [
+        Label(*each, *all_rows, LABEL_METRICS[metric]) for each in zip(odds.T, has.T, strict=True)
+    ]
+    line = best_tau(labels) * np.array([label.prior for label in labels])
+    scores = [score_of(metric, has.astype(int), odds > each) for each in (line, 0)]
+    assert scores[0] >= scores[1] - 1e-12
+
+
+def test_natural_probabilities_are_those_of_a_classifier_that_has_them():
+    model = DecisionClassifierCV(PLAIN, cv=3).fit(X, Y)
+    with pytest.raises(ValueError, match="^estimator must have predict_natural_proba"):
+        model.predict_natural_proba(X)
 
 
 def test_weights_are_repeated_samples():
