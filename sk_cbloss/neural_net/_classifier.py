@@ -282,7 +282,8 @@ class CBNeuralNetClassifier(
             labels, NaN where that is not known. None only with a Dataset that
             holds them; of several labels, with ``loss="multi_label"``. With
             ``criterion__ignore_index``, rows of tags, integers of which that
-            one does not count; logits then have classes in dimension 1.
+            one does not count, for a ``criterion`` of your own -100; logits then
+            have classes in dimension 1.
         sample_weight : array-like of shape (n_samples,) or number, default=None
             Weights of the samples.
         X_val : like X, default=None

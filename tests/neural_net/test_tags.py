@@ -97,6 +97,21 @@ def test_a_criterion_of_torchs():
     )
 
 
+def test_a_criterion_of_torchs_may_leave_out_a_class():
+    """Of one label a sample, what is left out is the criterion's own affair."""
+    x, y = X[:, 0], np.searchsorted([3, 5, 9], TAGS[:, 0])
+    how = {"beta": None, "module": None, "criterion": nn.CrossEntropyLoss}
+    ours = net(**how, criterion__ignore_index=1).fit(x, y)
+    weights = torch.tensor([1.0, 0.0, 1.0])
+    theirs = net(**how, criterion__ignore_index=None, criterion__weight=weights)
+    del theirs.criterion__ignore_index
+    theirs.fit(x, y)
+    assert ours.score(x, y) == (ours.predict(x) == y).mean()
+    np.testing.assert_allclose(
+        ours.decision_function(x), theirs.decision_function(x), rtol=1e-4, atol=1e-5
+    )
+
+
 def test_the_rarest_tag_tells_rows_apart():
     targets = np.array([[0, 0, 1], [0, 2, -100], [0, 0, 0], [1, 1, -100], [-100] * 3])
     assert rarest_tag(targets).tolist() == [1, 2, 0, 1, 3]

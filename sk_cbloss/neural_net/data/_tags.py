@@ -40,8 +40,12 @@ class Tags:
 
 
 def ignored_tag(net):
-    """Return the tag that does not count; None where a sample has one label."""
-    return vars(net).get("criterion__ignore_index")
+    """Return the tag that does not count; None where a sample has one label.
+
+    A criterion of the user's own leaves out what it is told to: it is given IGNORED for tags.
+    """
+    ignored = vars(net).get("criterion__ignore_index")
+    return ignored if net.criterion is None or ignored == IGNORED else None
 
 
 def read_tags(y, ignored):
