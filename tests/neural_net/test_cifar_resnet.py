@@ -112,6 +112,12 @@ def test_images_of_any_size(size):
     assert CifarResNet(2, 3, depth=8)(images(2, 2, size)).shape == (2, 3)
 
 
+def test_images_with_their_channels_last_are_named():
+    module = CifarResNet(32, 3, depth=8)
+    with pytest.raises(ValueError, match=r"^Images must have shape .* got \(2, 32, 32, 3\): move"):
+        module(images(2, 3, 32).permute(0, 2, 3, 1))
+
+
 def test_weights_start_glorot_uniform():
     module = resnet(3, 10)
     for layer in module.modules():

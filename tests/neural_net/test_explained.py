@@ -3,6 +3,8 @@
 import warnings
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 import torch
 from skorch.callbacks import Callback, Checkpoint, EarlyStopping, EpochScoring
@@ -222,6 +224,25 @@ def test_numbers_in_dicts_and_lists_are_finite(wrap, bad):
             call(wrap(broken))
     with pytest.raises(ValueError, match=r"^X\[('a'|1)\] must hold numbers, got an array of"):
         net.predict(wrap(X.astype(object)))
+
+
+DAYS = np.datetime64("2026-01-01") + np.arange(200).astype("timedelta64[D]")
+
+
+@pytest.mark.parametrize(
+    ("dates", "what"),
+    [
+        (DAYS[:, None], "datetime64.* in an array"),
+        ((DAYS - DAYS[0])[:, None], "timedelta64.* in an array"),
+        (pd.DataFrame({"day": DAYS}), "datetime64.* in column 'day'"),
+        (pd.DataFrame({"x": X[:, 0], "day": DAYS}), "datetime64.* in column 'day'"),
+        (pd.DataFrame({"day": pd.to_datetime(DAYS).tz_localize("UTC")}), "datetime64.*, UTC. in"),
+        (pl.DataFrame({"x": X[:, 0], "day": DAYS}), "Date.* in column 'day'"),
+    ],
+)
+def test_dates_are_no_features(dates, what):
+    with pytest.raises(ValueError, match=f"^X must hold numbers, got {what}"):
+        make_net().fit(dates, Y)
 
 
 def test_callbacks_that_watch_what_nobody_records():

@@ -98,6 +98,7 @@ def check_features(net, X, *, dtype, reset):
         check_consistent_length(*arrays.values())
         return arrays if isinstance(X, Mapping) else list(arrays.values())
     X = _in_numpy(X.array if isinstance(X, Uncast) else X)
+    _check_no_dates(X)
     by_rows = net.dataset is ArrayDataset and is_to_be_cast_by_rows(X, dtype)
     try:
         checked = validate_data(
@@ -155,6 +156,21 @@ def _uncast(net, name, array, dtype):
                 part = array[start : start + n_rows].astype(dtype)
             assert_all_finite(part, estimator_name=type(net).__name__, input_name=name)
     return Uncast(array, dtype)
+
+
+def _check_no_dates(X):
+    """Raise ValueError for dates and times: as numbers, they would count days or nanoseconds."""
+    if hasattr(X, "columns"):
+        columns = zip(X.columns, X.dtypes, strict=True)
+        dtypes = {f"column {name!r}": dtype for name, dtype in columns}
+    else:
+        dtypes = {"an array": getattr(X, "dtype", None)}
+    for where, dtype in dtypes.items():
+        if str(dtype).lower().startswith(("date", "time", "duration", "period")):
+            raise ValueError(
+                f"X must hold numbers, got {dtype} in {where}. Make numbers of it first, such as "
+                "days since a day, or year, month and weekday."
+            )
 
 
 def _text_columns(X):

@@ -85,7 +85,17 @@ class CifarResNet(nn.Module):
         -------
         tensor of shape (n_samples, n_classes)
             Logits.
+
+        Raises
+        ------
+        ValueError
+            If the last axis looks like the channels.
         """
+        if x.shape[-1] <= 4 < x.shape[1]:
+            raise ValueError(
+                "Images must have shape (n_samples, n_channels, height, width), got "
+                f"{tuple(x.shape)}: move the channels, X.transpose(0, 3, 1, 2)."
+            )
         return self.head(self.body(x))
 
 
