@@ -33,7 +33,7 @@ BY_MODEL = [
     ),
     ("Any that does not", [("ClassBalancedSampler", "in a Pipeline")]),
     (
-        "A neural net, on tables or images",
+        "A neural net, for one label a sample or several",
         [("CBNeuralNetClassifier", ""), ("StackedGridSearchCV", "a whole grid at once")],
     ),
     (
