@@ -222,9 +222,21 @@ def as_labels(y):
     return y
 
 
+def _is_value_counts(y):
+    """Whether y is what value_counts() of a pandas Series returns: descending, by its labels."""
+    return (
+        getattr(y, "name", None) in ("count", "proportion")
+        and hasattr(y, "index")
+        and len(y) > 1
+        and type(y.index).__name__ != "RangeIndex"
+        and getattr(y.index, "is_unique", False)
+        and y.is_monotonic_decreasing
+    )
+
+
 def _unwrapped(y):
     """Return labels as a 1-dimensional array, or as what numbers them itself."""
-    if isinstance(y, Mapping):
+    if isinstance(y, Mapping) or _is_value_counts(y):
         raise ValueError(
             "y must hold a label for each sample, got counts of labels (a "
             f"{type(y).__name__}): pass the labels themselves."

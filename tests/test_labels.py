@@ -202,12 +202,19 @@ def test_dates_stay_dates():
         ([1j, 2], r"Complex data not supported: y must hold class labels, .* complex128\.$"),
         ("ab", "y must be a sequence of labels, got 'ab'"),
         ({"a": 5, "b": 3}, "y must hold a label for each sample, got counts of labels"),
+        (pd.Series(list("aab")).value_counts(), "y must hold a label for each sample, got counts"),
         (np.zeros(2, dtype="i4,i4"), "y must hold class labels, got values of type "),
     ],
 )
 def test_the_same_sentence_everywhere(reads, y, message):
     with pytest.raises(ValueError, match=message):
         reads(y)
+
+
+@pytest.mark.parametrize("index", [None, [5, 3, 4], list("aab")])
+def test_labels_that_are_named_as_counts_are(index):
+    y = pd.Series([2, 1, 2] if index == [5, 3, 4] else [2, 2, 1], index=index, name="count")
+    assert counts_by_label(y) == {1: 1, 2: 2}
 
 
 def test_labels_that_cannot_be_sorted():
