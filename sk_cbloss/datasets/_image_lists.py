@@ -58,8 +58,13 @@ def _check_own_label(paths, targets, names, place):
 
 
 def read_table(paths, labels, root, classes):
-    """Return images of which paths and labels, names or integers, are given."""
-    paths, labels, classes = list(map(os.fspath, paths)), read_labels(labels), as_names(classes)
+    """Return images of which paths are given, and labels, names or integers, if they are known."""
+    paths, place = list(map(os.fspath, paths)), "paths[{}]".format
+    if labels is None:
+        if classes is not None:
+            raise ValueError("classes must be None without labels, got names of classes.")
+        return listed(Path(root), paths, [0] * len(paths), [None], place)
+    labels, classes = read_labels(labels), as_names(classes)
     check_same_length(len(paths), len(labels.values))
     known, positions, _ = labels.encode()
     if known.dtype.kind in "biuf":
@@ -72,9 +77,9 @@ def read_table(paths, labels, root, classes):
         unknown = sorted(set(known) - set(classes))
         if unknown:
             raise ValueError(f"labels must be among classes, got {unknown[0]!r}.")
-        place = {name: label for label, name in enumerate(classes)}
-        known = np.array([place[name] for name in known])
-    return listed(Path(root), paths, known[positions], classes, "paths[{}]".format)
+        code = {name: label for label, name in enumerate(classes)}
+        known = np.array([code[name] for name in known])
+    return listed(Path(root), paths, known[positions], classes, place)
 
 
 def read_folders(root, classes):

@@ -22,8 +22,9 @@ class LongTailedImages(Dataset):
     ----------
     paths : array-like of str or path of shape (n_samples,)
         Where the images lie, below root.
-    labels : array-like of shape (n_samples,)
-        Their classes: names, or positions in classes.
+    labels : array-like of shape (n_samples,), default=None
+        Their classes: names, or positions in classes. None is for images to
+        predict: their class is None.
     root : str or path, default=""
         The folder that the paths start from.
     classes : list of str, default=None
@@ -95,7 +96,7 @@ class LongTailedImages(Dataset):
 
     ndim = 1
 
-    def __init__(self, paths, labels, *, root="", classes=None, size=None, transform=None):
+    def __init__(self, paths, labels=None, *, root="", classes=None, size=None, transform=None):
         self._become(read_table(paths, labels, root, classes), size, transform)
 
     @classmethod

@@ -293,6 +293,21 @@ def test_rows_are_cut_without_reading_an_image(root, monkeypatch):
     assert not set(train.paths) & set(test.paths)
 
 
+def test_images_without_labels_are_to_be_predicted(root):
+    labelled = images_of(root)
+    net = CBNeuralNetClassifier(Small, max_epochs=1, random_state=0).fit(labelled)
+    new = LongTailedImages(labelled.paths, root=root, size=8)
+    np.testing.assert_array_equal(net.predict_proba(new), net.predict_proba(labelled))
+    assert new.class_count == {None: len(labelled)}
+    assert set(new.labels) == {None}
+    with pytest.raises(ValueError, match="at least 2 classes"):
+        CBNeuralNetClassifier(Small, max_epochs=1).fit(new)
+    with pytest.raises(ValueError, match="^classes must be None without labels, got"):
+        LongTailedImages(labelled.paths, root=root, classes=["ant"])
+    with pytest.raises(FileNotFoundError, match=r"^paths\[0\]: no.png must lie in"):
+        LongTailedImages(["no.png"], root=root)
+
+
 def test_pickles(root):
     images = images_of(root)
     assert_same(pickle.loads(pickle.dumps(images)), images)
