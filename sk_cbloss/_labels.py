@@ -103,7 +103,7 @@ def names_of(classes):
 def numbers_of(classes, named, name):
     """Return the numbers of a dict in the order of classes, all of which it must name."""
     labels = dict.fromkeys(names_of(classes))
-    for got, some, others in (("none of", labels, named), ("also", named, labels)):
+    for got, some, others in (("also", named, labels), ("none of", labels, named)):
         wrong = [label for label in some if label not in others]
         if wrong:
             raise ValueError(

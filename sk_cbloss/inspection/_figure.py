@@ -133,13 +133,28 @@ def name_lines(ax, *, with_cut=False):
     handles = [line for line in ax.lines if not re.match("_child|_nolegend_", line.get_label())]
     handles += [each for each in ax.get_legend_handles_labels()[0] if each not in handles]
     labels = [each.get_label() for each in handles]
-    beside = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "frameon": False}
     is_long = len(labels) > 7 or max(map(len, labels), default=0) > 38
     is_long |= len(ax.lines) > 100  # which leave no place, and matplotlib would look for one
+    legend = None if is_long else _legend(ax, handles, with_cut)
+    if legend and not _is_over(legend, ax, handles):
+        make_room(ax)
+    else:
+        beside = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "frameon": False}
+        make_room(ax, _legend(ax, handles, with_cut, **beside))
+
+
+def _legend(ax, handles, with_cut, **place):
     title = {"title": SAID, "title_fontsize": "small"} if with_cut else {}
-    legend = ax.legend(
-        handles, [""] * len(labels), fontsize="small", **title, **(beside if is_long else {})
-    )
-    for text, label in zip(legend.get_texts(), labels, strict=True):
-        text.set_text(label)
-    make_room(ax, legend if is_long else None)
+    # matplotlib would leave out labels that begin with an underscore.
+    legend = ax.legend(handles, [""] * len(handles), fontsize="small", **title, **place)
+    for text, each in zip(legend.get_texts(), handles, strict=True):
+        text.set_text(each.get_label())
+    return legend
+
+
+def _is_over(legend, ax, lines):
+    """Whether a legend lies over lines, or over what is drawn between them and around them."""
+    box = legend.get_window_extent()
+    paths = [(line.get_path(), line.get_transform()) for line in lines if line in ax.lines]
+    paths += [(path, each.get_transform()) for each in ax.collections for path in each.get_paths()]
+    return any(at.transform_path(path).intersects_bbox(box, filled=False) for path, at in paths)

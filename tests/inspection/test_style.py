@@ -243,6 +243,19 @@ def test_the_legend_of_very_many_lines_stands_beside_them():
     assert display.ax_.get_legend().get_window_extent().x0 > display.ax_.get_window_extent().x1
 
 
+@pytest.mark.parametrize(("waves", "is_beside"), [(0, False), (8, True)])
+def test_no_legend_lies_over_lines(waves, is_beside):
+    tau = np.linspace(0, 2, 201)
+    wave = 0.5 + 0.5 * np.sin(waves * np.pi * tau)
+    display = RecallTradeOffDisplay(tau, {"cat": wave, "dog": 1 - wave}).plot()
+    display.figure_.draw_without_rendering()
+    box = display.ax_.get_legend().get_window_extent()
+    assert (box.x0 > display.ax_.get_window_extent().x1) == is_beside
+    for line in display.lines_.values():
+        drawn = line.get_transform().transform_path(line.get_path())
+        assert not drawn.intersects_bbox(box, filled=False)
+
+
 def test_names_stay_distinct_at_any_length():
     names = [f"{'n' * 50}{place:03}{'n' * 50}" for place in range(150)]
     for length in (8, 24, None):
