@@ -6,6 +6,7 @@ and perhaps `categorical`, the columns of X that hold codes. A function, `FILE.p
 `MODULE:NAME`, is called without arguments, and returns `X, y`: arrays, a frame, or a sparse X.
 """
 
+import hashlib
 import importlib
 import importlib.util
 from functools import cache
@@ -85,6 +86,16 @@ def read(own):
     if len(y) != X.shape[0]:
         raise ValueError(f"{own.name} must have a label a row, got {len(y)} for {X.shape[0]}.")
     return X.astype(np.float64), np.asarray(y), categorical or []
+
+
+def digest(data):
+    """Return a name for what a data set holds, so that results of other data are told apart."""
+    X, y = data.X, data.y
+    arrays = (X.data, X.indices, X.indptr, y) if sp.issparse(X) else (X, y)
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(np.ascontiguousarray(array))
+    return found.hexdigest()[:12]
 
 
 def _of_csv(own):

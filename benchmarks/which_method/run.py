@@ -352,7 +352,8 @@ def run(name, folder, split, model, quick=False):
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", ConvergenceWarning)  # 200 steps are the same for every arm
     contest = Contest(name, folder, split, model, quick=quick)
-    return {
+    of_own = {"data": own.digest(contest.data)} if isinstance(name, own.Own) else {}
+    return of_own | {
         "set": str(name),
         "split": split,
         "model": model,
@@ -388,6 +389,20 @@ def read(path):
 
 def key(line):
     return line["set"], line["split"], line["model"], line["quick"]
+
+
+def check_own(name, known, path):
+    """Say what is taken of a data set of one's own; ValueError if known results are of another."""
+    data = sets.load(name, None)
+    dropped = f" (without {data.n_dropped} of fewer than {sets.MIN_CLASS} rows)"
+    said = f"{name}: {len(data.y)} rows of {data.y.max() + 1} classes"
+    print(said + dropped * bool(data.n_dropped), file=sys.stderr)
+    of_others = [line for line in known if line["set"] == str(name)]
+    if any(line.get("data") != own.digest(data) for line in of_others):
+        raise ValueError(
+            f"{path} must hold results of {name} as it is, got those of other data: pass another "
+            "file, or delete their lines."
+        )
 
 
 def installed(packages):
@@ -426,16 +441,16 @@ def main(arguments=None):
         parser.error("--data needs --results, lest its lines be taken for the study's")
     end = time.monotonic() + 60 * arguments.minutes
 
+    known = read(arguments.results)
     if arguments.data:
         names = own.found(arguments.data, arguments.target)
         for name in names:  # what is wrong with one is said before any is run
-            sets.load(name, None)
+            check_own(name, known, arguments.results)
     elif arguments.quick and not arguments.sets:
         names = ["digits", "yeast6"]
     else:
         names = arguments.sets or sets.available(arguments.folder)
     splits = range(arguments.splits or (2 if arguments.quick else N_SPLITS))
-    known = read(arguments.results)
     done = {key(line) for line in known}
     jobs = [
         (name, split, model)
@@ -450,6 +465,9 @@ def main(arguments=None):
     if known:  # without a line that was broken off
         arguments.results.write_text("".join(f"{json.dumps(line)}\n" for line in known))
 
+    if not jobs:
+        print(f"All runs are in {arguments.results} already.", file=sys.stderr)
+    start = time.monotonic()
     lines = Parallel(arguments.jobs, return_as="generator")(
         delayed(run)(name, arguments.folder, split, model, arguments.quick)
         for name, split, model in jobs
@@ -460,7 +478,9 @@ def main(arguments=None):
             which = "" if arguments.data else f" {line['set']}"
             line |= {"versions": versions, "command": command + which}
             print(json.dumps(line), file=file, flush=True)
-            print(f"{n} of {len(jobs)}: {', '.join(map(str, key(line)[:3]))}", file=sys.stderr)
+            left = (time.monotonic() - start) / n * (len(jobs) - n) / 60
+            which = ", ".join(map(str, key(line)[:3]))
+            print(f"{n} of {len(jobs)}: {which}; about {left:.0f} min left", file=sys.stderr)
 
 
 if __name__ == "__main__":

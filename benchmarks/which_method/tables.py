@@ -39,6 +39,7 @@ MODELS = {
     "net": "neural net",
 }
 RIVAL, ROPE = "inverse", 1.0  # points
+FEW = 5  # data sets; of fewer, nothing is said of chances
 ROOT = Path(__file__).parents[2]
 DOCS, README = ROOT / "docs" / "results" / "which_method", ROOT / "README.md"
 BEGIN, END = "<!-- by benchmarks/which_method/tables.py -->", "<!-- end -->"
@@ -85,10 +86,11 @@ class Results:
         self.lines = [line for line in lines if line["split"] in self.splits]
         self._runs = {(line["set"], line["model"], line["split"]): line for line in self.lines}
         known = [*sets.SETS, *sorted(names - sets.SETS.keys())]  # the others are somebody's own
-        self.names = [name for name in known if name in names and name not in sets.BINARY]
-        self.natural = [name for name in self.names if name not in sets.MADE]
-        self.made = [name for name in self.names if name in sets.MADE]
-        self.binary = [name for name in sets.BINARY if name in names]
+        self.own = {line["set"] for line in lines if "data" in line}
+        self.binary = [name for name in sets.BINARY if name in names - self.own]
+        self.names = [name for name in known if name in names and name not in self.binary]
+        self.made = [name for name in self.names if name in sets.MADE.keys() - self.own]
+        self.natural = [name for name in self.names if name not in self.made]
 
     def values(self, name, model, arm, key):
         """Return what was found of an arm, by split."""
@@ -128,7 +130,7 @@ def table_of_sets(results):
     first = {line["set"]: line for line in reversed(results.lines)}
     rows = []
     for name in results.names + results.binary:
-        line, tail = first[name], "made" if name in sets.MADE else "natural"
+        line, tail = first[name], "made" if name in results.made else "natural"
         numbers = line["n_train"], line["n_classes"], *line["class_count"], line["n_dropped"]
         rows.append([name, tail, *numbers])
     return table(header, rows)
@@ -314,7 +316,7 @@ def parts(results):
     }
     tails = {kind: names for kind in ("natural", "made") if (names := getattr(results, kind))}
     for kind, names in tails.items():
-        for score in run.SCORES:
+        for score in run.SCORES if len(names) >= FEW else ():
             made[f"odds_{score}_{kind}"] = table_of_odds(results, names, score)
         for model in MODELS:
             made[f"means_{model}_{kind}"] = table_of_means(results, names, model)
@@ -351,6 +353,9 @@ def main():
     write(results, arguments.out)
     if arguments.results.resolve() == run.RESULTS:
         write_readme(results)
+    elif results.own:
+        print(readme_table(results))
+        print(f"\nEvery table, and a figure: {arguments.out}")
 
 
 if __name__ == "__main__":

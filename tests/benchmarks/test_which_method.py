@@ -221,7 +221,7 @@ def test_the_last_column_is_the_target_unless_told(folder):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_file_goes_from_runs_to_tables(folder, tmp_path, monkeypatch):
+def test_a_file_goes_from_runs_to_tables(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(run, "MODELS", {"logistic": run.MODELS["logistic"]})
     monkeypatch.setattr(tables, "MODELS", {"logistic": tables.MODELS["logistic"]})
     path = tmp_path / "mine.jsonl"
@@ -237,12 +237,37 @@ def test_a_file_goes_from_runs_to_tables(folder, tmp_path, monkeypatch):
     assert lines[0]["command"].endswith(f"--data {source} --target label")
     for scores in lines[0]["arms"].values():
         assert scores["balanced_accuracy"] > 0.5  # a third by chance
+    told = capsys.readouterr().err
+    assert "first: 104 rows of 3 classes (without 1 of fewer than 12 rows)\n1 of 2: fi" in told
     run.main([*given, "--quick"])
     assert path.read_text() == first
+    assert "All runs are in " in capsys.readouterr().err
     found = tables.parts(tables.Results(lines))
+    assert not any(name.startswith("odds") for name in found)  # of one set nobody knows
     assert found["size"].startswith("The tables are of 1 data sets with natural long tails and 0")
     assert "\n   first,natural,72,3," in found["sets"]
     assert "\n   first," in found["differences_logistic"]
+
+    table = pd.read_csv(source)
+    table["label"] = table["label"].to_numpy()[::-1]
+    table.to_csv(source, index=False)
+    sets.load.cache_clear()
+    with pytest.raises(ValueError, match="must hold results of first as it is, got those of oth"):
+        run.main([*given, "--quick"])
+    assert path.read_text() == first
+
+
+def test_names_of_the_studys_sets_are_free_for_data_of_ones_own():
+    line = run.read(run.RESULTS)[0]
+    studied = [
+        line | {"set": name, "model": model, "split": 0}
+        for name in ("digits", "yeast6")
+        for model in run.MODELS
+    ]
+    study = tables.Results(studied)
+    assert (study.natural, study.made, study.binary) == ([], ["digits"], ["yeast6"])
+    mine = tables.Results([each | {"data": "abc"} for each in studied])
+    assert (mine.natural, mine.made, mine.binary) == (["digits", "yeast6"], [], [])
 
 
 @pytest.mark.parametrize(
