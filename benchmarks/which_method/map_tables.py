@@ -266,10 +266,12 @@ def sentence_of_noise(results):
         return "No place has been run with all shares of wrong labels yet.\n"
     noise, cost = max(costs.items())
     of = {t: c for t, c in zip(ARMS.values(), cost, strict=True) if not np.isnan(c)}
-    least, most = min(of, key=of.get), max(of, key=of.get)
+    ordered = sorted(of, key=of.get)
+    told = [t for t in ordered if t in (ordered[0], "plain", "inverse frequency", ordered[-1])]
+    falls = [f"{of[title]:.1f} ({title})" for title in told]
     return (
-        f"{noise:.0%} of wrong labels cost {least} {of[least]:.1f} points of balanced accuracy, "
-        f"and {most} {of[most]:.1f}; plain {cost[0]:.1f} and inverse frequency {cost[1]:.1f}.\n"
+        f"With {noise:.0%} of the labels wrong, balanced accuracy falls, on average over places "
+        f"and models, by {', '.join(falls[:-1])} and, the most of all ways, {falls[-1]} points.\n"
     )
 
 

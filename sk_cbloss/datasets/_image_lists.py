@@ -12,6 +12,7 @@ from sk_cbloss._labels import read_labels
 from sk_cbloss._validation import check_same_length
 
 SUFFIXES = ".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"
+PARTS = frozenset({"train", "training", "test", "val", "valid", "validation"})
 MAX_CLASSES = 10**7
 
 
@@ -93,6 +94,8 @@ def read_folders(root, classes):
     images = {folder: found for folder in folders if (found := _images_below(root, folder))}
     if not images:
         raise ValueError(f"{rule} no image in {len(folders)} folders.")
+    if classes is None and len(images) > 1 and PARTS.issuperset(map(str.lower, images)):
+        raise ValueError(f"{rule} parts of data, {', '.join(images)}: pass one of these folders.")
     classes = list(images) if classes is None else classes
     unknown = sorted(images.keys() - set(classes))
     if unknown:

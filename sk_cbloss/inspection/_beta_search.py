@@ -66,7 +66,7 @@ class BetaSearchDisplay:
     levels_ : dict of matplotlib Line2D
         The levels of the limits that were tried, by beta.
     chosen_ : matplotlib Line2D or None
-        The ring; None if the choice is not among what is drawn.
+        The ring, or a line where the choice has no beta; None if it has no score.
 
     See Also
     --------
@@ -222,9 +222,9 @@ class BetaSearchDisplay:
         n_folds = sum(bool(re.fullmatch(rf"split\d+_test_{metric}", name)) for name in results)
         error = np.asarray(results[f"std_test_{metric}"]) / np.sqrt(max(1, n_folds))
         # A candidate that leaves beta to its loss has None, or a masked value.
-        given = np.ma.asarray(results[f"param_{key}"], dtype=object).filled(None)
+        given = _values(results, key)
         betas = np.array([np.nan if beta is None else check_beta(beta) for beta in given])
-        lines = list(results[f"param_{line}"]) if line else [None] * len(betas)
+        lines = _values(results, line, _as_set(line)) if line else [None] * len(betas)
         labels = _labels(line, lines)
         texts = plain_names(labels.values(), check_name_length(name_length))
         lines = np.array([str(value) if line else None for value in lines], dtype=object)
@@ -268,7 +268,8 @@ class BetaSearchDisplay:
                     label += f" (best {line.split('__')[-1]})"
                 style = {"color": GREY, "linestyle": dashes, "label": label}
                 self.levels_[limit] = ax.axhline(mean[best[0]], **style)
-        self._ring(ax, betas[chosen], mean[chosen], word)
+        of_line = f"{labels[lines[chosen]]}, " if line else ""
+        self._mark(ax, betas[chosen], mean[chosen], word, f"{of_line}beta as set")
         name = self.score_name or metric
         ax.set_xlabel("N = 1 / (1 - beta)")
         log_scale(ax, "x")
@@ -276,10 +277,14 @@ class BetaSearchDisplay:
         name_lines(ax, with_cut=are_cut(labels.values(), name_length))
         return self
 
-    def _ring(self, ax, beta, score, word):
-        """Mark the candidate that was chosen, on its line or at the end of its level."""
+    def _mark(self, ax, beta, score, word, without_beta):
+        """Mark the candidate that was chosen, on its line, at the end of its level, or as one."""
         self.chosen_ = None
-        if np.isnan(beta) or np.isnan(score):
+        if np.isnan(score):
+            return
+        if np.isnan(beta):
+            style = {"color": GREY, "linestyle": "-.", "label": f"{word}: {without_beta}"}
+            self.chosen_ = ax.axhline(score, **style)
             return
         ring = {"marker": "o", "markersize": 13, "linestyle": "", "markerfacecolor": "none"}
         ring |= {"markeredgecolor": GREY, "markeredgewidth": 2, "clip_on": False}
@@ -294,6 +299,20 @@ class BetaSearchDisplay:
 def _params(results):
     """Return the names of the parameters that were tried."""
     return [name.removeprefix("param_") for name in results if name.startswith("param_")]
+
+
+def _as_set(param):
+    """Return what is shown for a parameter that a grid of several did not name."""
+    return "loss as set" if param.split("__")[-1] == "loss" else "as set"
+
+
+def _values(results, param, absent=None):
+    """Return what candidates had, or what stands where a grid of several did not name it."""
+    values = np.ma.asarray(results[f"param_{param}"])
+    return [
+        absent if is_masked else value
+        for value, is_masked in zip(values.data.tolist(), np.ma.getmaskarray(values), strict=True)
+    ]
 
 
 def _labels(param, values):

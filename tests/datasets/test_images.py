@@ -507,6 +507,14 @@ def test_folders_with_a_fault(root, tmp_path):
             images_of(root, classes=classes)
 
 
+def test_folders_of_parts_are_no_classes(tmp_path):
+    for part in ("train", "test"):
+        make_folders(tmp_path / part)
+    with pytest.raises(ValueError, match=r"for each class, got parts of data, test, train: pass"):
+        images_of(tmp_path)
+    assert images_of(tmp_path, classes=["test", "train"]).class_count == {"test": 38, "train": 38}
+
+
 def test_tables_with_a_fault(root):
     paths = ["ant/000 x.png", "bee/000 x.png"]
     with pytest.raises(FileNotFoundError, match=r"paths\[1\]: no.png must lie in"):

@@ -103,7 +103,20 @@ def test_betas_that_are_left_to_the_loss_and_failed_fits_are_left_out():
     display = BetaSearchDisplay(results_of(rows), chosen=len(ROWS)).plot()
     assert list(display.lines_) == ["softmax", "focal"]
     assert_allclose(display.lines_["softmax"].get_xdata(), [10, 100])
-    assert display.chosen_ is None
+    assert_allclose(display.chosen_.get_ydata(), [0.95, 0.95])
+    assert legend(display)[-1] == "chosen: ldam, beta as set"
+
+
+@pytest.mark.parametrize("dtype", [float, object])
+def test_a_list_of_grids_of_which_one_names_no_beta_and_one_no_loss(dtype):
+    betas = np.ma.masked_array([0.9, 0.99, 0, 0], mask=[0, 0, 1, 1], fill_value=7).astype(dtype)
+    losses = np.ma.masked_array(["", "", "focal", "ldam"], mask=[1, 1, 0, 0]).astype(object)
+    results = results_of([(0.5, "a", 0, score, 0.1) for score in (0.5, 0.6, 0.7, 0.4)])
+    display = BetaSearchDisplay(results | {"param_net__beta": betas, "param_net__loss": losses})
+    display.plot()
+    assert_allclose(display.lines_["loss as set"].get_xydata(), [[10, 0.5], [100, 0.6]])
+    assert display.levels_ == {}
+    assert legend(display) == ["loss as set", "best: focal, beta as set"]
 
 
 def test_a_line_for_another_parameter():
