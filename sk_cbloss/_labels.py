@@ -241,6 +241,12 @@ def _unwrapped(y):
             "y must hold a label for each sample, got counts of labels (a "
             f"{type(y).__name__}): pass the labels themselves."
         )
+    for name in ("labels", "targets"):
+        if hasattr(y, name):
+            raise ValueError(
+                f"y must hold a label for each sample, got {type(y).__name__}, a data set: pass "
+                f"its {name}."
+            )
     y = y if hasattr(y, "columns") else getattr(y, "array", y)  # of a pandas Series or Index
     if is_arrow(y) and y.null_count:
         _check_none_missing(y, np.asarray(y.is_null()))

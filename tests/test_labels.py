@@ -28,6 +28,17 @@ from sk_cbloss import (
 from sk_cbloss._labels import as_labels, counts_by_label, read_labels
 from sk_cbloss.pipeline import make_pipeline
 
+
+class Listed(torch.utils.data.Dataset):
+    targets = (0, 1)
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, row):
+        raise AssertionError("no row is to be read")
+
+
 X = np.random.default_rng(1).normal(size=(len(CODES), 2)) + CODES[:, None]
 all_kinds = pytest.mark.parametrize("kind", LABELS)
 kinds_for_estimators = pytest.mark.parametrize("kind", FOR_ESTIMATORS)
@@ -202,6 +213,10 @@ def test_dates_stay_dates():
         ([1j, 2], r"Complex data not supported: y must hold class labels, .* complex128\.$"),
         ("ab", "y must be a sequence of labels, got 'ab'"),
         ({"a": 5, "b": 3}, "y must hold a label for each sample, got counts of labels"),
+        (
+            Listed(),
+            "y must hold a label for each sample, got Listed, a data set: pass its targets",
+        ),
         (pd.Series(list("aab")).value_counts(), "y must hold a label for each sample, got counts"),
         (np.zeros(2, dtype="i4,i4"), "y must hold class labels, got values of type "),
     ],

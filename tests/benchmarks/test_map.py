@@ -326,5 +326,5 @@ def test_costs_of_noise_by_hand():
     costs = tables.noise_costs(results)
     assert costs[0.05][:2] == pytest.approx([0, 0])
     assert costs[0.2][:2] == pytest.approx([1, 10])
-    assert "20% of wrong labels cost plain 1.0 points" in tables.sentence_of_noise(results)
-    assert "inverse frequency 10.0" in tables.sentence_of_noise(results)
+    assert "over places and models, by 1.0 (plain)" in tables.sentence_of_noise(results)
+    assert "10.0 (inverse frequency)" in tables.sentence_of_noise(results)
