@@ -130,7 +130,7 @@ names = {0: "0\nunweighted", 1: "1\ninverse frequency"}
 left.set_xticks(range(len(betas)), [names.get(beta, f"{beta:g}") for beta in betas])
 error = np.median(results["std_test_score"]) / np.sqrt(cv.n_splits)
 left.set(xlabel="beta", ylabel="balanced accuracy")
-left.set_title(f"Search: mean of 5 folds (standard error about {error:.2f})")
+left.set_title(f"Search: mean of 5 folds (standard error about {error:.2f})", pad=22)
 left.margins(x=0.08, y=0.12)
 left.legend(frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.22), fontsize=9)
 
