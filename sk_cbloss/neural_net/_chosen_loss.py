@@ -189,6 +189,11 @@ class ChosenLoss(NeuralNet):
         self.criterion_ = self.torch_compile(loss, name="criterion")
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
+        if self._has_several_labels and isinstance(y_true, list | tuple):
+            raise ValueError(
+                "A Dataset must yield rows of 0 and 1 as arrays or tensors, which make a batch, "
+                f"got {type(y_true).__name__}s: torch.tensor(row) makes one of a list."
+            )
         _, sample_weight = split_sample_weight(X)
         if not training:
             sample_weight = None
@@ -206,25 +211,35 @@ class ChosenLoss(NeuralNet):
                 loss = self.criterion_(logits, target, sample_weight)
                 return loss.mean() if loss.ndim else loss
             logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-            if is_tags:
-                counts = target != IGNORED
-                losses = self.criterion_.loss_per_sample(logits, target.clamp(min=0)) * counts
-            elif self._has_several_labels:
-                losses, counts = self.criterion_.loss_per_label(logits, target), ~target.isnan()
+            known = self._known(target)
+            if self._has_several_labels:
+                losses = self.criterion_.loss_per_label(logits, target)
             else:
-                return self.criterion_.loss_per_sample(logits, target).mean()
-            return losses.sum() / counts.sum().clamp(min=1)
+                position = target if known is None else target.clamp(min=0)
+                losses = self.criterion_.loss_per_sample(logits, position)
+            if known is None:
+                return losses.mean()
+            return losses.where(known, 0).sum() / known.sum().clamp(min=1)
         if isinstance(y_true, torch.Tensor):
             check_takes_positions(uncompiled(self.criterion_), y_true)
         loss = super().get_loss(y_pred, y_true, X=X, training=training)
         if sample_weight is None:
-            return loss.mean()
+            known, loss = self._known(y_true), loss.mean()
+            # Torch's mean over nothing is NaN.
+            return loss if known is None else loss.where(known.any().to(loss.device), 0)
         if not loss.ndim:
             raise ValueError(
                 "criterion must have reduction='none' with sample_weight, "
                 "got one that returns a single loss a batch."
             )
         return (loss * _of_each(sample_weight, loss.ndim)).mean()
+
+    def _known(self, y_true):
+        """Return which targets of a batch the mean of its loss is over, None if over its rows."""
+        if self._has_several_labels:
+            return y_true == y_true  # but for NaN
+        is_tags = getattr(y_true, "ndim", 1) > 1 and ignored_tag(self) is not None
+        return y_true != IGNORED if is_tags else None
 
     @property
     def _loss_is_ours(self):

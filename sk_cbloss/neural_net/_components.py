@@ -10,7 +10,6 @@ from skorch.callbacks import (
     EarlyStopping,
     EpochScoring,
     EpochTimer,
-    PassthroughScoring,
     PrintLog,
 )
 from skorch.history import History
@@ -22,6 +21,7 @@ from sk_cbloss.neural_net._chosen_loss import DTYPES, NAMED, ChosenLoss
 from sk_cbloss.neural_net._rules import check_rules
 from sk_cbloss.neural_net.callbacks import (
     DecodeLabels,
+    MeanLoss,
     RefitHead,
     TrainingCheckpoint,
     balanced_accuracy,
@@ -62,8 +62,8 @@ class Components(ChosenLoss):
             name, score = "valid_f1_macro", f1_macro
         callbacks = [
             ("epoch_timer", EpochTimer()),
-            ("train_loss", PassthroughScoring(name="train_loss", on_train=True)),
-            ("valid_loss", PassthroughScoring(name="valid_loss")),
+            ("train_loss", MeanLoss("train_loss", on_train=True)),
+            ("valid_loss", MeanLoss("valid_loss")),
             (name, EpochScoring(score, name=name, lower_is_better=False)),
             ("print_log", PrintLog()),
         ]

@@ -188,6 +188,8 @@ class Prediction(CheckedData):
             return super().score(X, y, sample_weight)
         else:
             tags = read_tags(y, ignored_tag(self))
+            if not tags.counts.any():
+                raise ValueError("y must hold a tag that counts, to be scored, got none.")
             right = (self.predict(X) == tags.values)[tags.counts]
             sample_weight = tags.each(None if sample_weight is None else np.asarray(sample_weight))
         return float(np.average(right, weights=sample_weight))

@@ -6,6 +6,7 @@ Callbacks may change a net's settings and its loss, and read everything.
 from sk_cbloss.neural_net.callbacks._deferred_reweighting import DeferredReweighting
 from sk_cbloss.neural_net.callbacks._learning_rate import LearningRateSchedule
 from sk_cbloss.neural_net.callbacks._loss_change import LossChange
+from sk_cbloss.neural_net.callbacks._mean_loss import MeanLoss
 from sk_cbloss.neural_net.callbacks._progress import progress_bar, say
 from sk_cbloss.neural_net.callbacks._refit_head import RefitHead
 from sk_cbloss.neural_net.callbacks._scoring import (
@@ -24,6 +25,7 @@ __all__ = [
     "EpochReporter",
     "LearningRateSchedule",
     "LossChange",
+    "MeanLoss",
     "RefitHead",
     "TrainingCheckpoint",
     "balanced_accuracy",

@@ -9,11 +9,16 @@ from sk_cbloss.neural_net.data import IGNORED, ignored_tag
 
 
 def balanced_accuracy(net, X, y):
-    """Score the mean recall over the classes that y holds, without a warning about others."""
+    """Score the mean recall over the classes that y holds, without a warning about others.
+
+    Of tags, of which none may count, it is 0 then.
+    """
     predicted = net.predict(X)
     if y.ndim > 1:  # tags, of which some do not count
         counts = y != ignored_tag(net)
         y, predicted = y[counts], predicted[counts]
+        if not len(y):
+            return 0.0
     return recall_score(y, predicted, labels=np.unique(y), average="macro")
 
 

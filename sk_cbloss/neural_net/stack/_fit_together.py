@@ -199,7 +199,7 @@ def _train_epoch(stack, members, is_random):
             before += [walk.net.history.new_batch, *begin]
             after += end
     with live[0].stream:
-        losses, is_finite = stack.run_epoch(
+        losses, is_finite, known = stack.run_epoch(
             [walk.batches for walk in trained], [orders[walk] for walk in trained], before, after
         )
     drawn = live[0].stream.state
@@ -207,4 +207,5 @@ def _train_epoch(stack, members, is_random):
         if walk in orders:
             if is_random:  # then all of them are at the same random number
                 walk.stream.state = drawn
-            walk.end_epoch(losses[:, row], is_finite[row])
+            own = None if known is None else known[:, row]
+            walk.end_epoch(losses[:, row], is_finite[row], own)

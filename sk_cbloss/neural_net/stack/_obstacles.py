@@ -9,6 +9,7 @@ from sk_cbloss.neural_net.callbacks import (
     DeferredReweighting,
     LearningRateSchedule,
     LossChange,
+    MeanLoss,
     TrainingCheckpoint,
 )
 from sk_cbloss.neural_net.data import ArrayDataset, BatchLoader, ClassAwareSampler
@@ -30,6 +31,7 @@ AT_EASE = {
     DeferredReweighting,
     LearningRateSchedule,
     LossChange,
+    MeanLoss,
     TrainingCheckpoint,
     callbacks.EarlyStopping,
     callbacks.EpochScoring,

@@ -172,7 +172,8 @@ class Stack:
         """Train for an epoch, each net on its loader's rows in its own order.
 
         Returns the losses, of shape (n_batches, n_nets), and of each net whether losses and
-        parameters are numbers; if not, it keeps the parameters that it had before.
+        parameters are numbers; if not, it keeps the parameters that it had before. Last, of how
+        many targets the losses are means, of the same shape, or None if of all.
         """
         some = self.nets[min(self.live)]
         if fingerprint(structure(some.module_)) != self.form:
@@ -180,7 +181,7 @@ class Stack:
         self._copy_in()
         self._take_losses()
         self._take_settings()
-        bounds, losses = loaders[0]._bounds(), []
+        bounds, losses, known = loaders[0]._bounds(), [], []
         epoch = StackedBatches(loaders, orders, self.device)
         for first in range(0, len(bounds), AT_ONCE):
             part = bounds[first : first + AT_ONCE]
@@ -190,6 +191,8 @@ class Stack:
                 if before_batch or after_batch:
                     self._take_settings()
                 losses.append(self._take_step(batch))
+                if (are_known := some._known(batch[1])) is not None:
+                    known.append(are_known.flatten(start_dim=1).sum(dim=1))
                 for tell in after_batch:
                     tell()
         self._share_state()
@@ -199,7 +202,7 @@ class Stack:
             is_finite = is_finite & values.isfinite().all(dim=1)
         is_finite = is_finite.tolist()
         self._copy_out(is_finite)
-        return losses, is_finite
+        return losses, is_finite, torch.stack(known) if known else None
 
     @torch.no_grad()
     def _take_step(self, batch):

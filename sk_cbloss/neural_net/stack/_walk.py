@@ -149,12 +149,13 @@ class Walk:
             for callback in self.net._listeners(hook)
         ]
 
-    def end_epoch(self, losses, is_finite):
+    def end_epoch(self, losses, is_finite, known=None):
         """Record the losses of the batches, and go on to where the next epoch begins."""
         sizes = [stop - start for start, stop in self.batches._bounds()]
         rows = self.net.history[-1]["batches"]
         rows.extend({} for _ in sizes[len(rows) :])  # there are some if a callback was told
-        record_batches(rows, "train", losses.tolist(), sizes)
+        known = None if known is None else known.tolist()
+        record_batches(rows, "train", losses.tolist(), sizes, known)
         self.net.history.record("train_batch_count", len(sizes))
         self._tell_of(self.n_told + 1)
         self._go_on(None if is_finite else self._divergence(losses.unbind()))

@@ -38,13 +38,18 @@ class FastSteps(NeuralNet):
         self._set_training(training)
         guard = self._guard_of_epoch(iterator) if training else None
         begin, end = (self._listeners(f"on_batch_{when}", training) for when in ("begin", "end"))
-        at_once, losses, sizes = begin is None or end is None, [], []
+        at_once, losses, sizes, known = begin is None or end is None, [], [], []
 
         def take_step(batch, **fit_params):
             step = step_fn(batch, **fit_params)
             loss = step["loss"].detach().reshape(())
             # A loss that was captured in a graph lies where the graph will write the next one.
             losses.append(loss.clone() if self.compile else loss)
+            are_known = self._known(unpack_data(batch)[1])
+            if are_known is not None:
+                known.append(are_known.sum())
+                if at_once:
+                    self.history.record_batch(f"{prefix}_n_known", known[-1].item())
             self._call.has_begun = True
             if guard and (at_once or len(losses) % CHECK_EVERY == 0):
                 guard.check(losses)
@@ -69,7 +74,8 @@ class FastSteps(NeuralNet):
                 guard.finish(losses)
         finally:  # an epoch that breaks off has losses, too
             losses = torch.stack(losses).tolist() if losses else []
-            record_batches(rows[n_before:], prefix, losses, sizes)
+            known = torch.stack(known).tolist() if known else None
+            record_batches(rows[n_before:], prefix, losses, sizes, known)
         self.history.record(f"{prefix}_batch_count", len(sizes))
 
     def _guard_of_epoch(self, iterator):
@@ -205,10 +211,12 @@ class FastSteps(NeuralNet):
         return y_pred if may_lack_logits else _with_logits(y_pred)
 
 
-def record_batches(rows, prefix, losses, sizes):
-    """Write losses and sizes of batches into rows of a history."""
+def record_batches(rows, prefix, losses, sizes, known=None):
+    """Write losses and sizes of batches into rows of a history, and how many targets count."""
     for row, loss, size in zip(rows, losses, sizes, strict=False):
         row[f"{prefix}_loss"], row[f"{prefix}_batch_size"] = loss, size
+    for row, n_known in zip(rows, known or (), strict=False):
+        row[f"{prefix}_n_known"] = n_known
 
 
 def _n_rows(features):
