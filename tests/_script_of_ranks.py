@@ -92,6 +92,17 @@ class Several(Net):
         return logits, x, logits.new_ones(5), logits.abs().mean()
 
 
+class Tagger(nn.Module):
+    """Looks at each token by itself; classes come second, as in torch's losses."""
+
+    def __init__(self, n_classes, hidden_units=None):
+        super().__init__()
+        self.head = nn.Linear(5, n_classes)
+
+    def forward(self, x):
+        return self.head(x).movedim(-1, 1)
+
+
 class Mixed(AccelerateMixin, CBNeuralNetClassifier):
     pass
 
@@ -172,8 +183,8 @@ def state(net):
     return {name: value.numpy().copy() for name, value in net.module_.state_dict().items()}
 
 
-def check_same_on_all(net):
-    told = everyone((state(net), [drop(row) for row in net.history_], net.predict_proba(X)))
+def check_same_on_all(net, features=X):
+    told = everyone((state(net), [drop(row) for row in net.history_], net.predict_proba(features)))
     np.testing.assert_equal(told[0], told[1])
 
 
@@ -181,7 +192,7 @@ def drop(row, *names):
     return {name: value for name, value in row.items() if name not in ("dur", *names)}
 
 
-def check_equal(some, other, atol=2e-6, rtol=1e-4):
+def check_equal(some, other, atol=2e-6, rtol=1e-4, features=X):
     """Check that two nets are the same, and so are their histories."""
     for name, value in state(some).items():
         np.testing.assert_allclose(value, state(other)[name], rtol, atol, err_msg=name)
@@ -195,7 +206,7 @@ def check_equal(some, other, atol=2e-6, rtol=1e-4):
             if "train_loss" in batch:
                 np.testing.assert_allclose(batch["train_loss"], whole["train_loss"], 1e-4, 1e-6)
                 assert batch["train_batch_size"] == whole["train_batch_size"]
-    check_same_on_all(some)
+    check_same_on_all(some, features)
 
 
 LAWS = {}
@@ -225,9 +236,36 @@ def several_labels_are_those_of_one_process():
         for more in ({}, {"sample_weight": WEIGHT}):
             given = {"beta": 0.9, "gamma": 1.0, "early_stopping": True}
             check_equal(*both(lambda net: net.fit(X, y, **more), **given))  # noqa: B023
-    unknown = np.where(X[:, :3] > 1, np.nan, labels)
-    with pytest.raises(ValueError, match="^y must tell of each label .* got NaN"):
-        ranks(beta=0.9).fit(X, unknown)
+
+
+@law
+def what_is_known_counts_as_in_one_process():
+    labels = np.stack([Y == "ant", Y != "dog", X[:, 0] > 1], axis=1)
+    unknown = np.where(X[:, :3] > X[:, 3:4], np.nan, labels)
+    unknown[:10] = unknown[100:] = np.nan  # of a batch in order, or of a rank, nothing is known
+    tokens = np.stack([X, X[::-1]], axis=1)
+    tags = np.where(tokens.sum(axis=2) > 0, -100, tokens.argmax(axis=2) % 3)
+    tags[100:] = -100
+    tagged = {"module": Tagger, "criterion__ignore_index": -100}
+    theirs = {"criterion": nn.CrossEntropyLoss, "beta": None}
+    for x, y, how in (
+        (X, unknown, {}),
+        (tokens, tags, tagged),
+        (tokens, tags, tagged | theirs),
+    ):
+        for shuffle in (True, False):
+            given = {"beta": 0.9, "iterator_train__shuffle": shuffle, "optimizer": torch.optim.SGD}
+            given |= how | {"lr": 0.1}
+
+            def fit(net):
+                return net.fit(x, y, X_val=x[60:], y_val=y[60:])  # noqa: B023
+
+            some, other = (
+                kind(batch_size=size, **given) for kind, size in ((ranks, 32), (one, 64))
+            )
+            check_equal(fit(some), fit(other), features=x)
+            names = "batches", slice(None), "train_n_known"
+            assert some.history_[:, *names] == other.history_[:, *names]
 
 
 @law

@@ -12,7 +12,7 @@ from skorch.utils import to_device
 from torch.utils.data import Subset
 
 from sk_cbloss.neural_net._agreement import told_of
-from sk_cbloss.neural_net.data import SharedBatches, each_array, holds_unknown
+from sk_cbloss.neural_net.data import SharedBatches, each_array
 from sk_cbloss.neural_net.ranks import Alone, Ranks
 from sk_cbloss.neural_net.state import RandomStream, uncompiled
 from sk_cbloss.neural_net.training import NothingLearned, n_epochs_done
@@ -62,18 +62,7 @@ class Ranked(NeuralNetClassifier):
 
     def _alike(self, call, learn):
         """Return the data that a function learns of, if all ranks have the same."""
-
-        def learn_of_all():
-            data = learn()
-            # Ranks count rows, not what is known of them, to weight their means by.
-            if call.ranks.n_ranks > 1 and holds_unknown(data.targets):
-                raise ValueError(
-                    "y must tell of each label whether a sample has it where several ranks train "
-                    "a net, got NaN."
-                )
-            return data
-
-        return call.ranks.alike(learn_of_all, lambda data: told_of(self, call, data))
+        return call.ranks.alike(learn, lambda data: told_of(self, call, data))
 
     # ------------------------------------------------------------------ data
 
@@ -170,6 +159,10 @@ class Ranked(NeuralNetClassifier):
         rows = self.history[-1]["batches"]
         for row, n_rows in zip(rows, iterator.n_rows, strict=True):
             row["train_batch_size"] = n_rows
+        known = [row["train_n_known"] for row in rows if "train_n_known" in row]
+        known = [n * has_rows for n, has_rows in zip(known, iterator.have_rows, strict=False)]
+        for row, of_ranks in zip(rows, zip(*ranks.gather(known), strict=True), strict=False):
+            row["train_n_known"] = sum(of_ranks)
         for part in self._learning_parts().values():  # running means are each rank's own
             ranks.take_from_first(part.buffers())
 
@@ -199,8 +192,13 @@ class Ranked(NeuralNetClassifier):
         batches = self._call.batches if training else None
         if batches is None:
             return loss
-        scale = batches.scale(getattr(uncompiled(self.criterion_), "reduction", "mean"))
-        return loss if scale == 1 else loss * scale
+        reduction = getattr(uncompiled(self.criterion_), "reduction", "mean")
+        known = self._known(y_true)
+        if known is None or reduction != "mean":
+            scale = batches.scale(reduction)
+            return loss if scale == 1 else loss * scale
+        n_known = known.sum().to(loss) * batches.have_rows[-1]
+        return loss * (n_known / self._call.ranks.means([n_known])[0].clamp(min=1e-9))
 
     def validation_step(self, batch, **fit_params):
         ranks = self._call.ranks
@@ -212,7 +210,10 @@ class Ranked(NeuralNetClassifier):
         own = slice(start, max(stop, start + 1))
         part = each_array(lambda array: array[own] if stop > start else array[:1], batch)
         step = super().validation_step(part, **fit_params)
-        loss = step["loss"].detach() * (sizes[ranks.rank] * ranks.n_ranks / len(y))
+        known = self._known(y)
+        counted = torch.ones(len(y)) if known is None else known.flatten(start_dim=1).sum(dim=1)
+        share_of_own = counted[start:stop].sum() * ranks.n_ranks / counted.sum().clamp(min=1)
+        loss = step["loss"].detach() * share_of_own.to(step["loss"])
         y_pred = step["y_pred"]
         if not isinstance(y_pred, tuple):
             y_pred = ranks.joined(y_pred, sizes)

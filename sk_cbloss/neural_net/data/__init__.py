@@ -28,7 +28,6 @@ from sk_cbloss.neural_net.data._features_and_labels import features_and_labels
 from sk_cbloss.neural_net.data._label_sets import (
     FOR_LABELS,
     has_several_labels,
-    holds_unknown,
     is_for_labels,
     labels_are_right,
 )
@@ -64,7 +63,6 @@ __all__ = [
     "features_and_labels",
     "floats_in",
     "has_several_labels",
-    "holds_unknown",
     "ignored_tag",
     "is_empty",
     "is_for_labels",

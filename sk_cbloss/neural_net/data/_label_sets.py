@@ -94,11 +94,6 @@ def checked_label_rows(y, names, dtype):
     return rows_of_labels(indicator, dtype)
 
 
-def holds_unknown(targets):
-    """Whether rows of labels do not tell of each whether a sample has it."""
-    return isinstance(targets, np.ndarray) and bool(np.isnan(targets).any())
-
-
 def rarest_label(rows):
     """Return for each row the position of the rarest label it has; of one without, a last one."""
     values = rows.array if isinstance(rows, Uncast) else rows
