@@ -115,10 +115,14 @@ class Indicator:
 def is_indicator(y):
     """Whether y has a column for each of several labels, or for none; one column holds labels."""
     if isinstance(y, list | tuple):
-        is_matrix = len(y) and all(isinstance(row, list | tuple | np.ndarray) for row in y)
+        is_matrix = len(y) and all(_is_row(row) for row in y)
         return is_matrix and len({len(row) for row in y}) == 1 != len(y[0])
     shape = getattr(y, "shape", ())
     return isinstance(shape, tuple) and len(shape) == 2 and shape[1] != 1
+
+
+def _is_row(row):
+    return isinstance(row, list | tuple) or bool(getattr(row, "shape", ()))
 
 
 def check_one_label(name, y):
@@ -140,10 +144,15 @@ def counts_by_name(y):
     return dict(zip(names_of(indicator.names), positive, strict=True))
 
 
-def read_indicator(y):
-    """Return y, a matrix with a column for each label, as an Indicator."""
-    names = _names_of(y)
+def read_indicator(y, *, has_places=False):
+    """Return y, a matrix with a column for each label, as an Indicator.
+
+    Where it has places, labels come second and each place of each sample is a sample.
+    """
+    names, y = _names_of(y), without_torch(y)
     values = _sparse(y) if issparse(y) else _dense(y)
+    if has_places and values.ndim > 2:
+        values = np.moveaxis(values, 1, -1).reshape(-1, values.shape[1])
     if values.ndim != 2 or not values.shape[1]:
         raise ValueError(f"y must have a column for each label, got shape {values.shape}.")
     if values.dtype.kind not in "biuf":
@@ -153,6 +162,36 @@ def read_indicator(y):
     else:
         _check_numbers(values, may_be_nan=True)
     return Indicator(values, np.arange(values.shape[1]) if names is None else names)
+
+
+def without_torch(y):
+    """Return what torch holds, be it the rows of a list, in numpy; in scipy if it is sparse."""
+    if isinstance(y, list | tuple):
+        return [as_numpy(row) for row in y]
+    if hasattr(y, "detach") and str(y.layout) != "torch.strided":
+        entries = y.detach().cpu().to_sparse_coo().coalesce()
+        if entries.sparse_dim() == y.ndim == 2:
+            places = tuple(entries.indices().numpy())
+            return csr_array((as_numpy(entries.values()), places), shape=tuple(y.shape))
+    return as_numpy(y)
+
+
+def with_plain_numbers(y):
+    """Return a matrix of numbers in types of numpy's, as scikit-learn scores them.
+
+    A sparse one stays sparse, and a frame a frame: of what pandas may miss, of Arrow's, or of
+    objects.
+    """
+    y = without_torch(y)
+    if issparse(y):
+        return y
+    is_frame, values = hasattr(y, "iloc"), np.asarray(y)
+    if values.dtype.kind != "O":
+        return y if is_frame else values
+    values = _numbers(y, values)
+    if np.array_equal(values, np.trunc(values)):  # no NaN is among them
+        values = values.astype(np.int64)
+    return type(y)(values, index=y.index, columns=y.columns) if is_frame else values
 
 
 def agreed_names(known, names):
@@ -204,7 +243,6 @@ def _names_of(y):
 
 def _dense(y):
     refuse_masked(y, "y")
-    y = as_numpy(y)
     try:
         values = y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)
     except ValueError:  # of rows that differ in length

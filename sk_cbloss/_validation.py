@@ -219,10 +219,10 @@ def check_sample_weight(sample_weight, n_samples):
 
 
 def as_numpy(values):
-    """Return a torch tensor, wherever it lies, as an array; anything else as it is."""
+    """Return a torch tensor, wherever it lies, dense or sparse, as an array; else what it is."""
     if not hasattr(values, "detach"):
         return values
-    values = values.detach().cpu()
+    values = values.detach().cpu().to_dense()
     return (values.double() if values.is_floating_point() else values).numpy()
 
 

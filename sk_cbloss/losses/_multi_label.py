@@ -209,10 +209,7 @@ class ClassBalancedMultiLabelLoss(ClassBalancedLoss):
         ValueError
             If a parameter is invalid, or y holds other numbers.
         """
-        if len(getattr(y, "shape", ())) > 2:  # the labels last, each place a sample
-            y = y.detach().cpu().numpy() if isinstance(y, Tensor) else y
-            y = np.moveaxis(y, 1, -1).reshape(-1, y.shape[1])
-        count = read_indicator(y).count()
+        count = read_indicator(y, has_places=True).count()
         return cls.from_label_count(
             count[:, 1], count.sum(axis=1), beta=beta, normalize=normalize, **parameters
         )

@@ -4,14 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from joblib import hash as digest
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
-from sk_cbloss._indicator import is_indicator
+from sk_cbloss._indicator import is_indicator, with_plain_numbers
 from sk_cbloss._labels import as_labels, read_labels
-from sk_cbloss._validation import as_numpy
 from sk_cbloss.neural_net import CBNeuralNetClassifier, Fit
 from sk_cbloss.weights import ClassBalancedWeigher
 
@@ -31,12 +29,12 @@ def rows_of(values, rows, n_samples):
 
 
 def as_split(y):
-    """Return labels as scikit-learn splits them: pandas objects as they are, others as arrays.
+    """Return labels as scikit-learn splits and scores them: in pandas, or else as arrays.
 
     A matrix with a column for each of several labels is checked by the nets.
     """
     if is_indicator(y):
-        return y if hasattr(y, "iloc") or issparse(y) else np.asarray(as_numpy(y))
+        return with_plain_numbers(y)
     labels = as_labels(y)  # which says what is wrong with them
     return y if hasattr(y, "iloc") and len(y.shape) == 1 else labels
 

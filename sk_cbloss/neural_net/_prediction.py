@@ -6,6 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.utils import to_device, to_numpy
 from torch.utils.data import DataLoader
 
+from sk_cbloss._labels import as_labels
 from sk_cbloss.neural_net._chosen_loss import OF_LOG_ODDS
 from sk_cbloss.neural_net._gathered import gathered, n_rows_of
 from sk_cbloss.neural_net._ranked import Ranked
@@ -185,7 +186,7 @@ class Prediction(CheckedData):
         if self._has_several_labels:
             right = labels_are_right(y, self.predict(X), self.classes_)
         elif ignored_tag(self) is None:
-            return super().score(X, y, sample_weight)
+            return super().score(X, as_labels(y), sample_weight)
         else:
             tags = read_tags(y, ignored_tag(self))
             if not tags.counts.any():

@@ -457,11 +457,21 @@ def test_built_from_counts_labels_and_weights_alike(normalize):
     other = weight[:, 0] * (n - positive).numpy()
     np.testing.assert_allclose(by_count.label_prior, share / (share + other))
     three = target.reshape(20, 25, 4).movedim(-1, 1)
-    for y in (target, target.numpy(), pd.DataFrame(target.numpy()), three, three.numpy()):
+    lists = [three.tolist(), list(three), list(three.numpy())]
+    for y in (target, target.numpy(), pd.DataFrame(target.numpy()), three, three.numpy(), *lists):
         loss = ClassBalancedMultiLabelLoss.from_labels(y, **given)
         torch.testing.assert_close(loss.state_dict(), by_count.state_dict())
     dense = torch.where(known, target, 0)
-    for y in (scipy.sparse.csr_array(dense.numpy()), dense.bool(), dense.long().tolist()):
+    three = torch.where(three.isnan(), 0, three).bfloat16()
+    for y in (
+        scipy.sparse.csr_array(dense.numpy()),
+        dense.to_sparse(),
+        dense.bool(),
+        dense.long().tolist(),
+        three,
+        three.to_sparse(),
+        list(three),
+    ):
         loss = ClassBalancedMultiLabelLoss.from_labels(y, gamma=2, **given)
         expected = ClassBalancedMultiLabelLoss.from_label_count(positive, N, **given)
         torch.testing.assert_close(loss.state_dict(), expected.state_dict())
@@ -535,6 +545,17 @@ def test_what_it_shows():
         (
             lambda: ClassBalancedMultiLabelLoss.from_labels([[0, 2], [1, 0]]),
             "y must hold 0 and 1, a column for each label, got 2",
+        ),
+        *(
+            (
+                lambda sets=sets: ClassBalancedMultiLabelLoss.from_labels(sets),
+                "y must hold 0 and 1, .* go through sklearn.preprocessing.MultiLabelBinarizer",
+            )
+            for sets in ([[0], [1, 2]], [[0, 1], [1, 2]], [{0}, {1, 2}], [{0}], [("a",), ("b",)])
+        ),
+        (
+            lambda: ClassBalancedMultiLabelLoss.from_labels([[0, 1], [[1], [0]]]),
+            "y must hold 0 and 1, a column for each label, got ",
         ),
         (
             lambda: build({}).loss_per_class(torch.zeros(1, 4)),

@@ -1,6 +1,8 @@
 """Predictions go in batches that fill the machine, checked once, whoever has a say in how."""
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from torch import nn
@@ -148,3 +150,23 @@ def test_logits_are_the_first_output_or_the_one_of_that_name(module):
     searches = [StackedGridSearchCV(net, grid, cv=2, refit=False).fit(X, Y) for net in nets]
     scores, expected = (search.cv_results_["mean_test_score"] for search in searches)
     np.testing.assert_array_equal(scores, expected)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        Y.tolist(),
+        torch.from_numpy(Y).bfloat16(),
+        torch.from_numpy(Y).to_sparse(),
+        pd.Series(Y).astype("Int64"),
+        pd.Series(Y).astype("category"),
+        pa.array(Y),
+    ],
+    ids=lambda form: type(form).__name__,
+)
+def test_labels_of_any_kind_are_scored(form):
+    net, weight = fitted(), RNG.random(500)
+    right = net.predict(X) == Y
+    assert net.score(X, form) == right.mean()
+    assert net.score(X, form, weight) == pytest.approx(np.average(right, weights=weight))
+    assert net.fit(X, form).score(X, form) == right.mean()

@@ -98,6 +98,8 @@ def test_natural_probabilities_are_those_of_the_loss(fitted):
         sp.csc_matrix(Y),
         sp.coo_array(Y.astype(bool)),
         torch.from_numpy(Y),
+        torch.from_numpy(Y).bfloat16().to_sparse(),
+        list(torch.from_numpy(Y)),
         pd.DataFrame(Y, columns=NAMES),
         pd.DataFrame(Y, columns=NAMES).astype("Int8"),
         np.asfortranarray(Y),
@@ -408,6 +410,33 @@ def test_a_stacked_search_where_some_is_not_known():
     theirs = GridSearchCV(net(), grid, cv=cv, scoring=f1).fit(X, UNKNOWN)
     np.testing.assert_allclose(
         ours.cv_results_["mean_test_score"], theirs.cv_results_["mean_test_score"], atol=0.01
+    )
+
+
+@pytest.mark.parametrize("kind", ["Int64", "boolean", "Float32", "int8[pyarrow]", object])
+def test_pandas_types_are_searched_as_numpys(kind):
+    plain, frame = pd.DataFrame(Y, columns=NAMES), pd.DataFrame(Y, columns=NAMES).astype(kind)
+    grid = {"beta": [0, 0.99]}
+    expected = {}
+    for scoring in (None, "f1_macro"):
+        ours = StackedGridSearchCV(net(), grid, cv=3, scoring=scoring).fit(X, frame)
+        theirs = StackedGridSearchCV(net(), grid, cv=3, scoring=scoring).fit(X, plain)
+        expected[scoring] = theirs.cv_results_["mean_test_score"]
+        np.testing.assert_array_equal(ours.cv_results_["mean_test_score"], expected[scoring])
+        assert ours.best_estimator_.classes_.tolist() == NAMES
+    # Scorers of scikit-learn's own take numpy's alone.
+    for scoring, y in ((None, frame), ("f1_macro", frame.astype(int))):
+        theirs = GridSearchCV(net(), grid, cv=3, scoring=scoring).fit(X, y)
+        np.testing.assert_allclose(theirs.cv_results_["mean_test_score"], expected[scoring])
+
+
+def test_what_pandas_misses_is_not_known_to_a_search():
+    frame = pd.DataFrame(UNKNOWN).astype("Int64")
+    grid, cv = {"beta": [0, 0.99]}, KFold(3)
+    ours = StackedGridSearchCV(net(), grid, cv=cv).fit(X, frame)
+    theirs = StackedGridSearchCV(net(), grid, cv=cv).fit(X, UNKNOWN)
+    np.testing.assert_array_equal(
+        ours.cv_results_["mean_test_score"], theirs.cv_results_["mean_test_score"]
     )
 
 

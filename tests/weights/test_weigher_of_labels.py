@@ -47,6 +47,11 @@ MATRICES = {
     "sparse DataFrame": pd.DataFrame.sparse.from_spmatrix(scipy.sparse.csr_matrix(Y)),
     "polars": pl.DataFrame(Y, schema=NAMES),
     "torch": torch.from_numpy(Y),
+    "torch bfloat16": torch.from_numpy(Y).bfloat16(),
+    "torch sparse": torch.from_numpy(Y).to_sparse(),
+    "torch sparse bfloat16": torch.from_numpy(Y).bfloat16().to_sparse(),
+    "torch sparse in one dimension": torch.from_numpy(Y).to_sparse(1),
+    "list of tensors": list(torch.from_numpy(Y).bfloat16()),
 }
 each_matrix = pytest.mark.parametrize("kind", MATRICES)
 
