@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from itertools import chain
 from numbers import Integral
 from os import PathLike
 from pathlib import Path
@@ -24,8 +25,10 @@ from sk_cbloss.model_selection._trained import Trained
 from sk_cbloss.model_selection._work import Work
 from sk_cbloss.neural_net import (
     TrainingCheckpoint,
-    features_and_labels,
+    features_beside,
+    has_several_labels,
     is_dataset,
+    is_for_labels,
     loaded,
     plan,
     progress_bar,
@@ -185,8 +188,10 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
         X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
             Features; or a torch Dataset or SliceDataset, whose rows are read
             when a batch needs them, by nets that are fitted one by one.
-        y : array-like of shape (n_samples,), default=None
-            Class labels. None only with a Dataset that holds them.
+        y : array-like of shape (n_samples,) or, sparse or not, (n_samples, n_labels), \
+                default=None
+            Class labels, as in the net's ``fit``. None only with a Dataset that
+            holds them.
         **params : dict
             Handed to the estimator's ``fit``, such as ``sample_weight``, and
             ``groups`` to ``cv``; with metadata routing, to whoever requests
@@ -205,8 +210,7 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
         self._validate_params()  # as scikit-learn does, before anything is trained
         self._check_parameters()
         if is_dataset(X):
-            X, labels = features_and_labels(X)
-            y = labels if y is None else y
+            X, y = features_beside(X, y, several=self._has_several_labels(y))
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
@@ -258,6 +262,13 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
         folder = self.checkpoint_dir
         if folder is not None and (not isinstance(folder, str | PathLike) or not str(folder)):
             raise ValueError(f"checkpoint_dir must be a path or None, got {folder!r}.")
+
+    def _has_several_labels(self, y):
+        """Whether a sample has several labels, as y says or the loss of some net."""
+        grids = ParameterGrid(self.param_grid).param_grid
+        named = (grid[name] for grid in grids for name in grid if name.endswith("loss"))
+        net = net_of(self.estimator)
+        return has_several_labels(net, y) or any(map(is_for_labels, chain.from_iterable(named)))
 
     def _routed(self, params):
         """Return what goes to the estimator's fit, to the splitter, and on to the search."""

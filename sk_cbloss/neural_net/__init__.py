@@ -26,6 +26,9 @@ from sk_cbloss.neural_net.data import (
     ClassAwareSampler,
     features_and_labels,
 )
+from sk_cbloss.neural_net.data import features_beside as features_beside
+from sk_cbloss.neural_net.data import has_several_labels as has_several_labels
+from sk_cbloss.neural_net.data import is_for_labels as is_for_labels
 from sk_cbloss.neural_net.data import loaded as loaded
 from sk_cbloss.neural_net.modules import MLP, CifarResNet, Cutout, PadCropFlip, RandAugment
 from sk_cbloss.neural_net.stack import Fit, fit_together

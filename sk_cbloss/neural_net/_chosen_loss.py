@@ -189,10 +189,10 @@ class ChosenLoss(NeuralNet):
         self.criterion_ = self.torch_compile(loss, name="criterion")
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
-        if self._has_several_labels and isinstance(y_true, list | tuple):
+        if isinstance(y_true, list | tuple) and (self._has_several_labels or self._loss_is_ours):
             raise ValueError(
-                "A Dataset must yield rows of 0 and 1 as arrays or tensors, which make a batch, "
-                f"got {type(y_true).__name__}s: torch.tensor(row) makes one of a list."
+                "A Dataset must yield targets as numbers, arrays or tensors, which make a batch, "
+                f"got {type(y_true).__name__}s: torch.tensor(target) makes a tensor of one."
             )
         _, sample_weight = split_sample_weight(X)
         if not training:

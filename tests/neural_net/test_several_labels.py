@@ -23,7 +23,12 @@ from torch import nn
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
 from sk_cbloss import CBNeuralNetClassifier, ClassBalancedMultiLabelLoss, StackedGridSearchCV
-from sk_cbloss.neural_net import DeferredReweighting, LossChange, TrainingCheckpoint
+from sk_cbloss.neural_net import (
+    DeferredReweighting,
+    LossChange,
+    TrainingCheckpoint,
+    features_and_labels,
+)
 from sk_cbloss.neural_net.data import Uncast
 from sk_cbloss.neural_net.data._label_sets import rarest_label
 from sk_cbloss.neural_net.training import _captured_step
@@ -548,18 +553,18 @@ class Transformed(Bare):
 TENSORS = TensorDataset(torch.from_numpy(X), torch.from_numpy(Y).float())
 
 
-@pytest.mark.parametrize(
-    "dataset",
-    [
-        TENSORS,
-        Bare(),
-        Listing(),
-        Transformed(),
-        Subset(ConcatDataset([TENSORS, Listing()]), range(300)),
-        ConcatDataset([Subset(TENSORS, range(100)), Subset(Bare(), range(100, 300))]),
-    ],
-    ids=["tensors", "bare", "listing", "transformed", "subset", "concat"],
-)
+DATASETS = {
+    "tensors": TENSORS,
+    "bare": Bare(),
+    "listing": Listing(),
+    "transformed": Transformed(),
+    "subset": Subset(ConcatDataset([TENSORS, Listing()]), range(300)),
+    "concat": ConcatDataset([Subset(TENSORS, range(100)), Subset(Bare(), range(100, 300))]),
+}
+each_dataset = pytest.mark.parametrize("dataset", DATASETS.values(), ids=DATASETS)
+
+
+@each_dataset
 def test_a_dataset_holds_them(dataset, fitted):
     sizes = {"module__n_features": 8, "module__n_classes": 4}
     one = net(loss="multi_label", **sizes).fit(dataset)
@@ -593,6 +598,73 @@ def test_labels_beside_a_dataset_are_those_it_yields(fitted):
     other[200, 0] ^= 1
     with pytest.raises(ValueError, match="must yield the targets that are passed beside it"):
         net(**sizes).fit(TENSORS, other)
+
+
+@each_dataset
+def test_searches_take_a_dataset_that_holds_them(dataset):
+    features, y = features_and_labels(dataset)
+    np.testing.assert_array_equal(y, Y)
+    how, grid = {"cv": 3, "scoring": "f1_macro"}, {"beta": [0, 0.99]}
+    expected = GridSearchCV(net(), grid, **how).fit(X, Y).cv_results_["mean_test_score"]
+    ours = StackedGridSearchCV(net(loss="multi_label"), grid, **how)
+    theirs = GridSearchCV(net(), grid, **how)
+    for search in (ours.fit(dataset), ours.fit(dataset, Y), theirs.fit(features, y)):
+        np.testing.assert_allclose(search.cv_results_["mean_test_score"], expected, rtol=1e-6)
+        assert search.best_estimator_.predict(features).shape == Y.shape
+
+
+def test_a_search_over_losses_takes_a_dataset_that_holds_them():
+    model = make_pipeline(net())
+    grid = [{"cbneuralnetclassifier__loss": ["multi_label"]}]
+    search = StackedGridSearchCV(model, grid, cv=3).fit(TENSORS)
+    assert search.best_estimator_.predict(SliceDataset(TENSORS)).shape == Y.shape
+
+
+def test_a_search_over_a_dataset_is_told_of_others():
+    message = "^A Dataset's rows must yield the targets that"
+    search = StackedGridSearchCV(net(loss="multi_label"), {"beta": [0]}, cv=3)
+    with pytest.raises(ValueError, match=message):
+        search.fit(TENSORS, 1 - Y)
+    one_label = TensorDataset(torch.from_numpy(X), torch.from_numpy(Y[:, 0]))
+    search = StackedGridSearchCV(net(), {"beta": [0]}, cv=3)
+    with pytest.raises(ValueError, match=message):
+        search.fit(one_label, 1 - Y[:, 0])
+    assert search.fit(one_label, Y[:, 0]).best_estimator_.predict(X).shape == (300,)
+    theirs = GridSearchCV(net(loss="multi_label"), {"beta": [0]}, cv=3, error_score="raise")
+    for y in (None, Y):
+        with pytest.raises(ValueError, match=r"search with X, y = .*features_and_labels"):
+            theirs.fit(TENSORS, y)
+
+
+class Lists(Bare):
+    """Yields what no batch can be made of."""
+
+    def __init__(self, rows=None):
+        self.rows = Y.tolist() if rows is None else rows
+
+    def __getitem__(self, row):
+        return X[row], self.rows[row]
+
+
+def test_rows_must_be_such_that_make_a_batch():
+    sizes = {"module__n_features": 8, "module__n_classes": 4}
+    message = "^A Dataset must yield targets as numbers, arrays or tensors, .* got lists"
+    own = {"criterion": nn.BCEWithLogitsLoss, "beta": None}
+    for one, data in (
+        (net(loss="multi_label", **sizes), (Lists(),)),
+        (net(**sizes, **own), (Lists(), Y)),
+    ):
+        with pytest.raises(ValueError, match=message):
+            one.fit(*data)
+    with pytest.raises(ValueError, match=message):
+        net().fit(X, Y, X_val=Lists())
+    features, y = features_and_labels(Lists())  # where they are put together otherwise
+    one = net().fit(features, y)
+    np.testing.assert_array_equal(one.class_count_, net().fit(X, Y).class_count_)
+    sets = Lists([[0, 1], [2]] * 150)
+    for call in (net(loss="multi_label", **sizes).fit, features_and_labels):
+        with pytest.raises(ValueError, match=r"^A Dataset's targets .*MultiLabelBinarizer"):
+            call(sets)
 
 
 def test_rows_that_are_read_one_by_one(fitted):

@@ -222,11 +222,16 @@ def test_rows_that_no_net_can_take(row, message):
 
 def test_datasets_without_labels_that_can_be_counted():
     one_hot = torch.eye(3)[TARGETS]
-    message = "^A Dataset's targets must be the positions of the classes, .* by argmax"
+    message = "^A Dataset's targets must be the positions .* need loss='multi_label', .* by argmax"
+    search = StackedGridSearchCV(make_net(), {"beta": [0]}, cv=2)
     for dataset in (TensorDataset(torch.from_numpy(IMAGES), one_hot), Rows(IMAGES[0], one_hot[0])):
-        for fit in (features_and_labels, make_net().fit):
+        for fit in (search.fit, make_net().fit):
             with pytest.raises(ValueError, match=message):
                 fit(dataset)
+        np.testing.assert_array_equal(features_and_labels(dataset)[1][0], one_hot[0])
+    ragged = TensorDataset(torch.from_numpy(IMAGES), torch.zeros(len(TARGETS), 2, 2))
+    with pytest.raises(ValueError, match="^A Dataset's targets must be the positions"):
+        features_and_labels(ragged)
     with pytest.raises(ValueError, match="^dataset must be a torch Dataset, got a list"):
         features_and_labels([1, 2])
     with pytest.raises(ValueError, match="a Dataset with a length"):

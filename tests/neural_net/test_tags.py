@@ -13,6 +13,7 @@ from sk_cbloss import (
     StackedGridSearchCV,
 )
 from sk_cbloss.losses import LOSSES
+from sk_cbloss.neural_net import features_and_labels
 from sk_cbloss.neural_net.data._tags import rarest_tag
 
 RNG = np.random.default_rng(0)
@@ -163,8 +164,17 @@ def test_a_batch_that_does_not_count_is_no_nan():
 
 def test_a_dataset_of_tags_is_told_how():
     dataset = torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(Y))
-    with pytest.raises(ValueError, match=r"SliceDataset\(dataset\) has its features"):
+    with pytest.raises(ValueError, match=r"features_and_labels\(dataset\) takes them"):
         net().fit(dataset)
+    features, tags = features_and_labels(dataset)
+    one = net().fit(features, tags)
+    np.testing.assert_array_equal(one.predict(features), net().fit(X, Y).predict(X))
+    grid = {"beta": [0, 0.9]}
+    ours = StackedGridSearchCV(net(), grid, cv=3).fit(features, tags)
+    theirs = GridSearchCV(net(), grid, cv=3).fit(X, Y)
+    np.testing.assert_array_equal(
+        ours.cv_results_["mean_test_score"], theirs.cv_results_["mean_test_score"]
+    )
 
 
 def test_weights_are_those_of_from_labels():

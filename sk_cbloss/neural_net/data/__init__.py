@@ -24,7 +24,7 @@ from sk_cbloss.neural_net.data._features import (
     loaded,
     split_sample_weight,
 )
-from sk_cbloss.neural_net.data._features_and_labels import features_and_labels
+from sk_cbloss.neural_net.data._features_and_labels import features_and_labels, features_beside
 from sk_cbloss.neural_net.data._label_sets import (
     FOR_LABELS,
     has_several_labels,
@@ -61,6 +61,7 @@ __all__ = [
     "differ",
     "each_array",
     "features_and_labels",
+    "features_beside",
     "floats_in",
     "has_several_labels",
     "ignored_tag",

@@ -76,8 +76,10 @@ def _are_pairs(X):
     if not isinstance(X, list) or not X or not isinstance(X[0], tuple) or len(X[0]) != 2:
         return False
     features, target = X[0]
+    shape = np.shape(as_numpy(target))
+    is_target = not shape or (len(shape) == 1 and shape != np.shape(as_numpy(features)))
     return (
-        not np.ndim(as_numpy(target))
+        is_target
         and not isinstance(features, Number)
         and (isinstance(features, Mapping) or getattr(features, "ndim", 1) > 0)
         and not isinstance(features, str)

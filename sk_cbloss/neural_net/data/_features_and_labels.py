@@ -3,7 +3,18 @@
 from skorch.helper import SliceDataset
 from torch.utils.data import Dataset
 
-from sk_cbloss.neural_net.data._dataset_labels import check_has_length, class_names, dataset_labels
+from sk_cbloss._indicator import is_indicator
+from sk_cbloss.neural_net.data._dataset_labels import (
+    check_has_length,
+    checked_beside,
+    class_names,
+    dataset_labels,
+)
+from sk_cbloss.neural_net.data._dataset_rows import (
+    dataset_label_rows,
+    label_rows_beside,
+    yields_rows,
+)
 from sk_cbloss.neural_net.data._labels import checked_positions, label_array
 from sk_cbloss.neural_net.state import seeded
 
@@ -23,15 +34,16 @@ def features_and_labels(dataset):
     -------
     X : skorch.helper.SliceDataset of shape (n_samples,)
         The features.
-    y : ndarray of shape (n_samples,)
+    y : ndarray of shape (n_samples,) or (n_samples, n_labels)
         The labels: names of classes, if the dataset lists them in ``classes``
         in sorted order as ``torchvision.datasets.ImageFolder`` does; else its
-        targets.
+        targets. Of several labels a sample, or several tags, its rows.
 
     Raises
     ------
     ValueError
-        If the dataset has no length, or its targets are not one label a row.
+        If the dataset has no length, or its targets are neither a label each nor
+        rows of one length.
 
     Examples
     --------
@@ -50,7 +62,23 @@ def features_and_labels(dataset):
         raise ValueError(f"dataset must be a torch Dataset, got a {type(dataset).__name__}.")
     check_has_length(dataset)
     with seeded(0, "cpu"):
-        y, names = label_array(dataset_labels(dataset)), class_names(dataset)
-    if names is not None:
-        y = names[checked_positions(y, len(names))]
+        several = yields_rows(dataset)
+    return features_beside(dataset, None, several=several)
+
+
+def features_beside(dataset, y, *, several):
+    """Return features of a Dataset apart, and its labels, or those beside it, which it yields."""
+    check_has_length(dataset)
+    with seeded(0, "cpu"):
+        if y is None:
+            y = dataset_label_rows(dataset) if several else _labels(dataset)
+        elif several:
+            label_rows_beside(dataset, y)
+        elif not is_indicator(y):  # tags are their own affair
+            checked_beside(dataset, y)
     return SliceDataset(dataset), y
+
+
+def _labels(dataset):
+    y, names = label_array(dataset_labels(dataset)), class_names(dataset)
+    return y if names is None else names[checked_positions(y, len(names))]

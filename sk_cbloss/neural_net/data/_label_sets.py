@@ -2,17 +2,12 @@
 
 import numpy as np
 import scipy.sparse
-from torch.utils.data import TensorDataset
 
 from sk_cbloss._indicator import Indicator, agreed_names, is_indicator, read_indicator
-from sk_cbloss._validation import as_numpy
 from sk_cbloss.neural_net.data._arrays import Uncast, is_to_be_cast_by_rows
-from sk_cbloss.neural_net.data._listed_labels import LISTS, listed_in_parts
-from sk_cbloss.neural_net.data._read_labels import read_labels_of
 from sk_cbloss.neural_net.data._tags import ignored_tag
 
 FOR_LABELS = "multi_label"
-NOT_EACH = "A Dataset's targets must be rows of 0 and 1 for loss='multi_label', got {}."
 
 
 def is_for_labels(loss):
@@ -101,53 +96,3 @@ def rarest_label(rows):
     rarest_first = indicator.count()[:, 1].argsort(kind="stable")
     rarity = len(rarest_first) - rarest_first.argsort()
     return np.append(len(rarest_first), rarest_first[::-1])[indicator.largest(rarity)]
-
-
-def dataset_label_rows(dataset, *, verbose):
-    """Return the rows of 0 and 1 that a Dataset lists or, read one by one, yields as targets."""
-    listed = listed_in_parts(dataset, _listed)
-    if listed is None:
-        listed = np.stack(read_labels_of(dataset, verbose=verbose, read=_target_of))
-    elif len(dataset):
-        yielded, known = _target_of(dataset[0]), np.asarray(listed[:1], dtype=np.float64)[0]
-        if not np.array_equal(yielded, known, equal_nan=True):
-            raise ValueError(
-                "A Dataset's rows must yield the targets that it lists, got another from row 0."
-            )
-    return listed
-
-
-def label_rows_beside(dataset, y):
-    """Return rows of labels that are passed beside a Dataset, which trains on those it yields."""
-    rows, listed = read_indicator(y).values, listed_in_parts(dataset, _listed)
-    if len(dataset) == rows.shape[0] > 0:
-        yielded = _target_of(dataset[0])[None] if listed is None else listed
-        given = rows[: len(yielded)]
-        given = given.toarray() if scipy.sparse.issparse(given) else given
-        both = (each.astype(np.float64, copy=False) for each in (given, yielded))
-        if not np.array_equal(*both, equal_nan=True):
-            raise ValueError(
-                "A Dataset's rows must yield the targets that are passed beside it, got others."
-            )
-    return y
-
-
-def _listed(dataset):
-    found = [getattr(dataset, name, None) for name in LISTS]
-    if isinstance(dataset, TensorDataset):
-        found.append(dataset.tensors[-1])
-    for listed in found:
-        if listed is not None and not callable(getattr(dataset, "target_transform", None)):
-            listed = np.asarray(as_numpy(listed))
-            if listed.ndim != 2:
-                raise ValueError(NOT_EACH.format(f"an array of shape {listed.shape}"))
-            return listed
-    return None
-
-
-def _target_of(item):
-    target = item[1] if isinstance(item, tuple | list) and len(item) == 2 else None
-    row = np.asarray(as_numpy(target))
-    if row.ndim != 1 or row.dtype.kind not in "biuf":
-        raise ValueError(NOT_EACH.format(f"{type(target).__name__} of shape {row.shape}"))
-    return row.astype(np.float64)

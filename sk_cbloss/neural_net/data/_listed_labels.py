@@ -9,8 +9,8 @@ from sk_cbloss._labels import as_labels
 from sk_cbloss._validation import as_numpy
 
 NOT_ONE = (
-    "A Dataset's targets must be the positions of the classes, one a sample, got {}: one-hot rows "
-    "become positions by argmax(1), and several labels a sample need loss='multi_label'."
+    "A Dataset's targets must be the positions of the classes, one a sample, got {}: several "
+    "labels a sample need loss='multi_label', and one-hot rows become positions by argmax(1)."
 )
 LISTS = ("targets", "y")  # of targets, if a Dataset has them
 # Of targets or of something else; torchvision's data sets have each of them.

@@ -17,6 +17,7 @@ from sk_cbloss.neural_net.data._dataset_labels import (
     dataset_labels,
     n_classes_of,
 )
+from sk_cbloss.neural_net.data._dataset_rows import dataset_label_rows, label_rows_beside
 from sk_cbloss.neural_net.data._features import (
     check_features,
     is_multi_input,
@@ -25,9 +26,7 @@ from sk_cbloss.neural_net.data._features import (
     with_sample_weight,
 )
 from sk_cbloss.neural_net.data._label_sets import (
-    dataset_label_rows,
     has_several_labels,
-    label_rows_beside,
     learned_labels,
     rarest_label,
     rows_of_labels,
@@ -162,8 +161,8 @@ def _labels_beside(net, X, y):
             if ignored is not None and not several:
                 raise ValueError(
                     "X must be an array, or features of a Dataset beside y, where "
-                    f"criterion__ignore_index={ignored}, got a Dataset: skorch.helper."
-                    "SliceDataset(dataset) has its features."
+                    f"criterion__ignore_index={ignored}, got a Dataset: sk_cbloss.neural_net."
+                    "features_and_labels(dataset) takes them apart."
                 )
             if y is None:
                 y = (dataset_label_rows if several else dataset_labels)(X, verbose=net.verbose)
