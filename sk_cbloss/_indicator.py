@@ -194,6 +194,15 @@ def with_plain_numbers(y):
     return type(y)(values, index=y.index, columns=y.columns) if is_frame else values
 
 
+def labels_are_right(y, predicted, names):
+    """Return of which rows all known labels, of these names, are those predicted."""
+    indicator = read_indicator(y)
+    agreed_names(np.asarray(names), indicator.names)
+    values = indicator.values
+    values = values.toarray() if issparse(values) else values
+    return ((values == predicted) | np.isnan(values)).all(axis=1)
+
+
 def agreed_names(known, names):
     """Return names of labels, known ones or new, if both may be of the same columns.
 

@@ -9,6 +9,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from sk_cbloss._indicator import labels_are_right
 from sk_cbloss._validation import as_named
 from sk_cbloss.meta._decision_costs import cost_matrix_of, gain_of
 from sk_cbloss.meta._decision_labels import learned_of_labels, log_odds
@@ -412,6 +413,29 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
             return (self._above(X) > 0).astype(np.int64)
         scores = self._scores(X)
         return self.classes_[scores.argmax(axis=1)]
+
+    def score(self, X, y, sample_weight=None):
+        """Score the accuracy; of several labels, that of a sample's all.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Whatever the classifier takes.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Labels, as in ``fit``. Those of several that are not known are left out.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        float
+            The share, in [0, 1], of what is right.
+        """
+        check_is_fitted(self)
+        if not hasattr(self, "threshold_"):
+            return super().score(X, y, sample_weight)
+        right = labels_are_right(y, self.predict(X), self.classes_)
+        return float(np.average(right, weights=sample_weight))
 
     def _scores(self, X):
         check_is_fitted(self)

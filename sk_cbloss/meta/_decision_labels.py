@@ -85,11 +85,22 @@ def check_for_labels(whole):
     return metric
 
 
+def check_has_no_tags(estimator):
+    """Raise a ValueError for a net, wherever it is inside, whose y are rows of tags."""
+    for name, value in estimator.get_params().items():
+        if name.endswith("criterion__ignore_index") and value is not None:
+            raise ValueError(
+                "estimator must learn one label a sample, or several of 0 and 1, got a net of "
+                f"tags ({name}={value!r}), whose own decisions stand."
+            )
+
+
 def learned_of_labels(whole, X, y, sample_weight, groups):
     """Return what a decision learns of several labels a sample, by name."""
-    metric, indicator = check_for_labels(whole), read_indicator(y)
     if not has_proba(whole.estimator):
         raise TypeError(f"estimator must have predict_proba, got {whole.estimator!r}.")
+    check_has_no_tags(whole.estimator)
+    metric, indicator = check_for_labels(whole), read_indicator(y)
     check_can_be_cut(X)
     X, y = indexable(X, y)
     weight, splits = None, list(check_cv(whole.cv, y, classifier=True).split(X, y, groups))
@@ -97,7 +108,7 @@ def learned_of_labels(whole, X, y, sample_weight, groups):
         weight = check_sample_weight(sample_weight, indicator.values.shape[0])
     one = delayed(_left_out)
     parts = Parallel(n_jobs=whole.n_jobs)(
-        one(whole.estimator, X, y, weight, train, rows) for train, rows in splits
+        one(whole.estimator, X, y, weight, len(indicator.names), *split) for split in splits
     )
     rows, odds = (np.concatenate(each) for each in zip(*parts, strict=True))
     fold = np.repeat(np.arange(len(parts)), [len(of_fold) for of_fold, _ in parts])
@@ -122,12 +133,18 @@ def _fitted(estimator, X, y, weight):
     return cloned(estimator).fit(X, y, **given)
 
 
-def _left_out(estimator, X, y, weight, train, rows):
+def _left_out(estimator, X, y, weight, n_labels, train, rows):
     """Return the rows of a fold, and their log-odds by a classifier fitted to the others."""
     of_train = (_safe_indexing(each, train) for each in (X, y))
     fitted = _fitted(estimator, *of_train, None if weight is None else weight[train])
     rows = positions_of_rows(rows)
-    return rows, log_odds(fitted, _safe_indexing(X, rows))
+    odds = log_odds(fitted, _safe_indexing(X, rows))
+    if odds.shape != (expected := (len(rows), n_labels)):
+        raise ValueError(
+            f"estimator must give a probability of each label, of shape {expected}, got "
+            f"{odds.shape} of {estimator!r}."
+        )
+    return rows, odds
 
 
 def log_odds(estimator, X):

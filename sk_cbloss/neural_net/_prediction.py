@@ -6,6 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.utils import to_device, to_numpy
 from torch.utils.data import DataLoader
 
+from sk_cbloss._indicator import labels_are_right
 from sk_cbloss._labels import as_labels
 from sk_cbloss.neural_net._chosen_loss import OF_LOG_ODDS
 from sk_cbloss.neural_net._gathered import gathered, n_rows_of
@@ -20,7 +21,6 @@ from sk_cbloss.neural_net.data import (
     check_features,
     cut,
     ignored_tag,
-    labels_are_right,
     loaded,
     logits_of,
     read_tags,

@@ -16,7 +16,9 @@ from sklearn.metrics import f1_score, recall_score
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
+from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
+from torch import nn
 
 from sk_cbloss import (
     CBNeuralNetClassifier,
@@ -263,6 +265,69 @@ def test_it_is_an_estimator_like_others():
     assert fitted.predict(X).shape == (400,)
     fitted.fit(X, Y)
     assert not hasattr(fitted, "class_multiplier_")
+
+
+NAMED = pd.DataFrame(Y, columns=list("vwxyz"))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        sp.csr_array,
+        pd.DataFrame,
+        np.ndarray.tolist,
+        lambda y: y.astype(object),
+        lambda y: pd.DataFrame(y, columns=NAMED.columns).astype("Int64"),
+    ],
+)
+def test_it_scores_rows_of_which_all_known_labels_are_right(form):
+    model = DecisionClassifierCV(PLAIN, cv=3).fit(X, NAMED)
+    weight = RNG.random(400)
+    right = (model.predict(X) == Y).all(axis=1)
+    assert model.score(X, form(Y)) == pytest.approx(right.mean())
+    assert model.score(X, form(Y), weight) == pytest.approx(np.average(right, weights=weight))
+
+
+def test_its_score_is_the_nets_by_one_rule():
+    net = CBNeuralNetClassifier(beta=0.9, max_epochs=3, random_state=0, device="cpu")
+    model = DecisionClassifierCV(net, cv=KFold(3)).fit(X, NAMED)
+    model.threshold_ = np.zeros(5)  # where the net has it
+    unknown = NAMED.where(RNG.random(Y.shape) > 0.2)
+    assert model.score(X, unknown) == model.estimator_.score(X, unknown) > model.score(X, Y)
+    for one in (model, model.estimator_):
+        with pytest.raises(ValueError, match="^y must have the columns of the known labels, in"):
+            one.score(X, NAMED[list("zyxwv")])
+
+
+class Tagger(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.head(x).movedim(-1, 1)
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda net: net, make_pipeline, lambda net: GridSearchCV(net, {})]
+)
+@pytest.mark.parametrize("tags", [[0, 1], [0, 1, -100]])
+def test_a_net_of_tags_is_refused(wrap, tags):
+    tokens = RNG.normal(size=(40, 5, 3)).astype(np.float32)
+    net = CBNeuralNetClassifier(Tagger, criterion__ignore_index=-100, max_epochs=1)
+    model = DecisionClassifierCV(wrap(net), cv=3)
+    with pytest.raises(ValueError, match=r"^estimator must learn one label .* got a net of tags"):
+        model.fit(tokens, RNG.choice(tags, (40, 5)))
+
+
+def test_what_gives_no_probability_of_each_label():
+    class Half(OneVsRestClassifier):
+        def predict_proba(self, X):
+            return super().predict_proba(X)[:, :2]
+
+    model = DecisionClassifierCV(Half(LogisticRegression(max_iter=1000)), cv=4)
+    with pytest.raises(ValueError, match=r"of shape \(100, 5\), got \(100, 2\) of Half"):
+        model.fit(X, Y)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,6 @@ from sk_cbloss.neural_net.data._label_sets import (
     FOR_LABELS,
     has_several_labels,
     is_for_labels,
-    labels_are_right,
 )
 from sk_cbloss.neural_net.data._shared_batches import SharedBatches
 from sk_cbloss.neural_net.data._streamed import is_streamed
@@ -69,7 +68,6 @@ __all__ = [
     "is_for_labels",
     "is_multi_input",
     "is_streamed",
-    "labels_are_right",
     "loaded",
     "logits_of",
     "no_data",

@@ -34,15 +34,6 @@ def listed_names(names):
     return names
 
 
-def labels_are_right(y, predicted, names):
-    """Return of which rows all known labels, of these names, are those predicted."""
-    indicator = read_indicator(y)
-    agreed_names(np.asarray(names), indicator.names)
-    values = indicator.values
-    values = values.toarray() if scipy.sparse.issparse(values) else values
-    return ((values == predicted) | np.isnan(values)).all(axis=1)
-
-
 def told_labels(net, names, known):
     """Return the labels' names by what has been told of them, None if nothing has."""
     for told in (net.classes, names):
