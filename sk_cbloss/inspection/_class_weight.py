@@ -35,7 +35,7 @@ class ClassWeightDisplay:
     Parameters
     ----------
     class_count : mapping from label to number, or array-like of shape (n_classes,)
-        Number of samples of each class; those without samples are left out.
+        Number of samples of each class; those without samples are counted on the axis alone.
     betas : array-like of float in [0, 1], default=None
         A line each. None takes no weights, inverse frequency, and three values
         between.
@@ -177,7 +177,7 @@ class ClassWeightDisplay:
         ValueError
             If a count, betas, normalize or n_samples is invalid, or no class has samples.
         """
-        labels, count, without = counts_of(self.class_count, self.n_samples)
+        labels, count, without, n_empty = counts_of(self.class_count, self.n_samples)
         normalize = check_normalize(self.normalize)
         betas = self.betas
         if betas is None:
@@ -202,7 +202,8 @@ class ClassWeightDisplay:
             ax.axhline(1, color=GREY, linewidth=0.8, zorder=0)
         ax.set_ylabel("Weight of a sample")
         log_scale(ax, "y")
-        name_classes(ax, labels, name_length, "Class" if without is None else "Label")
+        kind = "Class" if without is None else "Label"
+        name_classes(ax, labels, name_length, kind, n_empty)
         for place, (name, ha) in {0: ("head", "left"), 1: ("tail", "right")}.items():
             ax.text(place, 1.02, name, transform=ax.transAxes, ha=ha, color=GREY)
         name_lines(ax)

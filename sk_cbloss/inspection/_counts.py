@@ -8,18 +8,19 @@ from sk_cbloss._indicator import is_indicator, read_indicator
 from sk_cbloss._labels import counts_by_label, names_of
 from sk_cbloss._validation import check_counts, check_each, check_fraction, check_named_count
 from sk_cbloss.inspection._figure import make_room
-from sk_cbloss.inspection._text import SAID, are_cut, plain_names
+from sk_cbloss.inspection._text import SAID, are_cut, plain_names, several
 
 # With more classes than this, ticks name ranks rather than labels.
 MAX_NAMED = 16
 
 
 class Counts(NamedTuple):
-    """The classes that have samples, the largest first."""
+    """The classes that have samples, the largest first, and how many have none."""
 
     labels: np.ndarray
     count: np.ndarray
     without: np.ndarray | None = None
+    n_empty: int = 0
 
 
 def read_counts(y):
@@ -28,7 +29,8 @@ def read_counts(y):
         return counts_by_label(y), None
     indicator = read_indicator(y)
     count = indicator.count()
-    named = dict(zip(names_of(indicator.names), count[:, 1].tolist(), strict=True))
+    positive = count[:, 1].astype(int).tolist()
+    named = dict(zip(names_of(indicator.names), positive, strict=True))
     return named, count.sum(axis=1)
 
 
@@ -43,7 +45,8 @@ def counts_of(class_count, n_samples=None):
     labels = np.array([str(label) for label in (range(len(count)) if labels is None else labels)])
     order = np.argsort(-count, kind="stable")
     order = order[count[order] > 0]
-    return Counts(labels[order], count[order], None if without is None else without[order])
+    without = None if without is None else without[order]
+    return Counts(labels[order], count[order], without, len(count) - len(order))
 
 
 def _without(count, n_samples):
@@ -69,7 +72,12 @@ def check_betas(betas):
     return check_each(betas, "betas", check_fraction)
 
 
-def name_classes(ax, labels, name_length, kind="Class"):
+def of_empty(n_empty, kind):
+    """Return what an axis says of classes that have no samples, and so no place on it."""
+    return f"\n{several(n_empty, kind.lower())} without samples" if n_empty else ""
+
+
+def name_classes(ax, labels, name_length, kind="Class", n_empty=0):
     """Label an axis of classes, one at each position from 1, by names or by ranks."""
     n_classes = len(labels)
     if n_classes <= MAX_NAMED:
@@ -80,9 +88,9 @@ def name_classes(ax, labels, name_length, kind="Class"):
         turned["rotation"] = (60 if max(lengths) > 24 else 35) if is_long else 0
         ax.set_xticks(range(1, n_classes + 1), names, **turned)
         said = f"; {SAID}" if are_cut(labels, name_length) else ""
-        ax.set_xlabel(f"{kind}, from head to tail{said}")
+        ax.set_xlabel(f"{kind}, from head to tail{said}{of_empty(n_empty, kind)}")
     else:
-        ax.set_xlabel(f"{kind}, by rank from head to tail")
+        ax.set_xlabel(f"{kind}, by rank from head to tail{of_empty(n_empty, kind)}")
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.xaxis.set_major_formatter("{x:,.0f}")
     margin = max(0.6, 0.01 * n_classes)

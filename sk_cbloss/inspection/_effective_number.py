@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sk_cbloss.inspection._counts import check_betas, counts_of, read_counts
+from sk_cbloss.inspection._counts import check_betas, counts_of, of_empty, read_counts
 from sk_cbloss.inspection._figure import (
     GREY,
     axes_for,
@@ -118,7 +118,7 @@ class EffectiveNumberDisplay:
         ValueError
             If a count, betas or n_samples is invalid, or no class has samples.
         """
-        _, counts, without = counts_of(self.class_count, self.n_samples)
+        _, counts, without, n_empty = counts_of(self.class_count, self.n_samples)
         betas = check_betas(self.betas)
         styles = styles_given(self, line_kw, "line_kw", len(betas), "Line2D")
         ax = axes_for(self, ax)
@@ -140,8 +140,9 @@ class EffectiveNumberDisplay:
             self.without_ = _strokes(ax, without[without > 0], 1, "above: without it")
         ax.set(xlim=(1, top), ylim=(0.8, top))
         log_scale(ax, "x", "y")
-        side = "class" if without is None else "label's side"
-        ax.set(xlabel=f"Number of samples of a {side}", ylabel="Effective number of samples")
+        kind, side = ("class", "class") if without is None else ("label", "label's side")
+        what = f"Number of samples of a {side}{of_empty(n_empty, kind)}"
+        ax.set(xlabel=what, ylabel="Effective number of samples")
         name_lines(ax)
         for handle in ax.get_legend().legend_handles:
             if handle.get_marker() == "|":

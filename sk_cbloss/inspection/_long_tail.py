@@ -17,7 +17,7 @@ class LongTailDisplay:
     Parameters
     ----------
     class_count : mapping from label to number, or array-like of shape (n_classes,)
-        Number of samples of each class; those without samples are left out.
+        Number of samples of each class; those without samples are counted on the axis alone.
     thresholds : (float, float), default=(20, 100)
         Few-shot classes have fewer samples than the first number, many-shot
         classes more than the second.
@@ -103,7 +103,7 @@ class LongTailDisplay:
         ValueError
             If a count, thresholds or n_samples is invalid, or no class has samples.
         """
-        labels, count, _ = counts_of(self.class_count, self.n_samples)
+        labels, count, _, n_empty = counts_of(self.class_count, self.n_samples)
         shots = shots_of(count, self.thresholds)
         check_name_length(name_length)
         (style,) = styles_given(self, bar_kw, "bar_kw", 1, "StepPatch")
@@ -135,7 +135,7 @@ class LongTailDisplay:
                 fontsize="small",
             )
         of_labels = self.n_samples is not None
-        name_classes(ax, labels, name_length, "Label" if of_labels else "Class")
+        name_classes(ax, labels, name_length, "Label" if of_labels else "Class", n_empty)
         ax.set(ylabel="Number of samples", ylim=(floor, count.max() * 6))
         log_scale(ax, "y")
         title = (

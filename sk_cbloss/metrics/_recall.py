@@ -53,6 +53,8 @@ def _counts(y_true, y_pred, sample_weight):
 
 def _counts_by_label(y_true, y_pred, sample_weight):
     true, predicted = read_indicator(y_true), read_indicator(y_pred)
+    if not issparse(predicted.values) and np.isnan(predicted.values).any():
+        raise ValueError("y_pred must say 0 or 1 of each label, got nan: y_true may have it.")
     check_consistent_length(true.values, predicted.values)
     names = agreed_names(true.names, predicted.names)
     if sample_weight is not None:

@@ -118,6 +118,24 @@ def test_names_that_are_long_or_look_like_formulas(display):
         assert drawn.ax_.get_xlabel() == "Class, from head to tail; … where names are cut"
 
 
+@pytest.mark.parametrize("display", DISPLAYS)
+@pytest.mark.parametrize("n_samples", [None, 2000])
+@pytest.mark.parametrize("n_named", [3, 100])
+def test_the_axis_counts_those_without_samples(display, n_samples, n_named):
+    kind, plural = ("class", "classes") if n_samples is None else ("label", "labels")
+    for n_empty, said in ((0, ""), (1, f"1 {kind} without"), (12, f"12 {plural} without")):
+        counts = [*range(1, n_named + 1), *[0] * n_empty]
+        shown = display(counts, n_samples=n_samples).plot().ax_.get_xlabel()
+        assert shown.partition("\n")[2] == (said and f"{said} samples")
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+@pytest.mark.parametrize("kind", [np.asarray, csr_array, pd.DataFrame])
+def test_a_label_that_no_sample_has_is_not_dropped_in_silence(display, kind):
+    y = np.eye(5, 3, dtype=int) * [1, 0, 1]
+    assert display.from_labels(kind(y)).ax_.get_xlabel().endswith("\n1 label without samples")
+
+
 # -------------------------------------------------------------------------------- long tail
 
 
@@ -270,7 +288,7 @@ def test_long_tail_of_several_labels_a_sample():
         display = given.plot() if given is not y else LongTailDisplay.from_labels(y)
         assert_array_equal(display.outline_.get_data().values, [30, 20])
         assert display.ax_.get_title() == "50 samples of 2 labels, imbalance factor 1.5"
-        assert display.ax_.get_xlabel() == "Label, from head to tail"
+        assert display.ax_.get_xlabel() == "Label, from head to tail\n1 label without samples"
         assert [tick.get_text() for tick in display.ax_.get_xticklabels()] == ["b", "a"]
         plt.close(display.figure_)
 
@@ -298,7 +316,7 @@ def test_weights_of_a_label_are_those_of_two_classes(normalize):
                 two[0] = np.nan
             assert_allclose(of_label, two)
     assert [t.get_text() for t in display.ax_.get_xticklabels()] == ["any", "drama", "war"]
-    assert display.ax_.get_xlabel() == "Label, from head to tail"
+    assert display.ax_.get_xlabel() == "Label, from head to tail\n1 label without samples"
     assert legend(display.ax_)[-2:] == ["with the label", "without it"]
 
 

@@ -109,3 +109,18 @@ def test_labels_that_no_sample_has_are_named():
     named = pd.DataFrame(y[:, 1:3], columns=["cough", "fever"])
     assert "  no sample: 1 label, 'cough'\n" in str(describe_long_tail(named))
     assert "no sample" not in str(describe_long_tail(y[:, [2, 7]]))
+
+
+def test_labels_that_are_not_known_are_on_neither_side():
+    y = np.full((1000, 2), np.nan)
+    y[:500, 0], y[:10, 0] = 0, 1  # 10 of 500
+    y[:30, 1], y[:10, 1] = 0, 1  # 10 of 30
+    tail = describe_long_tail(y)
+    sides = ([10, 490], [10, 20])
+    lows, highs = zip(
+        *(describe_long_tail(np.repeat([0, 1], each)).beta_range for each in sides), strict=True
+    )
+    assert tail.beta_range == (min(lows), max(highs))
+    grid = beta_grid(np.concatenate(sides), include_limits=True, n_betas=6)
+    np.testing.assert_allclose(tail.betas, grid)
+    assert tail.n_samples == 1000

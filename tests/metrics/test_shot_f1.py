@@ -58,6 +58,15 @@ def test_what_is_not_known_counts_nowhere():
     assert found == pytest.approx(np.mean(f1))
 
 
+@pytest.mark.parametrize("score", [shot_f1_score, shot_recall_score])
+def test_a_prediction_says_something_of_each_label(score):
+    predicted = misread(SEVERAL).astype(float)
+    predicted[3, 2] = np.nan
+    for given in (predicted, pd.DataFrame(predicted)):
+        with pytest.raises(ValueError, match=r"^y_pred must say 0 or 1 of each label, got nan:"):
+            score(SEVERAL, given, class_count=COUNT)
+
+
 def test_a_class_that_does_not_occur_has_no_f1():
     found = shot_f1_score(["a", "a"], ["a", "b"], class_count={"a": 500, "b": 3})
     assert found == pytest.approx({"many": 2 / 3, "medium": np.nan, "few": np.nan}, nan_ok=True)
