@@ -244,19 +244,14 @@ def log_slope_of_poly_tailed(margin, alpha):
 def log_slope(log_p, log_not_p, gamma):
     """Logarithm of how steeply a focal term falls: ``A(p) = d/dp [(1 - p)**gamma log p]``.
 
-    It is ``(1 - p)**gamma / p - gamma (1 - p)**(gamma - 1) log p``. Where the expected loss is
-    least, the slopes of its terms balance, and so tell the posterior.
+    It is ``(1 - p)**gamma / p * (1 + gamma r)``, and ``r = -p log(p) / (1 - p)`` goes from 0 to
+    1 with p. Where the expected loss is least, the slopes of its terms balance, and so tell the
+    posterior.
     """
-    if gamma == 0:
-        return -log_p
-    not_p = log_not_p.exp()
-    minus_log_p = torch.where(not_p < 0.5, -torch.log1p(-not_p), -log_p)
-    # Down to where 1 - p is no longer a number, and -log p equals it anyway.
-    tiny = torch.finfo(log_p.dtype).tiny
-    log_minus_log_p = torch.where(not_p > tiny, minus_log_p.clamp(min=tiny).log(), log_not_p)
-    return gamma * log_not_p + torch.logaddexp(
-        -log_p, math.log(gamma) + log_minus_log_p - log_not_p
-    )
+    # Within what makes r 1 or 0 but for rounding; beyond, its gradient would be inf - inf.
+    cross_entropy = (-log_p).clamp(torch.finfo(log_p.dtype).eps, 80)
+    r = cross_entropy / torch.expm1(cross_entropy)
+    return gamma * log_not_p - log_p + torch.log1p(gamma * r)
 
 
 # ---------------------------------------------------------------------- tools

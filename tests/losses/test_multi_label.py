@@ -349,8 +349,13 @@ def test_the_largest_factors_leave_all_finite(dtype):
             large = (size * logits).requires_grad_()
             value = loss(large, target)
             value.sum().backward()
-            for made in (value, large.grad, loss.predict_proba(large), loss.natural_proba(large)):
+            for made in (value, large.grad):
                 assert made.isfinite().all()
+            for meaning in (loss.predict_proba, loss.natural_proba, loss.natural_log_proba):
+                made = meaning(large)
+                (slope,) = torch.autograd.grad(made.sum(), large)
+                assert made.isfinite().all()
+                assert slope.isfinite().all()
 
 
 # ---------------------------------------------------------------------- what logits mean
@@ -391,6 +396,47 @@ def test_the_population_minimiser_gives_back_the_posterior(parameters, beta):
         torch.testing.assert_close(
             loss.natural_log_proba(logits).exp(), loss.natural_proba(logits)
         )
+
+
+def posterior_of(loss, z):
+    """Return the posterior of which z is the minimiser for label 2: where slopes balance."""
+    given = {
+        "weight": loss.weight[2].tolist(),
+        "gamma": loss._gammas(),
+        "prior": loss.label_prior[2].item(),
+        "tau": loss.tau,
+        "smoothing": loss.label_smoothing,
+    }
+    without, with_it = (exact_label_slope(z, t, **given) for t in (0, 1))
+    return min(max(without / (without - with_it), 0), 1)
+
+
+SATURATED = [0.0, 0.3, 5.0, 15.0, 17.0, 30.0, 60.0, 87.0, 89.0, 100.0, 104.0, 150.0]
+FACTORS = [0.5, 1.0, 2.0, 4.0, 50.0, (4.0, 0.0), (0.0, 4.0), (0.5, 3.0), (1e3, 0.5)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "parameters", PARAMETERS + [{"gamma": gamma} for gamma in FACTORS], ids=named
+)
+def test_the_way_back_and_its_gradient_are_exact_at_either_end(parameters, dtype):
+    relative = 5e-4 if dtype == torch.float32 else 1e-9
+    loss = build(parameters)
+    # A smoothed label has a posterior as far as one that is all on one side.
+    absolute = relative if loss.label_smoothing else 1e-30
+    z = torch.tensor([sign * z for z in SATURATED for sign in (1, -1)], dtype=dtype)
+    logits = torch.zeros(len(z), 4, dtype=dtype)
+    logits[:, 2] = z
+    logits.requires_grad_()
+    p = loss.natural_proba(logits)[:, 2]
+    (slope,) = torch.autograd.grad(p.sum(), logits)
+    for each, value, by_z in zip(z.tolist(), p.tolist(), slope[:, 2].tolist(), strict=True):
+        with mpmath.workdps(400):
+            step = mpmath.mpf(10) ** -60
+            low, high = (posterior_of(loss, mpmath.mpf(each) + by) for by in (-step, step))
+            exact = (high - low) / (2 * step)
+        np.testing.assert_allclose(value, float(low), rtol=relative, atol=absolute)
+        np.testing.assert_allclose(by_z, float(exact), rtol=relative, atol=absolute)
 
 
 @pytest.mark.parametrize("gamma", [0, 0.5, 2.0, (4.0, 0.0), (0.3, 3.0), (30.0, 1.0), (0.0, 9.0)])

@@ -98,6 +98,43 @@ def test_float32_agrees(name, parameters):
     )
 
 
+SATURATED = torch.tensor(
+    [
+        [sign * z if place == c else fill * z for place in range(4)]
+        for z in (1e-3, 15.0, 40.0, 88.0, 104.0, 300.0, 746.0, 1e4, 1e8, 1e30)
+        for sign in (1, -1)
+        for fill in (0, 1, -1)
+        for c in range(4)
+    ]
+)
+
+
+def way_back(loss, logits):
+    """Return natural probabilities, and the gradient of their sum, each weighted by its place."""
+    logits = logits.clone().requires_grad_()
+    p = loss.natural_proba(logits)
+    (slope,) = torch.autograd.grad((p * torch.arange(1, 5)).sum(), logits)
+    return p.detach(), slope
+
+
+@pytest.mark.parametrize(("name", "parameters"), WITH_A_WAY_BACK)
+@pytest.mark.parametrize("counts", [COUNTS, [500, 100, 20, 0]])
+def test_gradients_of_the_way_back_are_finite_and_exact(name, parameters, counts):
+    softmax = name in SOFTMAX
+    for more in ({}, {"label_smoothing": 0.1}) if softmax else ({},):
+        loss = build(name, parameters, counts=counts, **more)
+        for dtype in (torch.float32, torch.float64):
+            for made in way_back(loss, SATURATED.to(dtype)):
+                assert made.isfinite().all()
+        near = SATURATED[SATURATED.abs().amax(dim=1) < 100]
+        single, double = way_back(loss, near), way_back(loss, near.double())
+        for one, exact in zip(single, double, strict=True):
+            torch.testing.assert_close(one.double(), exact, rtol=1e-3, atol=2e-5)
+        if not more:
+            inner = torch.randn(3, 4, generator=torch.Generator().manual_seed(0)).double() * 3
+            assert torch.autograd.gradcheck(loss.natural_proba, inner.requires_grad_())
+
+
 @pytest.mark.parametrize("name", sorted(SOFTMAX))
 @pytest.mark.parametrize("counts", [COUNTS, [500, 100, 20, 0]])
 def test_smoothed_labels_are_undone(name, counts):
