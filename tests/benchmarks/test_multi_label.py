@@ -36,11 +36,11 @@ def test_a_run_goes_on_and_ends_in_tables(tmp_path, monkeypatch, capsys):
     assert results.read_text().startswith(first)
     lines = [json.loads(line) for line in results.read_text().splitlines()]
     assert {line["set"] for line in lines} == {"drawn"}  # texts are in no folder
-    assert [line["seed"] for line in lines] == [0] * 8 + [1] * 8
+    assert [line["seed"] for line in lines] == [0] * 12 + [1] * 12
     capsys.readouterr()
     multi_label.main([*asked, "2", "--table"])
     printed = capsys.readouterr().out
-    for model in ("logistic", "net"):
+    for model in multi_label.MODELS:
         for way in multi_label.WAYS:
             assert f"drawn    {model:<9} {way}" in printed
         for way, other in multi_label.PAIRS:
@@ -49,10 +49,10 @@ def test_a_run_goes_on_and_ends_in_tables(tmp_path, monkeypatch, capsys):
 
 def test_thresholds_leave_the_order_of_rows_as_it_is():
     X, y, *_ = drawn(0, None)
-    lines = list(multi_label.compared("drawn", 0, (X, y, X, y)))
-    for model in ("logistic", "net"):
+    for model in multi_label.MODELS:
+        lines = list(multi_label.compared(model, "drawn", 0, (X, y, X, y)))
         plain, threshold = (
-            next(line for line in lines if (line["model"], line["way"]) == (model, way))
+            next(line for line in lines if line["way"] == way)
             for way in (multi_label.PLAIN, multi_label.THRESHOLD)
         )
         assert plain["mAP"] == threshold["mAP"]
@@ -79,7 +79,7 @@ def differences():
     """Return means and lower ends, a measure each, of each set, model and pair that is printed."""
     printed = (ROOT / "benchmarks" / "multi_label.txt").read_text().partition("Differences")[2]
     rows = re.findall(
-        r"^(\w+) +(logistic|net) +(\w+.*? - \w+(?: 1)?) (.*)$", printed, re.MULTILINE
+        r"^(\w+) +(logistic|chain|net) +(\w+.*? - \w+(?: 1)?) (.*)$", printed, re.MULTILINE
     )
     return {
         (name, model, pair): np.array(
@@ -89,15 +89,32 @@ def differences():
     }
 
 
+def test_the_guide_says_what_a_chain_brings():
+    rows = re.findall(
+        r"^(\w+) +(logistic|chain) +(plain|beta chosen|beta 1) +(\S+)",
+        (ROOT / "benchmarks" / "multi_label.txt").read_text().partition("Differences")[0],
+        re.MULTILINE,
+    )
+    macro_f1 = {tuple(of): float(value) for *of, value in rows}
+    assert len(macro_f1) == 4 * 2 * 3
+    for name, way in product(multi_label.SETS, (multi_label.PLAIN, multi_label.CHOSEN)):
+        more = macro_f1[name, "chain", way] - macro_f1[name, "logistic", way]
+        if (name, way) == ("texts", multi_label.CHOSEN):
+            assert more == pytest.approx(1)
+        else:
+            assert abs(more) < 0.55
+    assert macro_f1["texts", "chain", "beta 1"] == macro_f1["texts", "logistic", "beta 1"]
+
+
 def test_the_guide_says_what_was_printed():
     found = differences()
     macro, tail, micro, precision = range(4)
-    assert len(found) == 5 * 2 * len(multi_label.PAIRS)  # four sets, and all of them
+    assert len(found) == 5 * 3 * len(multi_label.PAIRS)  # four sets, and all of them
 
     def mean(*of, measure=macro):
         return found[of][measure, 0]
 
-    for model, of_tail in (("logistic", 6), ("net", 10)):
+    for model, of_tail in (("logistic", 6), ("chain", 7), ("net", 10)):
         assert round(mean("all", model, "beta chosen - plain")) == 5
         assert round(mean("all", model, "beta chosen - plain", measure=tail)) == of_tail
         assert abs(mean("all", model, "beta chosen - plain", measure=micro)) < 1
@@ -105,20 +122,21 @@ def test_the_guide_says_what_was_printed():
     assert mean("all", "net", "beta chosen - threshold") == 1.5
     assert mean("films", "net", "beta chosen - threshold") > 1.5
     assert mean("films", "logistic", "beta chosen - threshold") < -0.5
-    for name, model in product(("made", "digits", "texts", "films"), ("logistic", "net")):
+    assert mean("films", "chain", "beta chosen - threshold") > 0
+    for name, model in product(multi_label.SETS, multi_label.MODELS):
         gain = found[name, model, "beta chosen - plain"]
         assert gain[macro, 0] > 0
         assert (gain[macro, 1] < 0) == (
-            (name, model) in {("digits", "logistic"), ("films", "net")}
+            (name, model) in {("digits", "logistic"), ("digits", "chain"), ("films", "net")}
         )
         more = mean(name, model, "beta chosen - threshold")
-        assert abs(more) < 1.2 if model == "logistic" else more > 0
+        assert more > 0 if model == "net" else abs(more) < {"logistic": 1.2, "chain": 1.65}[model]
         assert mean(name, model, "threshold - plain", measure=precision) == 0
-        low, high = (-0.5, 1.5) if model == "logistic" else (1, 3.5)
+        low, high = {"logistic": (-0.5, 1.5), "chain": (-0.5, 2), "net": (1, 3.5)}[model]
         assert low < gain[precision, 0] < high
         if name in ("digits", "texts"):
             assert mean(name, model, "beta chosen - beta 1") < 0.05
-    for model, better, less in (("logistic", 3.6, 4), ("net", 1.6, 2)):
+    for model, better, less in (("logistic", 3.6, 4), ("chain", 3.9, 3), ("net", 1.6, 2)):
         assert mean("films", model, "beta chosen - beta 1") == better
         assert round(mean("made", model, "beta chosen - plain", measure=micro)) == -less
         assert round(mean("made", model, "beta 1 - plain", measure=micro)) < -less

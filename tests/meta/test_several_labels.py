@@ -60,6 +60,14 @@ def test_each_label_is_fitted_as_if_alone(meta, name):
         np.testing.assert_array_equal(found[:, label], alone.predict(np.hstack(before)))
 
 
+@pytest.mark.parametrize("name", WRAPPED)
+def test_one_vs_rest_and_multi_output_are_two_names_of_one_model(name):
+    one, other = (meta(WRAPPED[name]).fit(X, Y) for meta in METAS[:2])
+    np.testing.assert_array_equal(one.predict(X), other.predict(X))
+    proba = np.stack([p[:, 1] for p in one.predict_proba(X)], axis=1)
+    np.testing.assert_array_equal(proba, other.predict_proba(X))
+
+
 @every_meta
 def test_beta_0_changes_nothing_and_more_finds_more(meta):
     plain, *weighted = (
