@@ -159,7 +159,8 @@ class CBNeuralNetClassifier(
 
     Notes
     -----
-    A user's ``sample_weight`` is scaled to mean 1 over the training data,
+    A user's ``sample_weight`` is scaled to mean 1 over the training data (over
+    the tags that count, or the labels that are known, where not all are),
     before batching; classes count it as given. The loss is divided by the
     number of samples of the batch. ``valid_loss`` is not weighted.
 

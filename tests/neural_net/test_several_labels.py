@@ -195,16 +195,23 @@ def test_it_scores_rows_of_which_all_known_labels_are_right(fitted):
         assert fitted.score(X, form, weight) == pytest.approx(expected)
 
 
-def test_sample_weights_are_those_of_repeated_rows():
+@pytest.mark.parametrize("y", [Y, UNKNOWN, sp.csr_array(Y)], ids=["", "unknown", "sparse"])
+def test_sample_weights_are_those_of_repeated_rows(y):
     weight = np.random.default_rng(1).integers(0, 4, 300)
     rows = np.repeat(np.arange(300), weight)
     how = {"batch_size": -1, "optimizer": torch.optim.SGD, "lr": 1.0, "dtype": "float64"}
-    weighted = net(**how).fit(X, Y, sample_weight=weight)
-    repeated = net(**how).fit(X[rows], Y[rows])
+    weighted = net(**how).fit(X, y, sample_weight=weight)
+    repeated = net(**how).fit(X[rows], y[rows])
     np.testing.assert_array_equal(weighted.class_count_, repeated.class_count_)
     np.testing.assert_allclose(
         weighted.decision_function(X), repeated.decision_function(X), rtol=1e-9
     )
+
+
+def test_with_a_criterion_of_torchs_too():
+    weight = np.random.default_rng(1).integers(0, 4, 300)
+    rows = np.repeat(np.arange(300), weight)
+    how = {"batch_size": -1, "optimizer": torch.optim.SGD, "lr": 1.0, "dtype": "float64"}
     reduced = {"criterion": nn.BCEWithLogitsLoss, "criterion__reduction": "none", "beta": None}
     weighted = net(**how, **reduced).fit(X, Y, sample_weight=weight)
     repeated = net(**how, **reduced).fit(X[rows], Y[rows])
@@ -696,7 +703,10 @@ def test_a_dataset_must_yield_rows_of_labels():
         (pd.DataFrame(Y, columns=["a", "b", "a", "c"]), "y must name each label once, got 'a'"),
         (np.zeros_like(Y), "needs a label that some samples have and others have not, got 4"),
         ([[0, 1], [1]] * 150, "MultiLabelBinarizer"),
-        (Y[:, :, None], r"dim 3"),
+        (
+            Y[:, :, None],
+            r"^y must hold one label a sample, or a column .* shape \(300, 4, 1\)",
+        ),
     ],
 )
 def test_bad_labels(y, message):

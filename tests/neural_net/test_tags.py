@@ -53,13 +53,12 @@ def test_tags_are_samples_of_their_own(loss, own):
     ).fit(X[COUNTS], Y[COUNTS], sample_weight=weight)
     np.testing.assert_array_equal(tagged.class_count_, flat.class_count_)
     assert tagged.classes_.tolist() == [3, 5, 9]
-    if own is None:
-        np.testing.assert_allclose(
-            tagged.module_.head.weight.detach().numpy(),
-            flat.module_.head.weight.detach().numpy(),
-            rtol=1e-6,
-        )
-        np.testing.assert_array_equal(tagged.predict(X)[COUNTS], flat.predict(X[COUNTS]))
+    np.testing.assert_allclose(
+        tagged.module_.head.weight.detach().numpy(),
+        flat.module_.head.weight.detach().numpy(),
+        rtol=1e-6,
+    )
+    np.testing.assert_array_equal(tagged.predict(X)[COUNTS], flat.predict(X[COUNTS]))
     proba = tagged.predict_proba(X)
     assert proba.shape == (150, 3, 6)
     np.testing.assert_array_equal(tagged.predict(X), tagged.classes_[proba.argmax(axis=1)])

@@ -36,7 +36,11 @@ class Tags:
 
     def each(self, of_sample):
         """Return what its sample has, such as a weight, for each tag that counts."""
-        return None if of_sample is None else of_sample.repeat(_by_sample(self.counts))
+        return None if of_sample is None else of_sample.repeat(self.by_sample())
+
+    def by_sample(self):
+        """Return how many of its tags count, for each sample."""
+        return self.counts.reshape(len(self.counts), -1).sum(axis=1)
 
 
 def ignored_tag(net):
@@ -72,7 +76,3 @@ def rarest_tag(targets):
     rank = np.append(order.argsort(), len(order))  # IGNORED takes the last
     rarest = rank[np.where(targets == IGNORED, -1, targets)]
     return np.append(order, len(order))[rarest.reshape(len(targets), -1).min(axis=1)]
-
-
-def _by_sample(counts):
-    return counts.reshape(len(counts), -1).sum(axis=1)

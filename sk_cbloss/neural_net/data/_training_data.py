@@ -27,6 +27,7 @@ from sk_cbloss.neural_net.data._features import (
 )
 from sk_cbloss.neural_net.data._label_sets import (
     has_several_labels,
+    holds_unknown,
     learned_labels,
     rarest_label,
     rows_of_labels,
@@ -85,7 +86,9 @@ def training_data(net, X, y, sample_weight, *, dtype, classes=None, known=None, 
     else:
         known, count, targets = _learned_classes(net, X, labels, sample_weight, *told)
     X = _features(net, X, dtype=dtype, reset=anew)
-    return TrainingData(_weighed(X, targets, sample_weight, dtype), targets, known, count)
+    if sample_weight is not None:
+        sample_weight = (sample_weight / _mean_of_targets(sample_weight, labels)).astype(dtype)
+    return TrainingData(_carrying(X, targets, sample_weight, dtype), targets, known, count)
 
 
 def _learned_classes(net, X, labels, sample_weight, names, classes, known, known_count):
@@ -206,10 +209,20 @@ def check_module_takes(net, X, shape_of_row):
         )
 
 
-def _weighed(X, targets, sample_weight, dtype):
-    """Return features that carry weights, whose mean is 1 over all of the data."""
-    if sample_weight is not None:
-        sample_weight = (sample_weight / sample_weight.mean()).astype(dtype)
+def _mean_of_targets(sample_weight, labels):
+    """Return the mean of the samples' weights over all targets that count, as a loss has it."""
+    n_targets = None
+    if isinstance(labels, Tags):
+        n_targets = labels.by_sample()
+    elif isinstance(labels, Indicator) and holds_unknown(labels.values):
+        n_targets = (~np.isnan(labels.values)).sum(axis=1)
+    if n_targets is None or not n_targets @ sample_weight:
+        return sample_weight.mean()
+    return np.average(sample_weight, weights=n_targets)
+
+
+def _carrying(X, targets, sample_weight, dtype):
+    """Return features that carry weights, if there are any."""
     if is_streamed(X):
         return StreamedDataset(X, targets, dtype=dtype, sample_weight=sample_weight)
     return X if sample_weight is None else with_sample_weight(X, sample_weight)
