@@ -2,15 +2,17 @@
 
 import reprlib
 from dataclasses import dataclass
+from numbers import Rational
 
 import numpy as np
 from scipy.sparse import csr_array, issparse
 
 from sk_cbloss._labels import counts_by_label, names_of
-from sk_cbloss._validation import as_numpy, refuse_masked
+from sk_cbloss._validation import NUMBERS, as_numpy, refuse_masked
 
 # Entries of a chunk, whose temporaries stay small.
 CHUNK = 2**20
+KINDS = *NUMBERS, type(None)
 RULE = "y must hold 0 and 1, a column for each label"
 REMEDY = "sets of labels go through sklearn.preprocessing.MultiLabelBinarizer"
 
@@ -236,10 +238,10 @@ def _are_positions(names):
 
 
 def _names_of(y):
-    """Return the names of a frame's columns; None where they have none."""
+    """Return the names of a frame's or a table's columns; None where they have none."""
     if not hasattr(y, "columns"):
         return None
-    names = list(y.columns)
+    names = list(getattr(y, "column_names", y.columns))  # pyarrow's columns are the data
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"y must name each label once, got {twice!r} twice.")
@@ -251,7 +253,8 @@ def _names_of(y):
 
 
 def _dense(y):
-    refuse_masked(y, "y")
+    for part in y if isinstance(y, list | tuple) else (y,):
+        refuse_masked(part, "y")
     try:
         values = y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)
     except ValueError:  # of rows that differ in length
@@ -273,13 +276,19 @@ def _check_numbers(values, *, may_be_nan):
 
 
 def _numbers(y, values):
-    """Return objects as numbers, missing ones of a frame as NaN."""
+    """Return objects as numbers, missing ones as NaN."""
+    if hasattr(y, "iloc"):
+        values = np.where(y.isna(), np.nan, values)  # pandas' own are no numbers
+    # numpy makes numbers of texts and dates, too.
+    wrong = {kind for kind in set(map(type, values.flat)) if not issubclass(kind, KINDS)}
+    if wrong:
+        value = next(value for value in values.flat if type(value) in wrong)
+        raise ValueError(f"{RULE}, got {reprlib.repr(value)}: {REMEDY}.")
     try:
-        if hasattr(y, "iloc"):
-            return y.to_numpy(dtype=np.float64, na_value=np.nan)
         return values.astype(np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{RULE}, got {reprlib.repr(values.flat[0])}: {REMEDY}.") from None
+    except OverflowError:
+        large = next(v for v in values.flat if isinstance(v, Rational) and abs(v) > 1)
+        raise ValueError(f"{RULE}, got {reprlib.repr(large)}: {REMEDY}.") from None
 
 
 def _sparse(y):

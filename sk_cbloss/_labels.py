@@ -274,6 +274,11 @@ def _unwrapped(y):
         # What scikit-learn's checks of estimators want to read.
         start = "Complex data not supported: " if y.dtype.kind == "c" else ""
         raise ValueError(f"{start}y must hold class labels, got values of type {y.dtype}.")
+    if y.ndim > 2:
+        raise ValueError(
+            "y must hold one label a sample, or a column for each label where a sample may have "
+            f"several, got shape {y.shape}."
+        )
     return column_or_1d(np.ma.getdata(y), warn=True)
 
 

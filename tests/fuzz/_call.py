@@ -153,9 +153,9 @@ class Code:
         return self.text
 
     @classmethod
-    def of(cls, template, values):
+    def of(cls, template, values, **known):
         """Return a template's code, its {} filled with values."""
-        return cls(template.replace("{}", repr(values)))
+        return cls(template.replace("{}", repr(values)), **known)
 
 
 NAMES = {}

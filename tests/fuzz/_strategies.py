@@ -232,6 +232,7 @@ NO_LABELS = codes(
     "np.zeros((2, 2, 2), int)",
     "np.array([(1, 2.0)], dtype='i,f')",
     "torch.zeros(2, 2, dtype=int)",
+    "torch.tensor([0, 1]).to_sparse()",
     "pd.DataFrame({'a': [0, 1], 'b': [1, 0]})",
     "pl.DataFrame({'a': [0, 1], 'b': [1, 0]})",
     "pl.Series([[1], [2]])",
@@ -381,3 +382,153 @@ def any_sample_weight(draw, n):
     good = f"{values!r}{times}" if n else "[]"
     text = draw(st.sampled_from([good, good, *ODD_WEIGHTS, *BAD_WEIGHTS]))
     return Code(text.format(n=n) if text != good else text)
+
+
+# ---------------------------------------------------------------------- several labels a sample
+
+# What holds rows of 0 and 1; {} is a list of them.
+MATRICES = [
+    "{}",
+    "[tuple(row) for row in {}]",
+    "tuple({})",
+    "list(np.array({}))",
+    "list(torch.tensor({}))",
+    "[pd.Series(row) for row in {}]",
+    "np.array({}, bool)",
+    "np.array({}, np.int8)",
+    "np.array({}, np.uint8)",
+    "np.array({}, np.int64)",
+    "np.array({}, np.uint64)",
+    "np.array({}, np.float16)",
+    "np.array({}, np.float32)",
+    "np.array({}, float)",
+    "np.array({}, object)",
+    "np.array({}, bool).astype(object)",
+    "np.asfortranarray({})",
+    "np.array({}, np.uint8)[::-1][::-1]",
+    "np.ma.array({})",
+    "sparse.csr_array({})",
+    "sparse.csr_array(np.array({}, bool))",
+    "sparse.csr_matrix(np.array({}, float))",
+    "sparse.csc_array({})",
+    "sparse.csc_matrix(np.array({}, np.int8))",
+    "sparse.coo_array({})",
+    "sparse.lil_array({})",
+    "sparse.bsr_array(np.array({}, np.float32))",
+    "torch.tensor({})",
+    "torch.tensor({}, dtype=torch.bool)",
+    "torch.tensor({}, dtype=torch.bfloat16)",
+    "torch.tensor({}, dtype=torch.float64, requires_grad=True)",
+    "pd.DataFrame({})",
+    "pd.DataFrame({}, dtype=bool)",
+    "pd.DataFrame({}, index=range(5, 5 + len({})))",
+    "pd.DataFrame({}).astype('Int8')",
+    "pd.DataFrame({}, dtype=bool).astype('boolean')",
+    "pd.DataFrame({}).astype('category')",
+    "pd.DataFrame.sparse.from_spmatrix(sparse.csr_matrix({}))",
+]
+NAMED_FRAME = "pd.DataFrame({}, columns=[*'dbca'][:len({}[0])])"
+NAMED_MATRICES = [
+    NAMED_FRAME,
+    "pl.DataFrame({}, schema=[*'dbca'][:len({}[0])], orient='row')",
+    f"pa.table({NAMED_FRAME})",
+    f"pa.RecordBatch.from_pandas({NAMED_FRAME})",
+]
+# {} has nan, too.
+UNKNOWN_MATRICES = [
+    "{}",
+    "np.array({})",
+    "np.array({}, np.float16)",
+    "np.asfortranarray({})",
+    "np.array([[None if v != v else v for v in row] for row in {}], object)",
+    "[[None if v != v else int(v) for v in row] for row in {}]",
+    "list(np.array({}))",
+    "torch.tensor({})",
+    "torch.tensor({}, dtype=torch.bfloat16)",
+    "pd.DataFrame({})",
+    "pd.DataFrame({}).astype('Int8')",
+    "pd.DataFrame({}).astype('boolean')",
+    "pl.DataFrame({}, schema=[*'dbca'][:len({}[0])], orient='row', nan_to_null=True)",
+    *NAMED_MATRICES,
+]
+
+
+@st.composite
+def held(draw, values):
+    """Return rows of 0, 1 and nan in any container that has them."""
+    containers = MATRICES + NAMED_MATRICES
+    if np.isnan(values).any():
+        containers = UNKNOWN_MATRICES
+    return Code.of(draw(st.sampled_from(containers)), values.tolist())
+
+
+@st.composite
+def indicators(draw, n=None, n_labels=None, *, unknown=None):
+    """Return a matrix with a column for each label, and perhaps unknown entries."""
+    shape = n or draw(st.integers(2, 8)), n_labels or draw(st.integers(2, 4))
+    unknown = draw(st.booleans()) if unknown is None else unknown
+    cell = st.sampled_from([0.0, 1.0, np.nan] if unknown else [0.0, 1.0])
+    return np.array(
+        draw(st.lists(cell, min_size=shape[0] * shape[1], max_size=shape[0] * shape[1]))
+    ).reshape(shape)
+
+
+NO_MATRIX = codes(
+    *(
+        text.format(row="[0, 1, 0], [1, 0, 0]")
+        for text in (
+            "[[0, 1, 2], {row}] * 4",
+            "[[0, 1, -1], {row}] * 4",
+            "[[0, 1, 0.5], {row}] * 4",
+            "[[0, 1, inf], {row}] * 4",
+            "[[0, 1, 10**400], {row}] * 4",
+            "[[0, 1, 1j], {row}] * 4",
+            "[[0, 1], {row}] * 4",
+            "[[0, 1, [1]], {row}] * 4",
+            "[[0, 1, 'a'], {row}] * 4",
+            "[[0, 1, b'1'], {row}] * 4",
+            "np.array([[0, 1, '1'], {row}] * 4, object)",
+            "np.array([[0, 1, 1j], {row}] * 4, object)",
+            "np.array([[0, 1, {{1}}], {row}] * 4, object)",
+            "np.array([[0, 1, 10**400], {row}] * 4, object)",
+            "np.array([[0, 1, pd.NA], {row}] * 4, object)",
+            "np.array([[0, 1, pd.NaT], {row}] * 4, object)",
+            "np.array([{row}] * 6).astype(str)",
+            "np.array([{row}] * 6).astype(bytes)",
+            "np.array([{row}] * 6).astype(str).astype(object)",
+            "np.array([{row}] * 6).astype('T')",
+            "np.array([{row}] * 6).astype('M8[s]')",
+            "np.array([{row}] * 6).astype('m8[s]')",
+            "np.array([{row}] * 6)[:, :, None]",
+            "np.array([{row}] * 6)[None]",
+            "np.array([{row}] * 6)[:, :0]",
+            "np.ma.array([{row}] * 6, mask=[[0, 0, 1], [0, 0, 0]] * 6)",
+            "[np.ma.array([0, 1, 0], mask=[0, 0, 1]), {row}] * 4",
+            "sparse.csr_array([[0, 1, 2], {row}] * 4)",
+            "sparse.csr_array([[0, 1, -1], {row}] * 4)",
+            "sparse.csc_array([[0, 1, nan], {row}] * 4)",
+            "sparse.csr_array([[0, 1, inf], {row}] * 4)",
+            "sparse.csr_array([[0, 1, 1j], {row}] * 4)",
+            "sparse.coo_array(([1, 1], ([0, 0], [1, 1])), shape=(12, 3))",
+            "torch.tensor([[0, 1, 2], {row}] * 4)",
+            "torch.tensor([[0, 1, inf], {row}] * 4)",
+            "torch.tensor([{row}] * 6).to_sparse()",
+            "torch.tensor([{row}] * 6, dtype=torch.complex64)",
+            "pd.DataFrame([{row}] * 6, columns=['a', 'a', 'b'])",
+            "pd.DataFrame([{row}] * 6, columns=['a', nan, nan])",
+            "pd.DataFrame([[0, 1, 2], {row}] * 4)",
+            "pd.DataFrame([[0, 1, 'b'], {row}] * 4)",
+            "pd.DataFrame([[0, 1, pd.Timestamp(0)], {row}] * 4)",
+            "pd.DataFrame([{row}] * 6).astype(str)",
+            "pd.DataFrame([{row}] * 6).assign(a=pd.Categorical(['0', '1'] * 6))",
+            "pl.DataFrame([[0, 1, 2], {row}] * 4, orient='row')",
+            "pl.DataFrame([{row}] * 6, orient='row').cast(pl.String)",
+            "pa.table({{'a': [0, 1] * 6, 'b': ['0', '1'] * 6}})",
+            "[{{0, 1}}, {{1}}, set()] * 4",
+            "[('a', 'b'), ('a',), ()] * 4",
+            "np.zeros((12, 3), 'i,i')",
+            "(row for row in [{row}] * 6)",
+        )
+    )
+)
+"""What is no matrix of 0 and 1, of 12 rows if it has any."""

@@ -12,6 +12,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -30,6 +31,7 @@ DATA = {
     "y": np.array(["ant", "bee", "cat"])[POSITION],
     "w": np.linspace(0.5, 1.5, 24),
     "X_new": X_NEW,
+    "Y": np.stack([POSITION > 0, POSITION == 2, np.arange(24) % 3 == 0], axis=1).astype(int),
 }
 
 
@@ -66,6 +68,7 @@ NAMES |= {
         FailsInTraining,
         GaussianNB,
         LogisticRegression,
+        OneVsRestClassifier,
         StandardScaler,
         TrainingCheckpoint,
         ValidSplit,
@@ -87,6 +90,7 @@ FAST = [
     "DecisionClassifierCV(GaussianNB(), cv=2)",
     "DecisionClassifierCV(GaussianNB(), metric='f1_macro', cv=2)",
     "DecisionClassifierCV(GaussianNB(), min_recall=0.1, cv=2)",
+    "DecisionClassifierCV(OneVsRestClassifier(GaussianNB()), metric='f1_macro', cv=2)",
     "make_pipeline(StandardScaler(), ClassBalancedWeigher(0.9), LogisticRegression())",
 ]
 ESTIMATORS = codes(*FAST) | codes(NET)
@@ -143,6 +147,16 @@ ANY_Y = ["y"] * 6 + [
     "y.reshape(-1, 1)",
     "np.eye(3)[np.arange(24) % 3]",
     "np.ma.array(np.arange(24) % 2, mask=np.arange(24) == 3)",
+    "Y",
+    "sparse.csr_array(Y)",
+    "pd.DataFrame(Y, columns=['d', 'b', 'c'])",
+    "np.where(X[:, :1] > 1, nan, Y)",
+    "Y[:, :2]",
+    "Y[:20]",
+    "Y * 0",
+    "Y + 1",
+    "Y[:, :, None]",
+    "Y.astype(str)",
     "{'ant': 5, 'bee': 3}",
     "None",
     "'ant'",
@@ -185,8 +199,8 @@ ANY_VALUE = {
     "estimator": "GaussianNB() LogisticRegression() Fails() StandardScaler() None 5 GaussianNB",
     "sampling_strategy": "'auto' 10 0.5 0 -1 nan 'all' {'ant':3} True",
     "random_state": "0 7 -1 1.5 'a' np.random.RandomState(0)",
-    "loss": "'focal' 'ldam' 'vs' 'logit_adjusted' 'none' 5 None",
-    "gamma": "None 0 1 2.5 -1 nan '1'",
+    "loss": "'focal' 'ldam' 'vs' 'logit_adjusted' 'multi_label' 'none' 5 None",
+    "gamma": "None 0 1 2.5 (4,0) (1,) -1 nan '1'",
     "lr": "0.1 0 -1 nan '1' None",
     "max_epochs": "1 0 2 -1 1.5 '1' None",
     "batch_size": "1 7 -1 1000 0 -2 1.5 '8' None",
@@ -196,7 +210,8 @@ ANY_VALUE = {
     "callbacks": "None [] 'disable' 5 [5] [TrainingCheckpoint(5)] "
     "[TrainingCheckpoint('/dev/null')]",
     "train_split": "None ValidSplit(2) ValidSplit(2,stratified=True) failing_split 5",
-    "classes": "None ['ant','bee','cat'] ['ant','bee'] ['ant','bee','cat','dog'] [0,1,2,3] [] 5",
+    "classes": "None ['ant','bee','cat'] ['ant','bee'] ['ant','bee','cat','dog'] [0,1,2,3] [] 5 "
+    "['d','b','c'] [0,1,2]",
     "early_stopping": "True False 5 None",
     "validation_fraction": "0.3 0 1 nan '1'",
     "n_iter_no_change": "1 0 1.5 None",
@@ -250,9 +265,11 @@ class Script:
     def __init__(self, draw, estimators):
         self.make = draw(estimators)
         self.steps = draw(st.lists(calls(self.make()), min_size=1, max_size=6))
+        self.last = draw(st.sampled_from("yyY"))
 
     def __repr__(self):
-        return "\n        ".join([f"model = {self.make}", *map(repr, self.steps)])
+        lines = f"model = {self.make}", *map(repr, self.steps), f"model.fit(X, {self.last})"
+        return "\n        ".join(lines)
 
 
 @st.composite
@@ -310,7 +327,7 @@ def test_what_is_refused_changes_nothing_and_what_comes_next_is_as_ever(script):
     model.set_params(**script.make().get_params(deep=False))
     fresh = clone(model)  # with what was set beside these parameters
     fit = "fit_resample" if hasattr(model, "fit_resample") else "fit"
-    results = [attempt(getattr(each, fit), X, DATA["y"]) for each in (model, fresh)]
+    results = [attempt(getattr(each, fit), X, DATA[script.last]) for each in (model, fresh)]
     assert isinstance(results[0], Refused) == isinstance(results[1], Refused)
     if not isinstance(results[0], Refused):
         hold_equal(state(model), state(fresh), "what came before")

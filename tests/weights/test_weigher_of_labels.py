@@ -7,6 +7,7 @@ from functools import reduce
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 import scipy.sparse
 import torch
@@ -46,12 +47,14 @@ MATRICES = {
     "nullable DataFrame": pd.DataFrame(Y, columns=NAMES).astype("boolean"),
     "sparse DataFrame": pd.DataFrame.sparse.from_spmatrix(scipy.sparse.csr_matrix(Y)),
     "polars": pl.DataFrame(Y, schema=NAMES),
+    "table with names": pa.table(dict(zip(NAMES, Y.T, strict=True))),
+    "list of tensors": list(torch.from_numpy(Y)),
     "torch": torch.from_numpy(Y),
     "torch bfloat16": torch.from_numpy(Y).bfloat16(),
     "torch sparse": torch.from_numpy(Y).to_sparse(),
     "torch sparse bfloat16": torch.from_numpy(Y).bfloat16().to_sparse(),
     "torch sparse in one dimension": torch.from_numpy(Y).to_sparse(1),
-    "list of tensors": list(torch.from_numpy(Y).bfloat16()),
+    "list of bfloat16 tensors": list(torch.from_numpy(Y).bfloat16()),
 }
 each_matrix = pytest.mark.parametrize("kind", MATRICES)
 
