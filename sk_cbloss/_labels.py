@@ -223,15 +223,15 @@ def as_labels(y):
 
 
 def _is_value_counts(y):
-    """Whether y is what value_counts() of a pandas Series returns: descending, by its labels."""
-    return (
-        getattr(y, "name", None) in ("count", "proportion")
-        and hasattr(y, "index")
-        and len(y) > 1
-        and type(y.index).__name__ != "RangeIndex"
-        and getattr(y.index, "is_unique", False)
-        and y.is_monotonic_decreasing
-    )
+    """Whether y can only be what value_counts() of a pandas Series returns.
+
+    Labels may be named "count", too, and be sorted; their rows have no names then.
+    """
+    is_series = hasattr(y, "index") and getattr(y, "ndim", None) == 1 and hasattr(y, "name")
+    if not is_series or y.name != "count" or len(y) < 2:
+        return False
+    is_named = y.index.name is not None or y.index.dtype.kind not in "iu"
+    return bool(is_named and y.index.is_unique and y.is_monotonic_decreasing and y.iloc[-1] > 0)
 
 
 def _unwrapped(y):

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from skorch.utils import is_dataset
 
 from sk_cbloss._indicator import Indicator, read_indicator
@@ -27,7 +28,6 @@ from sk_cbloss.neural_net.data._features import (
 )
 from sk_cbloss.neural_net.data._label_sets import (
     has_several_labels,
-    holds_unknown,
     learned_labels,
     rarest_label,
     rows_of_labels,
@@ -214,9 +214,9 @@ def _mean_of_targets(sample_weight, labels):
     n_targets = None
     if isinstance(labels, Tags):
         n_targets = labels.by_sample()
-    elif isinstance(labels, Indicator) and holds_unknown(labels.values):
+    elif isinstance(labels, Indicator) and not issparse(labels.values):
         n_targets = (~np.isnan(labels.values)).sum(axis=1)
-    if n_targets is None or not n_targets @ sample_weight:
+    if n_targets is None or not np.ptp(n_targets) or not n_targets @ sample_weight:
         return sample_weight.mean()
     return np.average(sample_weight, weights=n_targets)
 
