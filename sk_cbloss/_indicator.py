@@ -117,20 +117,23 @@ class Indicator:
 def is_indicator(y):
     """Whether y has a column for each of several labels, or for none; one column holds labels."""
     if isinstance(y, list | tuple):
-        is_matrix = len(y) and all(_is_row(row) for row in y)
-        return is_matrix and len({len(row) for row in y}) == 1 != len(y[0])
+        n_labels = _n_labels(y[0]) if len(y) else None
+        return n_labels not in (None, 1) and all(_n_labels(row) == n_labels for row in y)
     shape = getattr(y, "shape", ())
     return isinstance(shape, tuple) and len(shape) == 2 and shape[1] != 1
 
 
-def _is_row(row):
-    return isinstance(row, list | tuple) or bool(getattr(row, "shape", ()))
+def _n_labels(row):
+    """Return how many labels a row of a list may tell of, None where it is no row."""
+    if isinstance(row, list | tuple):
+        return len(row)
+    return next(iter(getattr(row, "shape", ())), None)
 
 
 def check_one_label(name, y):
     """Raise a ValueError, of what takes one label a sample and has this name, if y has several."""
     if is_indicator(y):
-        n_labels = len(y[0]) if isinstance(y, list | tuple) else y.shape[1]
+        n_labels = _n_labels(y[0]) if isinstance(y, list | tuple) else y.shape[1]
         raise ValueError(
             f"{name} takes one label a sample, got y with {n_labels} columns: put it into "
             "scikit-learn's MultiOutputClassifier, OneVsRestClassifier or ClassifierChain."
