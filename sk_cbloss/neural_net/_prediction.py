@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 from skorch.utils import to_device, to_numpy
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from sk_cbloss._indicator import labels_are_right
 from sk_cbloss._labels import as_labels
@@ -20,6 +20,7 @@ from sk_cbloss.neural_net.data import (
     before_drawing,
     check_features,
     cut,
+    features_and_labels,
     ignored_tag,
     loaded,
     logits_of,
@@ -165,16 +166,17 @@ class Prediction(CheckedData):
         positions = self._read(self._decided, X)
         return positions if self._has_several_labels else self.classes_[positions]
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X, y=None, sample_weight=None):
         """Score the accuracy: of several labels, that of a sample's all; of tags, of each.
 
         Parameters
         ----------
-        X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
+        X : array-like, sparse matrix, DataFrame or Dataset of shape (n_samples, ...)
             Features.
-        y : array-like of shape (n_samples,), (n_samples, n_labels) or (n_samples, ...)
+        y : array-like of shape (n_samples,), (n_samples, n_labels) or (n_samples, ...), \
+                default=None
             Labels, as in ``fit``. Tags that do not count are left out, and labels
-            that are not known.
+            that are not known. None takes those of a Dataset.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
 
@@ -183,6 +185,10 @@ class Prediction(CheckedData):
         float
             The share, in [0, 1], of what is right.
         """
+        if y is None:
+            if not isinstance(X, Dataset):
+                raise ValueError("y must hold the labels, unless X is a Dataset, got None.")
+            y = features_and_labels(X)[1]
         if self._has_several_labels:
             right = labels_are_right(y, self.predict(X), self.classes_)
         elif ignored_tag(self) is None:

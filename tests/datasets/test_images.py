@@ -308,6 +308,20 @@ def test_images_without_labels_are_to_be_predicted(root):
         LongTailedImages(["no.png"], root=root)
 
 
+def test_a_score_takes_the_labels_of_the_data_set(root):
+    images = images_of(root)
+    net = CBNeuralNetClassifier(Small, max_epochs=1, random_state=0).fit(images)
+    assert (
+        net.score(images)
+        == net.score(images, images.labels)
+        == net.score(Subset(images, range(38)))
+    )
+    with pytest.raises(
+        ValueError, match="^y must hold the labels, unless X is a Dataset, got Non"
+    ):
+        net.score(np.zeros((2, 3, 8, 8)))
+
+
 def test_pickles(root):
     images = images_of(root)
     assert_same(pickle.loads(pickle.dumps(images)), images)
