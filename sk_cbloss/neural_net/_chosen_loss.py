@@ -266,6 +266,20 @@ class ChosenLoss(NeuralNet):
                 stacklevel=5 + hasattr(self.fit, "__wrapped__"),  # scikit-learn's, since 1.9
             )
 
+    def _check_outputs(self, y_pred):
+        """Warn if the module turns its first logits into probabilities, as the loss does."""
+        *_, last = uncompiled(self.module_).modules()
+        if not self._loss_is_ours or not isinstance(last, nn.Sigmoid | nn.Softmax):
+            return
+        outputs = logits_of(y_pred).detach()
+        if outputs.numel() and outputs.amin() >= 0 and outputs.amax() <= 1:
+            loss = type(uncompiled(self.criterion_)).__name__
+            warnings.warn(
+                f"The module should give logits, of which {loss} makes probabilities, got numbers "
+                f"in [0, 1] from its last part, {last}: leave that out.",
+                stacklevel=2,
+            )
+
     def _check_weights(self, changes, stacklevel):
         """Warn if the default weights do nothing, or do again what a sampler does."""
         is_default = self.criterion is None and self.beta is None and not changes

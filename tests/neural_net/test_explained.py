@@ -307,6 +307,44 @@ def test_a_balanced_sampler_beside_weights_corrects_twice():
         make_net(iterator_train__sampler=drawn(200)).fit(X, Y)
 
 
+class Gated(nn.Module):
+    def __init__(self, n_features, n_classes):
+        super().__init__()
+        self.first, self.gate = nn.Linear(n_features, n_classes), nn.Sigmoid()
+
+    def forward(self, x):
+        return self.first(x) * self.gate(x.mean(dim=1, keepdim=True))
+
+
+def ends_in(last):
+    return lambda n_features, n_classes: nn.Sequential(nn.Linear(n_features, n_classes), last)
+
+
+@pytest.mark.parametrize("y", [Y, np.eye(3, dtype=int)[Y]], ids=["one label", "several"])
+@pytest.mark.parametrize("last", [nn.Sigmoid(), nn.Softmax(dim=1)])
+def test_probabilities_in_the_place_of_logits_are_told_of(y, last):
+    said = (
+        rf"give logits, .* \[0, 1\] from its last part, {type(last).__name__}\(.*leave that out\.$"
+    )
+    net = make_net(module=ends_in(last))
+    with pytest.warns(UserWarning, match=said) as caught:
+        net.fit(X, y)
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net.partial_fit(X, y)  # it has been said
+        if y.ndim > 1 and isinstance(last, nn.Sigmoid):
+            make_net(module=ends_in(last), criterion=nn.BCELoss).fit(X, y.astype(np.float32))
+
+
+@pytest.mark.parametrize("y", [Y, np.eye(3, dtype=int)[Y]], ids=["one label", "several"])
+@pytest.mark.parametrize("module", [Gated, ends_in(nn.LogSoftmax(dim=1)), ends_in(nn.Tanh())])
+def test_other_ends_of_modules_are_left_alone(y, module):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make_net(module=module).fit(X, y)
+
+
 def test_subclasses_are_told_the_same_and_searched():
     class Own(CBNeuralNetClassifier):
         pass

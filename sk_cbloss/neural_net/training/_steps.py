@@ -171,6 +171,8 @@ class FastSteps(NeuralNet):
             y_pred = self.infer(features, **fit_params)
         finally:
             self._call.spares_logits = False
+        if self._call.is_new and not self._call.has_begun:
+            self._check_outputs(y_pred)
         return self.get_loss(y_pred, y, X=X, training=True), y_pred
 
     def _set_training(self, training=True):
