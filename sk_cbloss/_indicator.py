@@ -1,6 +1,7 @@
 """Several labels a sample, read from a matrix with a column for each label."""
 
 import reprlib
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from numbers import Rational
 
@@ -13,6 +14,8 @@ from sk_cbloss._validation import NUMBERS, as_numpy, refuse_masked
 # Entries of a chunk, whose temporaries stay small.
 CHUNK = 2**20
 KINDS = *NUMBERS, type(None)
+# What lists no names, for all that it has a length.
+NO_LISTS = str, bytes, Mapping, Set
 RULE = "y must hold 0 and 1, a column for each label"
 REMEDY = "sets of labels go through sklearn.preprocessing.MultiLabelBinarizer"
 
@@ -127,7 +130,7 @@ def _n_labels(row):
     """Return how many labels a row of a list may tell of, None where it is no row."""
     if isinstance(row, list | tuple):
         return len(row)
-    return next(iter(getattr(row, "shape", ())), None)
+    return None if issparse(row) else next(iter(getattr(row, "shape", ())), None)
 
 
 def check_one_label(name, y):
@@ -244,10 +247,25 @@ def _names_of(y):
     """Return the names of a frame's or a table's columns; None where they have none."""
     if not hasattr(y, "columns"):
         return None
-    names = list(getattr(y, "column_names", y.columns))  # pyarrow's columns are the data
+    # pyarrow's columns are the data.
+    return _as_array(list(getattr(y, "column_names", y.columns)), "y")
+
+
+def listed_names(classes):
+    """Return names of labels that are listed beside the data, each once, as an array."""
+    names = as_numpy(classes)
+    try:
+        if hasattr(names, "__len__") and not isinstance(names, NO_LISTS):
+            return _as_array(list(names), "classes")
+    except TypeError:  # of what is no list, or of lists
+        pass
+    raise ValueError(f"classes must list a name for each label, got {reprlib.repr(classes)}.")
+
+
+def _as_array(names, listed):
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"y must name each label once, got {twice!r} twice.")
+        raise ValueError(f"{listed} must name each label once, got {twice!r} twice.")
     if all(isinstance(name, str) for name in names):
         return np.array(names, dtype=str)
     if all(isinstance(name, int | np.integer) for name in names):

@@ -17,6 +17,8 @@ from sk_cbloss._validation import as_numpy
 CHUNK = 2**16
 # Integers that span no more than this, or an eighth of their number, are counted without sorting.
 SMALL_RANGE = 2**14
+# What numpy says of labels that another type does not hold; RuntimeError is of dates as texts.
+UNLIKE = TypeError, ValueError, OverflowError, RuntimeError
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def places_among(known, classes):
             with np.errstate(invalid="ignore"):
                 sought = classes.astype(known.dtype)
         places = np.searchsorted(known, sought).clip(max=len(known) - 1)
-    except (TypeError, ValueError, OverflowError):  # of another kind, or some too large for it
+    except UNLIKE:  # of another kind, or some too large for it
         place_of = {label: place for place, label in enumerate(names_of(known))}
         return np.array([place_of.get(label, -1) for label in names_of(classes)], dtype=np.intp)
     nearest = known[places]

@@ -97,11 +97,12 @@ def answer(function, *codes, **named):
 
 def check_refusal(error):
     """Raise the error again, unless it is a sentence."""
-    said = str(error)
+    said = str(getattr(error, "strerror", None) or error)  # without a file's number of errors
     if SCIKIT_LEARNS.match(said):
         return
     sentence = said[:1].isalpha() and said.endswith((".", ".)")) and not RAW.search(said)
-    kinds = ValueError | TypeError | AttributeError  # of a method that is not there any more
+    # An AttributeError is of a method that is not there any more.
+    kinds = ValueError | TypeError | AttributeError | OSError
     if not isinstance(error, kinds) or not sentence:
         raise error
 

@@ -111,7 +111,7 @@ TAKE_MATRICES = {
 }
 
 
-@law(150, taker=st.sampled_from(sorted(TAKE_MATRICES)), y=NO_MATRIX)
+@law(300, taker=st.sampled_from(sorted(TAKE_MATRICES)), y=NO_MATRIX)  # all of them
 def test_what_is_no_matrix_of_0_and_1_is_refused(taker, y):
     result = attempt(TAKE_MATRICES[taker], y)
     may_be = taker == "loss" and getattr(made(y), "ndim", 2) == 3  # labels of pixels, say

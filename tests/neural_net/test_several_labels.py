@@ -488,10 +488,15 @@ def test_labels_may_be_named_beside_the_data():
     assert one.classes_.tolist() == NAMES
     with pytest.raises(ValueError, match="in their order, got 'war' in the place of 'drama'"):
         net(classes=sorted(NAMES)).fit(X, pd.DataFrame(Y, columns=NAMES))
-    with pytest.raises(ValueError, match="classes must name each label once, got war 2 times"):
+    with pytest.raises(ValueError, match="classes must name each label once, got 'war' twice"):
         net(classes=["war", *NAMES[:3]]).fit(X, Y)
     with pytest.raises(ValueError, match="for each of the 3 known labels, got 4"):
         net(classes=NAMES[:3]).fit(X, Y)
+    for unnamed in (4, "abcd", set(NAMES), dict.fromkeys(NAMES, 5), [[name] for name in NAMES]):
+        with pytest.raises(ValueError, match="^classes must list a name for each label, got "):
+            net(classes=unnamed).fit(X, Y)
+    for mixed in ([None, "war", 1, 2.5], [("war", 1), ("war", 2), ("epic", 1), ("epic", 2)]):
+        assert net(classes=mixed).fit(X, Y).classes_.tolist() == mixed
 
 
 def test_copies_and_files(fitted, tmp_path):

@@ -3,7 +3,13 @@
 import numpy as np
 import scipy.sparse
 
-from sk_cbloss._indicator import Indicator, agreed_names, is_indicator, read_indicator
+from sk_cbloss._indicator import (
+    Indicator,
+    agreed_names,
+    is_indicator,
+    listed_names,
+    read_indicator,
+)
 from sk_cbloss.neural_net.data._arrays import Uncast, is_to_be_cast_by_rows
 from sk_cbloss.neural_net.data._tags import ignored_tag
 
@@ -20,18 +26,6 @@ def has_several_labels(net, y):
     if net.criterion is None and is_for_labels(net.loss):
         return True
     return y is not None and is_indicator(y) and ignored_tag(net) is None
-
-
-def listed_names(names):
-    """Return names of labels that are listed beside the data, each once."""
-    names = np.asarray(names)
-    present, count = np.unique(names, return_counts=True)
-    if len(present) < len(names):
-        raise ValueError(
-            f"classes must name each label once, got {present[count.argmax()]!s} "
-            f"{count.max()} times."
-        )
-    return names
 
 
 def told_labels(net, names, known):
