@@ -48,6 +48,10 @@ class Folder(Dataset):
     def __len__(self):
         return len(self.samples)
 
+    def __getstate__(self):
+        """Leave out what no process can be sent, as Python 3.14 does to start one."""
+        return vars(self) | {"in_use": set()}
+
     def __getitem__(self, row):
         image = torch.from_numpy(IMAGES[row].copy())
         if self.noise:
