@@ -82,8 +82,9 @@ class CBNeuralNetClassifier(
         ``n_iter_no_change`` epochs. The best parameters are kept.
     validation_fraction : float in (0, 1), default=0.1
         Share of each class to hold out for early stopping; at least one
-        sample of each class that has two. Of several labels, that of the
-        rarest that a sample has takes the class's place.
+        sample of each class that has two. Of several labels, the rarest that a
+        sample has takes the class's place; where these are more than the samples
+        to hold out, they share them.
     n_iter_no_change : int, default=10
         Number of epochs without a rise that early stopping waits.
     criterion : torch loss class or instance, default=None

@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from skorch.callbacks import EpochScoring
+from skorch.callbacks import Callback, EpochScoring
 from skorch.dataset import Dataset as SkorchDataset
 from skorch.dataset import ValidSplit
 from skorch.helper import SliceDataset, predefined_split
@@ -302,6 +302,30 @@ def test_rows_without_labels_count(fitted):
 
 
 # ------------------------------------------------------------------ validation, early stopping
+
+
+def test_early_stopping_holds_out_what_is_asked_of_many_rare_labels():
+    rows = np.random.default_rng(0).permuted(np.tile(np.arange(1_000), (4, 1)), axis=1).ravel()
+    columns = np.repeat(np.arange(400), 10)  # 400 labels of 10 of 1,000 rows
+    y = sp.csr_array((np.ones(4_000), (rows, columns)), shape=(1_000, 400))
+    y.data[:] = 1
+    features = np.zeros((1_000, 2), np.float32)
+    one = net(early_stopping=True, validation_fraction=0.05, max_epochs=1).fit(features, y)
+    sizes = one.history_[0, "batches", :, "valid_batch_size"]
+    assert sum(sizes) in (49, 50, 51)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array])
+def test_what_is_scored_is_kept_in_bytes(kind):
+    class Watch(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            scoring = dict(net.callbacks_)["valid_f1_macro"]
+            self.kept = {part.dtype for part in (*scoring.y_trues_, *scoring.y_preds_)}
+
+    one = net(callbacks=[Watch()], max_epochs=1).fit(X, kind(Y), X_val=X, y_val=kind(Y))
+    assert dict(one.callbacks_)["Watch"].kept == {torch.int8}
+    expected = f1_score(Y, one.predict(X), average="macro")
+    assert one.history_[-1, "valid_f1_macro"] == pytest.approx(expected)
 
 
 def test_early_stopping_watches_macro_f1():

@@ -170,6 +170,32 @@ def test_holding_out_draws_once_however_many_classes_there_are():
     assert np.bincount(y[held]).tolist() == [1] * 5_000
 
 
+def test_more_classes_than_rows_to_hold_out_share_them():
+    y = np.concatenate([np.arange(4_000) % 1_000, np.repeat([1_000, 1_001], [300, 700])])
+    for fraction in (0.02, 0.1, 0.13):
+        whole = hold_out(y, fraction, np.random.RandomState(0))
+        pooled = hold_out(y, fraction, np.random.RandomState(0), may_pool=True)
+        assert abs(len(pooled) - fraction * 5_000) <= 1 < len(whole) - fraction * 5_000
+        for part in (slice(0, 1_000), slice(1_000, 1_002)):  # the rare ones, and the others
+            held, count = np.bincount(y[pooled], minlength=1_002)[part], np.bincount(y)[part]
+            assert abs(held.sum() - fraction * count.sum()) <= 1
+            assert (np.abs(held - fraction * count) < 1).all()
+    enough = np.repeat([0, 1], [90, 10])  # classes that all have a row of those to hold out
+    one, other = (hold_out(enough, 0.1, np.random.RandomState(0), may_pool=p) for p in (0, 1))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_pooled_rows_are_held_out_as_often_and_never_the_only_one():
+    y = np.array([0, 1, 1, 2, 2, 2, 3, 3, 4, 4, 4, 4, 4])
+    held = [hold_out(y, 0.15, np.random.RandomState(seed), may_pool=True) for seed in range(4000)]
+    assert min(map(len, held)) == 1
+    share = np.bincount(np.concatenate(held), minlength=13) / 4000
+    np.testing.assert_allclose(share, 0.15 * (y > 0), atol=0.03)
+    assert hold_out(y, 1e-6, np.random.RandomState(0), may_pool=True).size == 1
+    with pytest.raises(ValueError, match="^early_stopping must have a class of two samples"):
+        hold_out(np.arange(5), 0.5, np.random.RandomState(0), may_pool=True)
+
+
 def test_early_stopping_stops_and_keeps_the_best():
     net = make_net(early_stopping=True, max_epochs=200, n_iter_no_change=5).fit(X, Y)
     scores = np.array(net.history_[:, "valid_balanced_accuracy"])

@@ -1,6 +1,7 @@
 """What the net scores at the end of each epoch."""
 
 import numpy as np
+import torch
 from sklearn.metrics import get_scorer, recall_score
 from skorch.callbacks import EpochScoring
 from skorch.utils import to_numpy
@@ -24,8 +25,8 @@ def balanced_accuracy(net, X, y):
 
 def f1_macro(net, X, y):
     """Score the mean F1 over the labels that some sample of y has, of what is known."""
-    y = np.asarray(y)
-    y, predicted = y == 1, (net.predict(X) == 1) & ~np.isnan(y)
+    y = np.asarray(y)  # not known is NaN, or below 0 among integers
+    y, predicted = y == 1, (net.predict(X) == 1) & (y >= 0)
     n_with, n_right = y.sum(axis=0), (y & predicted).sum(axis=0)
     f1 = 2 * n_right / np.maximum(n_with + predicted.sum(axis=0), 1)
     return float(f1[n_with > 0].mean()) if n_with.any() else 0.0
@@ -46,14 +47,14 @@ class DecodeLabels:
 
 
 class Decisions(list):
-    """Positions of classes, decided as soon as a batch's logits are appended."""
+    """What is made of batches as soon as they are appended, such as positions of classes."""
 
     def __init__(self, decide):
         super().__init__()
         self.decide = decide
 
-    def append(self, y_pred):
-        super().append(self.decide(y_pred))
+    def append(self, batch):
+        super().append(self.decide(batch))
 
     def __reduce__(self):
         return list, (list(self),)
@@ -66,6 +67,15 @@ def keep_decisions_alone(net):
     for _, callback in net.callbacks_:
         if type(callback) is EpochScoring and _reads_labels_alone(callback.scoring_, net):
             callback.y_preds_ = Decisions(net._decided)
+            if callback.scoring_ is f1_macro:  # of many labels, of which few are there
+                callback.y_preds_ = Decisions(lambda y_pred: _small(net._decided(y_pred)))
+                callback.y_trues_ = Decisions(_small)
+
+
+def _small(labels):
+    """Return 0 and 1, and NaN as -1, in a byte each."""
+    labels = torch.as_tensor(labels)
+    return (labels.nan_to_num(-1) if labels.is_floating_point() else labels).to(torch.int8)
 
 
 def _reads_labels_alone(scoring, net):

@@ -238,7 +238,8 @@ def split_to_stop_early(net, targets, call):
         strata = rarest_label(targets)
     elif targets.ndim > 1:
         strata = rarest_tag(targets)
-    held = hold_out(strata, net.validation_fraction, np.random.RandomState(seed))
+    draws, pools = np.random.RandomState(seed), net._has_several_labels
+    held = hold_out(strata, net.validation_fraction, draws, may_pool=pools)
     is_held = np.zeros(len(strata), dtype=bool)
     is_held[held] = True
     return np.flatnonzero(~is_held), held

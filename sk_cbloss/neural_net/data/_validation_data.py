@@ -14,14 +14,23 @@ from sk_cbloss.neural_net.data._streamed import StreamedDataset, check_row, is_s
 from sk_cbloss.neural_net.data._tags import ignored_tag, tag_targets
 
 
-def hold_out(y, fraction, random_state):
+def hold_out(y, fraction, random_state, *, may_pool=False):
     """Return the rows to hold out: that share of each class, and at least one of two.
 
-    Shuffled rows are sorted by class, and the first of each class are taken.
+    Shuffled rows are sorted by class, and the first of each class are taken. If it may pool, and
+    there are more classes of two rows than rows asked for, classes of about one size share them.
     """
     count = np.bincount(y)
     n_held = np.clip(np.rint(fraction * count), 1, np.maximum(count - 1, 1)).astype(np.int64)
     n_held[count < 2] = 0
+    if may_pool and np.count_nonzero(n_held) > fraction * len(y):
+        count_of_two = np.where(n_held > 0, count, 0)
+        order = count_of_two.argsort(kind="stable")
+        up_to = fraction * count_of_two[order].cumsum()
+        # From a place drawn between 0 and 1, so that each row is held out as often.
+        n_held[order] = np.diff(np.floor(up_to + random_state.random_sample()), prepend=0)
+        if not n_held.any():
+            n_held[order[-1]] = 1
     if not n_held.any():
         raise ValueError("early_stopping must have a class of two samples or more, got none.")
     rows = random_state.permutation(len(y))
