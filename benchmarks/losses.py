@@ -115,6 +115,16 @@ def make_batch_of_labels(shape, device="cpu", dtype=torch.float32):
     return batch._replace(label=label, count=(10_000 * share).int().numpy())
 
 
+def batch_for(loss, shape):
+    if loss not in OF_LABELS:
+        return make_batch(shape)
+    batch = make_batch_of_labels(shape)
+    if loss == "multi_label_unknown":
+        generator = torch.Generator().manual_seed(2)
+        batch.label[torch.rand(shape, generator=generator) < 0.1] = torch.nan
+    return batch
+
+
 def ours(loss, batch):
     if loss in OF_LABELS:
         module = ClassBalancedMultiLabelLoss(weight_of_labels(batch), **OF_LABELS[loss])
@@ -200,6 +210,31 @@ def torch_multi_label(batch):
     return torch.nn.BCEWithLogitsLoss(pos_weight=weight_of_labels(batch)[:, 1])
 
 
+def torch_smoothed(batch):
+    with_it = weight_of_labels(batch)[:, 1]
+
+    def call(logits, label):
+        weight = 1 + (with_it - 1) * label  # of the side that the label says
+        label = (1 - SMOOTHING) * label + SMOOTHING / 2
+        return F.binary_cross_entropy_with_logits(logits, label, weight)
+
+    return call
+
+
+def torch_masked(batch):
+    with_it = weight_of_labels(batch)[:, 1]
+
+    def call(logits, label):
+        known = ~label.isnan()
+        label = label.nan_to_num()
+        each = F.binary_cross_entropy_with_logits(
+            logits, label, pos_weight=with_it, reduction="none"
+        )
+        return (each * known).sum() / known.sum()
+
+    return call
+
+
 def torchvision_focal(batch):
     with_it = weight_of_labels(batch)[:, 1]
 
@@ -250,13 +285,25 @@ PEERS = {
         "imbalanced-losses": Peer(imbalanced_softmax_focal),
     },
     "multi_label": {"torch": Peer(torch_multi_label, "BCEWithLogitsLoss(pos_weight)")},
+    "multi_label_smoothed": {
+        "torch": Peer(torch_smoothed, "binary_cross_entropy_with_logits of smoothed targets")
+    },
+    "multi_label_unknown": {
+        "torch": Peer(torch_masked, "the same, with a mask, a tenth of the targets unknown")
+    },
     "multi_label_focal": {
         "torchvision's form": Peer(
             torchvision_focal, "its sigmoid_focal_loss, with two alphas a label"
         )
     },
 } | dict.fromkeys(("logit_adjusted", "ldam", "cdt", "vs"), REFERENCE)
-OF_LABELS = {"multi_label": {}, "multi_label_focal": {"gamma": 2}}
+SMOOTHING = 0.1
+OF_LABELS = {
+    "multi_label": {},
+    "multi_label_smoothed": {"label_smoothing": SMOOTHING},
+    "multi_label_unknown": {},
+    "multi_label_focal": {"gamma": 2},
+}
 WITHOUT_WAITING = {
     "focal": {
         "balanced-loss, no wait": Peer(
@@ -450,7 +497,7 @@ def time_table(loss, verdict, duration):
     row(f"{loss}, ours / peer", PEERS[loss])
     all_differs = set()
     for shape in SHAPES:
-        batch = (make_batch_of_labels if loss in OF_LABELS else make_batch)(shape)
+        batch = batch_for(loss, shape)
         own, others, differs = both_sides(loss, batch, PEERS[loss])
         all_differs |= set(differs.items())
         for n_threads in (1, 2):
@@ -468,7 +515,7 @@ def time_table(loss, verdict, duration):
 def memory_table(losses, verdict):
     print("\npeak memory beyond the logits, in their size, gradient included")
     for loss in losses:
-        batch = (make_batch_of_labels if loss in OF_LABELS else make_batch)(SHAPES[-1])
+        batch = batch_for(loss, SHAPES[-1])
         functions = {"ours": ours(loss, batch)}
         functions |= {name: peer.build(batch) for name, peer in PEERS[loss].items()}
         for name, function in functions.items():
