@@ -83,7 +83,7 @@ def climb(z, scored):
             sweep = sweep_one(
                 contest.z[:, c], other, whose, c, -REACH - raised[c], REACH - raised[c]
             )
-            step, top = sweep.best(scored.along(sweep), usual=0.0)
+            step, top = sweep.best(scored.along(sweep))
             if top > value + 1e-12:
                 contest.raise_by(c, step)
                 raised[c] += step

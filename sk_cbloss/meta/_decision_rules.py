@@ -38,7 +38,10 @@ class MetricRule:
         n_classes = data.z.shape[1]
         scored = Scored(self.metric, data.y, data.weight, n_classes)
         sweep, slope = data.along()
-        place, _ = sweep.best(scored.along(sweep), usual=0.0)
+        place, value = sweep.best(scored.along(sweep))
+        # Where probabilities are equal, decisions at 0 are those of no piece.
+        if scored.value(data.z.argmax(axis=1)) >= value - 1e-12:
+            place = 0.0
         line = place * slope
         if n_classes <= 2:  # there is nothing beside a threshold
             return line[None], place
@@ -87,7 +90,10 @@ class ScorerRule:
                 min((piece for piece in values if piece > best), default=len(real)),
             )
         piece = real[best]
-        place = 0.0 if best == usual else (edges[piece] + edges[piece + 1]) / 2
+        place = (edges[piece] + edges[piece + 1]) / 2
+        # Where probabilities are equal, decisions at 0 are those of no piece.
+        if self.score(data, data.z.argmax(axis=1)) >= values[best]:
+            place = 0.0
         return (place * slope)[None], place
 
     def _along(self, data, sweep, pieces):

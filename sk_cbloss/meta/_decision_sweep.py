@@ -37,27 +37,28 @@ class Sweep:
     old: np.ndarray
     new: np.ndarray
 
-    def best(self, values, *, usual):
+    def best(self, values, *, usual=None):
         """Return where values, one for each piece of the line, are largest.
 
         Parameters
         ----------
         values : ndarray of shape (n_changes + 1,)
             The value before the first change, and after each.
-        usual : float
-            The place to take if none is better.
+        usual : float, default=None
+            A place to take if none is better.
 
         Returns
         -------
         place : float
-            The middle of the longest piece with the largest value, or the usual place.
+            The middle of the longest piece with the largest value, or the usual place if such a
+            piece holds it.
         value : float
             The value there.
         """
         return best_place(self.low, self.high, self.at, values, usual=usual)
 
 
-def best_place(low, high, at, values, *, usual):
+def best_place(low, high, at, values, *, usual=None):
     """Return where a line from low to high has the largest value, and that; see ``Sweep.best``.
 
     Values are those before the first of the sorted places where they change, and after each.
@@ -68,7 +69,7 @@ def best_place(low, high, at, values, *, usual):
     start, end, values = edges[:-1][real], edges[1:][real], values[real]
     top = values.max()
     good = values >= top - 1e-12
-    if (good & (start <= usual) & (usual <= end)).any():
+    if usual is not None and (good & (start <= usual) & (usual <= end)).any():
         return usual, top
     first = np.flatnonzero(good & ~np.r_[False, good[:-1]])
     last = np.flatnonzero(good & ~np.r_[good[1:], False])

@@ -292,6 +292,31 @@ def test_a_score_that_is_the_same_everywhere_moves_nothing(n, n_classes):
     np.testing.assert_array_equal(ways, 0)
 
 
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("metric", METRICS)
+def test_where_probabilities_are_equal_what_is_learned_is_no_worse_than_the_usual(
+    metric, n_classes
+):
+    """As those of neighbours and forests are: at 0, ties go to the first class, beside it not."""
+    rng = np.random.default_rng(0)
+    ones = np.ones(30)
+    known, gained = MetricRule(METRICS[metric]), 0
+    name = {"geometric_mean": "balanced_accuracy", "worst_class_recall": "recall_macro"}
+    asked = ScorerRule(name.get(metric, metric), np.arange(n_classes), False)
+    for _ in range(60):
+        y = np.r_[np.arange(n_classes), rng.integers(n_classes, size=30 - n_classes)]
+        p = rng.multinomial(2, np.full(n_classes, 1 / n_classes), size=30) / 2
+        prior = np.bincount(y, minlength=n_classes) / 30
+        data = LeftOut(np.log(p + 1e-9), y, ones, ones, np.log(prior))
+        for rule in (known, asked):
+            usual = rule.score(data, data.z.argmax(axis=1))
+            ways, _ = rule.learn(data)
+            learned = rule.score(data, (data.z + ways[0]).argmax(axis=1))
+            assert learned >= usual - 1e-12
+            gained += learned > usual
+    assert gained
+
+
 # ---------------------------------------------------------------------- recalls
 
 
