@@ -37,6 +37,7 @@ ARMS = {
 }
 ENSEMBLES = {"balanced_forest": "balanced forest", "easy_ensemble": "EasyEnsemble"}
 COLORS = ["#999999", "#E69F00", "#009E73", "#56B4E9", "#0072B2", "#CC79A7", "#D55E00", "#F0E442"]
+DARK = "#0072B2"  # digits on it are white
 MAX_QUESTIONS, MIN_GAIN, MIN_CELLS = 4, 0.05, 3
 DOCS = Path(__file__).parents[2] / "docs" / "results" / "map"
 
@@ -296,14 +297,12 @@ def figure(results, path):
     spots = defaultdict(list)  # of a panel, to a power of ten
     for i, cell in enumerate(results.cells):
         spots[cell.noise, cell.model, *np.round(np.log10(cell.place))].append(i)
-    fig = Figure(figsize=(10, 9), layout="constrained")
+    fig = Figure(figsize=(7.6, 8.4), layout="constrained")  # digits are read at a page's width
     axes = fig.subplots(len(map.NOISES), len(MODELS), sharex=True, sharey=True)
     of = dict(zip(product(map.NOISES, MODELS), axes.flat, strict=True))
     for (noise, model), ax in of.items():
-        ax.set(
-            xlim=(1.5, 5.5), xticks=range(2, 6), xticklabels=[f"{10**i:,}" for i in range(2, 6)]
-        )
-        ax.set(ylim=(-0.5, 4.5), yticks=range(5), yticklabels=[f"{10**i:,}" for i in range(5)])
+        ax.set(xlim=(1.5, 5.5), xticks=range(2, 6), xticklabels=["100", "1k", "10k", "100k"])
+        ax.set(ylim=(-0.5, 4.5), yticks=range(5), yticklabels=["1", "10", "100", "1k", "10k"])
         ax.grid(color="0.93")
         if noise == map.NOISES[0]:
             ax.set_title(MODELS[model])
@@ -316,14 +315,15 @@ def figure(results, path):
             best = np.nanargmax(results.scores[i])
             gain = results.scores[i, best] - results.scores[i, 0]
             place = (
-                x + 0.29 * (nth % 3 - (n_columns - 1) / 2),
+                x + 0.31 * (nth % 3 - (n_columns - 1) / 2),
                 y + 0.36 * ((n_lines - 1) / 2 - nth // 3),
             )
-            of[noise, model].plot(*place, "s", markersize=12, color=COLORS[best])
-            of[noise, model].text(*place, f"{gain:.0f}", fontsize=7, ha="center", va="center")
+            of[noise, model].plot(*place, "s", markersize=10.5, color=COLORS[best])
+            how = {"color": "white" if COLORS[best] == DARK else "black", "fontsize": 8}
+            of[noise, model].text(*place, f"{gain:.0f}", ha="center", va="center", **how)
     axes[-1, 1].set_xlabel("rows of the largest class; both, to the nearest power of ten")
     handles = [Patch(color=c, label=t) for c, t in zip(COLORS, ARMS.values(), strict=True)]
-    fig.legend(handles=handles, loc="outside upper center", ncols=4, frameon=False)
+    fig.legend(handles=handles, loc="outside upper center", ncols=4, frameon=False, fontsize=9)
     with rc_context({"svg.hashsalt": "sk_cbloss"}):  # the same file each time
         fig.savefig(path, metadata={"Date": None})
 
