@@ -106,9 +106,11 @@ class LongTail:
             share = f", {several(n_samples, 'sample')}" if labels and kind == "class" else ""
             lines.append(f"  {shot}-shot ({bounds[shot]}): {several(len(labels), kind)}{share}")
         if self.not_there:
-            shown = ", ".join(map(_shown, self.not_there[:N_SHOWN]))
-            more = ", ..." if len(self.not_there) > N_SHOWN else ""
-            lines.append(f"  no sample: {several(len(self.not_there), kind)}, {shown}{more}")
+            lines.append(
+                f"  no sample: {several(len(self.not_there), kind)}, {_listed(self.not_there)}"
+            )
+        if alike := _alike(self.class_count):
+            lines.append(f"  alike but for case or blanks: {_listed(alike)}")
         sides = "" if self.n_rows is None else " of the samples without and with each label"
         if self.beta_range is None:
             what = "Both sides of each label" if sides else "Classes"
@@ -132,6 +134,7 @@ def describe_long_tail(y, *, thresholds=(20, 100), n_betas=6):
     y : array-like of shape (n_samples,) or (n_samples, n_labels)
         Class labels. Of several a sample, a matrix of 0 and 1, with a column for each: betas are
         then for the two sides of each label, and labels that no sample has are named apart.
+        Names that differ in case or blanks alone are named, too: they are classes of their own.
     thresholds : (float, float), default=(20, 100)
         Few-shot classes have fewer samples than the first number, many-shot
         classes more than the second.
@@ -207,6 +210,20 @@ def _range_of(most, least):
         at = brentq(lambda log_n, end=end: ratio(np.exp(log_n)) - end, 0, np.log(1e6 * most))
         found.append(float(1 - np.exp(-at)))
     return tuple(found)
+
+
+def _alike(labels):
+    """Return the labels that are the same words, as of tables that people fill in by hand."""
+    by_words = {}
+    for label in labels:
+        if isinstance(label, str):
+            by_words.setdefault(" ".join(label.casefold().split()), []).append(label)
+    return [label for same in by_words.values() if len(same) > 1 for label in same]
+
+
+def _listed(labels):
+    more = ", ..." if len(labels) > N_SHOWN else ""
+    return ", ".join(map(_shown, labels[:N_SHOWN])) + more
 
 
 def _rounded(beta):

@@ -48,6 +48,21 @@ def test_the_words():
     assert str(describe_long_tail(["a"])).startswith("1 sample of 1 class, from 1 ('a')")
 
 
+@pytest.mark.parametrize(
+    ("y", "said"),
+    [
+        (["dent"] * 5 + ["ok"] * 3 + ["Dent"], "'dent', 'Dent'"),
+        (["a b", "A  B", "ab", " a b "], "' a b ', 'A  B', 'a b'"),
+        (["x", "X", "y", "Y", "z", "Z"], "'X', 'x', 'Y', 'y', 'Z', ..."),
+        (["dent", "dents", "d ent"], None),
+        ([1, 1, 2], None),
+    ],
+)
+def test_names_that_differ_in_case_or_blanks_alone(y, said):
+    lines = [line for line in str(describe_long_tail(y)).splitlines() if "alike but" in line]
+    assert lines == ([] if said is None else [f"  alike but for case or blanks: {said}"])
+
+
 @pytest.mark.parametrize("y", [pd.Series(Y), pd.Categorical(Y), np.array(Y, dtype=object)])
 def test_any_labels(y):
     assert str(describe_long_tail(y)) == str(describe_long_tail(Y))
