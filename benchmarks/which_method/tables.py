@@ -191,23 +191,27 @@ def table_of_odds(results, names, metric):
     return table(["model", "method", "mean", "win/tie/lose, sets", *chances], rows)
 
 
+def _several(n, noun):
+    return f"{n} {noun}{'s' * (n != 1)}"
+
+
 def size(results):
     """Say how large the study is, and what of it is there."""
     n_splits = f"{len(results.splits)}"
     if len(results.splits) < run.N_SPLITS:
         n_splits += f" of {run.N_SPLITS}"
     return (
-        f"{len(results.natural)} data sets with natural long tails and {len(results.made)} with "
-        f"made ones, {len(results.binary)} binary problems, "
-        f"{len(MODELS)} models and {n_splits} splits"
+        f"{_several(len(results.natural), 'data set')} with natural long tails and "
+        f"{len(results.made)} with made ones, {_several(len(results.binary), 'binary problem')}, "
+        f"{_several(len(MODELS), 'model')} and {n_splits} splits"
     )
 
 
 def readme_table(results):
     """Return the mean differences to the rival on natural tails, in Markdown."""
     lines = [
-        f"On {len(results.natural)} data sets with natural long tails, {len(MODELS)} models and "
-        f"{len(results.splits)} splits:",
+        f"On {_several(len(results.natural), 'data set')} with natural long tails, "
+        f"{_several(len(MODELS), 'model')} and {_several(len(results.splits), 'split')}:",
         "points above inverse frequency, means over the data sets with logistic regression /",
         "gradient boosting / a net.",
         "",

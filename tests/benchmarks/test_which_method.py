@@ -244,7 +244,7 @@ def test_a_file_goes_from_runs_to_tables(folder, tmp_path, monkeypatch, capsys):
     assert "All runs are in " in capsys.readouterr().err
     found = tables.parts(tables.Results(lines))
     assert not any(name.startswith("odds") for name in found)  # of one set nobody knows
-    assert found["size"].startswith("The tables are of 1 data sets with natural long tails and 0")
+    assert found["size"].startswith("The tables are of 1 data set with natural long tails and 0")
     assert "\n   first,natural,72,3," in found["sets"]
     assert "\n   first," in found["differences_logistic"]
 
