@@ -236,20 +236,19 @@ def table_of_bests(results):
     return table(["method", "cells", "best", "within a point", "mean gain over plain"], rows)
 
 
-def noise_costs(results):
-    """Return what each share of wrong labels costs each arm, means over the places with all."""
+def noise_scores(results):
+    """Return all arms' scores for each share of wrong labels, at the places with all shares."""
     by_place = defaultdict(dict)
     for cell, score in zip(results.cells, results.scores, strict=True):
         by_place[cell.source, cell.place, cell.model][cell.noise] = score
     full = [found for found in by_place.values() if len(found) == len(map.NOISES)]
-    if not full:
-        return {}
-    clean = np.array([found[0] for found in full])
-    costs = {
-        noise: (clean - np.array([found[noise] for found in full])).mean(axis=0)
-        for noise in map.NOISES[1:]
-    }
-    return costs
+    return {noise: np.array([found[noise] for found in full]) for noise in map.NOISES if full}
+
+
+def noise_costs(results):
+    """Return what each share of wrong labels costs each arm, means over the places with all."""
+    scores = noise_scores(results)
+    return {noise: (scores[0] - scores[noise]).mean(axis=0) for noise in [*scores][1:]}
 
 
 def table_of_noise(results):
@@ -272,7 +271,20 @@ def sentence_of_noise(results):
     falls = [f"{of[title]:.1f} ({title})" for title in told]
     return (
         f"With {noise:.0%} of the labels wrong, balanced accuracy falls, on average over places "
-        f"and models, by {', '.join(falls[:-1])} and, the most of all ways, {falls[-1]} points.\n"
+        f"and models, by {', '.join(falls[:-1])} and, the most of all ways, {falls[-1]} points. "
+        f"{_still_gained(results, noise)}\n"
+    )
+
+
+def _still_gained(results, noise):
+    """Say what is left of the rival's gain over plain, and at how many places."""
+    scores = noise_scores(results)
+    at = [*ARMS].index("inverse")
+    gains = {share: scores[share][:, at] - scores[share][:, 0] for share in (0, noise)}
+    return (
+        f"Inverse frequency then gains {gains[noise].mean():.1f} points over plain where it gained "
+        f"{gains[0].mean():.1f} without wrong labels, and is ahead at {(gains[noise] > 0).sum()} "
+        f"of {len(gains[0])} places."
     )
 
 

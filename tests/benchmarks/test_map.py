@@ -328,3 +328,7 @@ def test_costs_of_noise_by_hand():
     assert costs[0.2][:2] == pytest.approx([1, 10])
     assert "over places and models, by 1.0 (plain)" in tables.sentence_of_noise(results)
     assert "10.0 (inverse frequency)" in tables.sentence_of_noise(results)
+    gains = (
+        "gains -19.0 points over plain where it gained -10.0 without wrong labels, and is ahead"
+    )
+    assert f"{gains} at 0 of 1 places." in tables.sentence_of_noise(results)
