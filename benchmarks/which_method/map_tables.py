@@ -282,9 +282,9 @@ def _still_gained(results, noise):
     at = [*ARMS].index("inverse")
     gains = {share: scores[share][:, at] - scores[share][:, 0] for share in (0, noise)}
     return (
-        f"Inverse frequency then gains {gains[noise].mean():.1f} points over plain where it gained "
-        f"{gains[0].mean():.1f} without wrong labels, and is ahead at {(gains[noise] > 0).sum()} "
-        f"of {len(gains[0])} places."
+        f"Inverse frequency then gains {gains[noise].mean():.1f} points over plain where it "
+        f"gained {gains[0].mean():.1f} without wrong labels, and is ahead at "
+        f"{(gains[noise] > 0).sum()} of {len(gains[0])} places."
     )
 
 
