@@ -271,8 +271,11 @@ class BetaSearchDisplay:
         of_line = f"{labels[lines[chosen]]}, " if line else ""
         self._mark(ax, betas[chosen], mean[chosen], word, f"{of_line}beta as set")
         name = self.score_name or metric
-        ax.set_xlabel("N = 1 / (1 - beta)")
-        log_scale(ax, "x")
+        if self.lines_:
+            ax.set_xlabel("N = 1 / (1 - beta)")
+            log_scale(ax, "x")
+        else:  # the limits have no place on it
+            ax.set_xticks([])
         ax.set_ylabel(f"{name.replace('_', ' ').capitalize()}, mean of {n_folds} folds")
         name_lines(ax, with_cut=are_cut(labels.values(), name_length))
         return self

@@ -98,6 +98,13 @@ def test_a_limit_that_is_chosen_has_the_ring():
     assert_allclose(display.chosen_.get_xydata(), [[0, 0.5]])
 
 
+def test_limits_alone_have_no_scale_of_n():
+    ends = BetaSearchDisplay(results_of([ROWS[0], ROWS[-1]])).plot()
+    assert (ends.lines_, list(ends.levels_)) == ({}, [0.0, 1.0])
+    assert (len(ends.ax_.get_xticks()), ends.ax_.get_xlabel()) == (0, "")
+    assert BetaSearchDisplay(results_of(ROWS)).plot().ax_.get_xlabel() == "N = 1 / (1 - beta)"
+
+
 def test_betas_that_are_left_to_the_loss_and_failed_fits_are_left_out():
     rows = [*ROWS, (None, "ldam", 0.0, 0.95, 0.1), (0.999, "softmax", 0.0, np.nan, np.nan)]
     display = BetaSearchDisplay(results_of(rows), chosen=len(ROWS)).plot()
