@@ -8,7 +8,7 @@ from numbers import Rational
 import numpy as np
 from scipy.sparse import csr_array, issparse
 
-from sk_cbloss._labels import counts_by_label, names_of
+from sk_cbloss._labels import by_name, counts_by_label
 from sk_cbloss._validation import NUMBERS, as_numpy, refuse_masked
 
 # Entries of a chunk, whose temporaries stay small.
@@ -148,8 +148,7 @@ def counts_by_name(y):
     if not is_indicator(y):
         return counts_by_label(y)
     indicator = read_indicator(y)
-    positive = indicator.count()[:, 1].astype(int).tolist()
-    return dict(zip(names_of(indicator.names), positive, strict=True))
+    return by_name(indicator.names, indicator.count()[:, 1].astype(int))
 
 
 def read_indicator(y, *, has_places=False):

@@ -94,7 +94,12 @@ class Labels:
 def counts_by_label(y):
     """Return the number of samples of each class, by its label, in order."""
     classes, _, count = read_labels(y).encode()
-    return dict(zip(names_of(classes), count.tolist(), strict=True))
+    return by_name(classes, count)
+
+
+def by_name(classes, numbers):
+    """Return a number of each class, or of each of several labels, by its name."""
+    return dict(zip(names_of(classes), numbers.tolist(), strict=True))
 
 
 def names_of(classes):

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sk_cbloss._labels import by_name
 from sk_cbloss._validation import check_normalize
 from sk_cbloss.inspection._counts import (
     MAX_NAMED,
@@ -114,7 +115,7 @@ class ClassWeightDisplay:
         ClassWeightDisplay
             The display, drawn.
         """
-        class_count, n_samples = read_counts(y)
+        class_count, n_samples, _ = read_counts(y)
         display = cls(class_count, betas=betas, normalize=normalize, n_samples=n_samples)
         return display.plot(ax, line_kw=line_kw, name_length=name_length)
 
@@ -148,7 +149,7 @@ class ClassWeightDisplay:
         count, n_samples = weigher.class_count_, None
         if count.ndim == 2:  # of the two sides of each label
             count, n_samples = count[:, 1], count.sum(axis=1)
-        named = dict(zip(weigher.classes_.tolist(), count.tolist(), strict=True))
+        named = by_name(weigher.classes_, count)
         beta = weigher.beta if weigher.beta is not None else weigher._beta_in_use
         betas = sorted({0, beta, 1})
         normalize = getattr(weigher, "normalize", "samples")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sk_cbloss._indicator import is_indicator, read_indicator
-from sk_cbloss._labels import counts_by_label, names_of
+from sk_cbloss._labels import by_name, counts_by_label
 from sk_cbloss._validation import check_counts, check_each, check_fraction, check_named_count
 from sk_cbloss.inspection._figure import make_room
 from sk_cbloss.inspection._text import SAID, are_cut, plain_names, several
@@ -24,14 +24,17 @@ class Counts(NamedTuple):
 
 
 def read_counts(y):
-    """Return the counts of labels by their names; of several a sample, also of known samples."""
+    """Return the counts of labels by their names.
+
+    Of several a sample, also the numbers of samples of which each is known, and of all samples;
+    else None and None.
+    """
     if not is_indicator(y):
-        return counts_by_label(y), None
+        return counts_by_label(y), None, None
     indicator = read_indicator(y)
     count = indicator.count()
-    positive = count[:, 1].astype(int).tolist()
-    named = dict(zip(names_of(indicator.names), positive, strict=True))
-    return named, count.sum(axis=1)
+    named = by_name(indicator.names, count[:, 1].astype(int))
+    return named, count.sum(axis=1), indicator.values.shape[0]
 
 
 def counts_of(class_count, n_samples=None):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
-from sk_cbloss._indicator import read_indicator
 from sk_cbloss.inspection._counts import read_counts
 from sk_cbloss.inspection._text import beta_text, number, several
 from sk_cbloss.metrics import SHOTS, shots_of
@@ -168,13 +167,12 @@ def describe_long_tail(y, *, thresholds=(20, 100), n_betas=6):
     Weights, to 10 %: alike up to beta 0.67, inverse frequency from 0.9984 on.
     A grid to search: 0, 0.67, 0.901, 0.97, 0.9912, 0.9974, 0.99922, 1
     """
-    by_name, n_known = read_counts(y)
+    by_name, n_known, n_rows = read_counts(y)
     named = {label: n for label, n in by_name.items() if n}
     labels = sorted(named, key=named.get, reverse=True)  # stable: classes of one size keep order
     count = np.array([named[label] for label in labels])
     groups = shots_of(count, thresholds)
     shots = {shot: [labels[i] for i in np.flatnonzero(groups == shot)] for shot in SHOTS}
-    n_rows = None if n_known is None else read_indicator(y).values.shape[0]
     if n_known is None:
         weighted, pairs = count, [(count.max(), count.min())]
     else:

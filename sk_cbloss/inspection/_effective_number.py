@@ -94,7 +94,7 @@ class EffectiveNumberDisplay:
         EffectiveNumberDisplay
             The display, drawn.
         """
-        class_count, n_samples = read_counts(y)
+        class_count, n_samples, _ = read_counts(y)
         display = cls(class_count, betas=betas, n_samples=n_samples)
         return display.plot(ax, line_kw=line_kw)
 

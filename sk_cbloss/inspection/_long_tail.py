@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from sk_cbloss._indicator import counts_by_name, is_indicator, read_indicator
-from sk_cbloss.inspection._counts import counts_of, name_classes
+from sk_cbloss.inspection._counts import counts_of, name_classes, read_counts
 from sk_cbloss.inspection._figure import COLORS, GREY, axes_for, log_scale, styles_given
 from sk_cbloss.inspection._text import LONGEST, check_name_length, number, several
 from sk_cbloss.metrics import shots_of
@@ -77,8 +76,8 @@ class LongTailDisplay:
         LongTailDisplay
             The display, drawn.
         """
-        n_samples = read_indicator(y).values.shape[0] if is_indicator(y) else None
-        display = cls(counts_by_name(y), thresholds=thresholds, n_samples=n_samples)
+        class_count, _, n_samples = read_counts(y)
+        display = cls(class_count, thresholds=thresholds, n_samples=n_samples)
         return display.plot(ax, bar_kw=bar_kw, name_length=name_length)
 
     def plot(self, ax=None, *, bar_kw=None, name_length=LONGEST):

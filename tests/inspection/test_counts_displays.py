@@ -263,6 +263,16 @@ def test_weights_of_an_estimator_and_of_what_holds_one(data):
         assert legend(display.ax_)[1] == "beta 0.99"
 
 
+def test_dates_have_their_names_by_either_way():
+    y = np.array(["2021-03-05", "2020-01-01", "2020-01-01"], dtype="M8[ns]")
+    displays = (
+        ClassWeightDisplay.from_labels(y),
+        ClassWeightDisplay.from_estimator(ClassBalancedWeigher().fit(None, y)),
+    )
+    for display in displays:
+        assert display.class_count == {y[0]: 1, y[1]: 2}
+
+
 def test_weights_of_a_net_that_takes_its_losss_beta(data):
     net = CBNeuralNetClassifier(max_epochs=1).fit(*data)
     assert legend(ClassWeightDisplay.from_estimator(net).ax_)[1] == "beta 0.999"
