@@ -6,9 +6,10 @@ import numpy as np
 
 from sk_cbloss._indicator import is_indicator, read_indicator
 from sk_cbloss._labels import by_name, counts_by_label
-from sk_cbloss._validation import check_counts, check_each, check_fraction, check_named_count
+from sk_cbloss._validation import check_each, check_fraction, check_named_count
 from sk_cbloss.inspection._figure import make_room
 from sk_cbloss.inspection._text import SAID, are_cut, plain_names, several
+from sk_cbloss.weights import check_label_count
 
 # With more classes than this, ticks name ranks rather than labels.
 MAX_NAMED = 16
@@ -44,30 +45,12 @@ def counts_of(class_count, n_samples=None):
     known of each label.
     """
     labels, count = check_named_count(class_count)
-    without = None if n_samples is None else _without(count, n_samples)
+    without = None if n_samples is None else check_label_count(count, n_samples)[:, 0]
     labels = np.array([str(label) for label in (range(len(count)) if labels is None else labels)])
     order = np.argsort(-count, kind="stable")
     order = order[count[order] > 0]
     without = None if without is None else without[order]
     return Counts(labels[order], count[order], without, len(count) - len(order))
-
-
-def _without(count, n_samples):
-    """Return the number of samples without each label."""
-    total = check_counts(n_samples, "n_samples")
-    if total.shape not in ((), count.shape):
-        raise ValueError(
-            f"n_samples must be a number, or one for each of the {len(count)} labels, got an "
-            f"array of shape {total.shape}."
-        )
-    total = np.broadcast_to(total, count.shape)
-    if (count > total).any():
-        place = np.flatnonzero(count > total)[0]
-        raise ValueError(
-            f"n_samples must not be below the number with a label, got {total[place]:g} of which "
-            f"{count[place]:g} have one."
-        )
-    return total - count
 
 
 def check_betas(betas):

@@ -12,7 +12,6 @@ from torch import Tensor
 from sk_cbloss._indicator import read_indicator
 from sk_cbloss._validation import (
     Normalize,
-    as_floats,
     check_beta,
     check_factor,
     check_fraction,
@@ -30,7 +29,7 @@ from sk_cbloss.losses._base import (
 from sk_cbloss.losses._functional import by_class
 from sk_cbloss.losses._fused_labels import multi_label_total
 from sk_cbloss.losses._fused_linear import LinearLogits
-from sk_cbloss.weights import class_balanced_label_weight
+from sk_cbloss.weights import check_label_count, class_balanced_label_weight
 
 
 class ClassBalancedMultiLabelLoss(ClassBalancedLoss):
@@ -171,8 +170,7 @@ class ClassBalancedMultiLabelLoss(ClassBalancedLoss):
         """
         beta = cls.default_beta if beta is None else check_beta(beta)
         weight = class_balanced_label_weight(n_positive, n_samples, beta=beta, normalize=normalize)
-        positive, total = as_floats(n_positive, "n_positive"), as_floats(n_samples, "n_samples")
-        side = weight * np.stack([total - positive, positive], axis=1)
+        side = weight * check_label_count(n_positive, n_samples)
         both = side.sum(axis=1)
         prior = np.divide(side[:, 1], both, out=np.zeros(len(both)), where=both > 0)
         return cls(torch.from_numpy(weight), label_prior=torch.from_numpy(prior), **parameters)

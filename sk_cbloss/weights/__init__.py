@@ -17,6 +17,7 @@ scikit-learn's ``class_weight="balanced"``.
 from sk_cbloss.weights._beta_grid import beta_grid
 from sk_cbloss.weights._class_weight import class_balanced_weight
 from sk_cbloss.weights._effective_number import effective_number
+from sk_cbloss.weights._label_weight import check_label_count as check_label_count
 from sk_cbloss.weights._label_weight import class_balanced_label_weight
 from sk_cbloss.weights._lazy import is_lazy as is_lazy
 from sk_cbloss.weights._sample_weight import class_balanced_sample_weight

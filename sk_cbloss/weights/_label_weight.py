@@ -81,8 +81,8 @@ def check_label_count(n_positive, n_samples):
     more = positive > total
     if more.any():
         raise ValueError(
-            f"n_positive must not exceed n_samples, got {positive[more][0]:g} of "
-            f"{total[more][0]:g}."
+            f"n_samples must not be below the number with a label, got {total[more][0]:g} of "
+            f"which {positive[more][0]:g} have one."
         )
     if not total.any():
         raise ValueError("n_samples must be above 0, got no sample.")

@@ -505,6 +505,8 @@ def test_built_from_counts_labels_and_weights_alike(normalize):
     share = weight[:, 1] * positive.numpy()
     other = weight[:, 0] * (n - positive).numpy()
     np.testing.assert_allclose(by_count.label_prior, share / (share + other))
+    named = ClassBalancedMultiLabelLoss.from_label_count(dict(enumerate(positive)), n, **given)
+    torch.testing.assert_close(named.state_dict(), by_count.state_dict())
     three = target.reshape(20, 25, 4).movedim(-1, 1)
     lists = [three.tolist(), list(three), list(three.numpy())]
     for y in (target, target.numpy(), pd.DataFrame(target.numpy()), three, three.numpy(), *lists):
@@ -566,7 +568,7 @@ def test_what_it_shows():
         (lambda: build({"label_smoothing": 2}), r"label_smoothing must be .* \[0, 1\], got 2"),
         (lambda: build({}, reduction="avg"), "reduction must be 'mean', 'sum' or 'none', got"),
         (lambda: build({}, beta=2), r"beta must be a number in \[0, 1\], got 2"),
-        (lambda: build({}, n=100), "n_positive must not exceed n_samples, got 200 of 100"),
+        (lambda: build({}, n=100), "n_samples must not be below .* got 100 of which 200"),
         (
             lambda: ClassBalancedMultiLabelLoss(tau=1.0),
             r"label_prior must be given beside a tau above 0, .* from_label_count\(n_positive",

@@ -81,12 +81,15 @@ def test_each_label_may_be_known_of_other_samples():
         )
 
 
+BELOW = "n_samples must not be below the number with a label"
+
+
 @pytest.mark.parametrize(
     ("n_positive", "n_samples", "message"),
     [
-        ([1, 2], 0, r"n_positive must not exceed n_samples, got 1 of 0\."),
-        ([3, 7], 5, r"n_positive must not exceed n_samples, got 7 of 5\."),
-        ([3, 7], [5, 6], r"n_positive must not exceed n_samples, got 7 of 6\."),
+        ([1, 2], 0, f"{BELOW}, got 0 of which 1 have one"),
+        ([3, 7], 5, f"{BELOW}, got 5 of which 7 have one"),
+        ([3, 7], [5, 6], f"{BELOW}, got 6 of which 7 have one"),
         ([0, 0], 0, r"n_samples must be above 0, got no sample\."),
         ([], 5, r"n_positive must have a number for each label, got an array of shape \(0,\)"),
         (3, 5, r"n_positive must have a number for each label, got an array of shape \(\)"),
