@@ -36,6 +36,14 @@ class Indicator:
     values: np.ndarray | csr_array
     names: np.ndarray
 
+    def some(self, rows):
+        """Return the indicator of some rows."""
+        return Indicator(self.values[rows], self.names)
+
+    def dense(self):
+        """Return the values as an ndarray, be they sparse or not."""
+        return self.values.toarray() if issparse(self.values) else self.values
+
     def count(self, sample_weight=None):
         """Return how many samples are without and with each label, or the sum of their weights.
 
@@ -151,10 +159,11 @@ def counts_by_name(y):
     return by_name(indicator.names, indicator.count()[:, 1].astype(int))
 
 
-def read_indicator(y, *, has_places=False):
+def read_indicator(y, *, known=None, has_places=False):
     """Return y, a matrix with a column for each label, as an Indicator.
 
-    Where it has places, labels come second and each place of each sample is a sample.
+    Known are the names of labels that its columns must be. Where it has places, labels come second
+    and each place of each sample is a sample.
     """
     names, y = _names_of(y), without_torch(y)
     values = _sparse(y) if issparse(y) else _dense(y)
@@ -164,11 +173,10 @@ def read_indicator(y, *, has_places=False):
         raise ValueError(f"y must have a column for each label, got shape {values.shape}.")
     if values.dtype.kind not in "biuf":
         raise ValueError(f"{RULE}, got values of type {values.dtype}: {REMEDY}.")
-    if issparse(values):
-        _check_numbers(values.data, may_be_nan=False)
-    else:
-        _check_numbers(values, may_be_nan=True)
-    return Indicator(values, np.arange(values.shape[1]) if names is None else names)
+    is_sparse = issparse(values)
+    _check_numbers(values.data if is_sparse else values, may_be_nan=not is_sparse)
+    names = np.arange(values.shape[1]) if names is None else names
+    return Indicator(values, names if known is None else agreed_names(np.asarray(known), names))
 
 
 def without_torch(y):
@@ -203,10 +211,7 @@ def with_plain_numbers(y):
 
 def labels_are_right(y, predicted, names):
     """Return of which rows all known labels, of these names, are those predicted."""
-    indicator = read_indicator(y)
-    agreed_names(np.asarray(names), indicator.names)
-    values = indicator.values
-    values = values.toarray() if issparse(values) else values
+    values = read_indicator(y, known=names).dense()
     return ((values == predicted) | np.isnan(values)).all(axis=1)
 
 

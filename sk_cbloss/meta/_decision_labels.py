@@ -10,7 +10,6 @@ import reprlib
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import issparse
 from scipy.special import logit
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing, indexable
@@ -182,9 +181,8 @@ def learn_thresholds(row, odds, fold, indicator, weight, metric):
     Thresholds
         What is learned.
     """
-    values = indicator.values[row]
-    values = values.toarray() if issparse(values) else np.asarray(values)
-    known = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(values.shape, dtype=bool)
+    values = indicator.some(row).dense()
+    known = ~np.isnan(values)
     size = 1 / np.bincount(row)[row]
     size = size if weight is None else size * weight[row]
     columns = zip(odds.T, (values == 1).T, known.T, strict=True)

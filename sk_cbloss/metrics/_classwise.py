@@ -3,10 +3,9 @@
 import reprlib
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.utils import check_array, check_consistent_length
 
-from sk_cbloss._indicator import agreed_names, is_indicator, read_indicator
+from sk_cbloss._indicator import is_indicator, read_indicator
 from sk_cbloss._labels import as_labels, read_labels
 from sk_cbloss._validation import as_floats, check_choice, check_sample_weight, check_size
 from sk_cbloss.metrics._shot_recall import mean_of
@@ -173,10 +172,8 @@ def _check(y_true, y_proba, labels, average, sample_weight):
 
 def _of_labels(y_true, p, labels):
     """Return which samples have which labels, and their probabilities."""
-    true = read_indicator(y_true)
+    true = read_indicator(y_true, known=labels)
     check_consistent_length(true.values, p)
-    if labels is not None:
-        agreed_names(np.asarray(labels), true.names)
     if p.shape != true.values.shape:
         raise ValueError(
             f"y_proba must have a column for each of the {len(true.names)} labels, got shape "
@@ -185,8 +182,7 @@ def _of_labels(y_true, p, labels):
     outside = p[(p < 0) | (p > 1)]
     if outside.size:
         raise ValueError(f"y_proba must hold probabilities, got {outside[0]:g}.")
-    hit = true.values.toarray() if issparse(true.values) else true.values
-    return hit.astype(float), p
+    return true.dense().astype(float), p
 
 
 def _of_classes(y_true, p, labels):

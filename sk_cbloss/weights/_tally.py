@@ -150,9 +150,7 @@ def weights_of_indicator(y, names, label_weight):
             f"y must have a column for each of the {len(names)} known labels, got "
             f"{reprlib.repr(y)}."
         )
-    indicator = read_indicator(y)
-    agreed_names(names, indicator.names)
-    return indicator.gather(label_weight)
+    return read_indicator(y, known=names).gather(label_weight)
 
 
 def weights_in_memory(y, classes, class_weight):

@@ -1,7 +1,6 @@
 """The targets of a Dataset that has a row of them for each sample, such as of several labels."""
 
 import numpy as np
-import scipy.sparse
 from torch.utils.data import TensorDataset
 
 from sk_cbloss._indicator import REMEDY, read_indicator
@@ -40,11 +39,10 @@ def dataset_label_rows(dataset, *, verbose=False):
 
 def label_rows_beside(dataset, y):
     """Return rows of labels that are passed beside a Dataset, which trains on those it yields."""
-    rows, listed = read_indicator(y).values, listed_in_parts(dataset, _listed)
-    if len(dataset) == rows.shape[0] > 0:
+    given, listed = read_indicator(y), listed_in_parts(dataset, _listed)
+    if len(dataset) == given.values.shape[0] > 0:
         yielded = _target_of(dataset[0])[None] if listed is None else listed
-        given = rows[: len(yielded)]
-        if not _are_equal(given.toarray() if scipy.sparse.issparse(given) else given, yielded):
+        if not _are_equal(given.some(slice(len(yielded))).dense(), yielded):
             raise ValueError(
                 "A Dataset's rows must yield the targets that are passed beside it, got others."
             )

@@ -47,18 +47,15 @@ def rows_of_labels(indicator, dtype):
     return np.asarray(values, dtype=dtype)
 
 
-def learned_labels(net, indicator, sample_weight, listed, known, known_count):
+def learned_labels(net, indicator, sample_weight, names, known, known_count):
     """Return the labels' names, and how many samples are without and with each.
 
-    Listed are names given beside the data, or None; known is what the net has learned before.
+    Some names may be given beside the data; known is what the net has learned before.
     """
-    names = indicator.names
-    for given in (*listed, known):
-        if given is not None:
-            names = agreed_names(listed_names(given), names)
+    told = told_labels(net, names, known)
+    names = indicator.names if told is None else agreed_names(told, indicator.names)
     count = indicator.count(sample_weight) + known_count
-    is_told = known is not None or any(given is not None for given in listed)
-    if not is_told and not (count > 0).all(axis=1).any():
+    if told is None and not (count > 0).all(axis=1).any():
         weighted = "" if sample_weight is None else ", by weights above 0"
         raise ValueError(
             f"{type(net).__name__} needs a label that some samples have and others have not"
@@ -69,9 +66,7 @@ def learned_labels(net, indicator, sample_weight, listed, known, known_count):
 
 def checked_label_rows(y, names, dtype):
     """Return the rows of y, a matrix whose columns are labels of these names."""
-    indicator = read_indicator(y)
-    agreed_names(np.asarray(names), indicator.names)
-    return rows_of_labels(indicator, dtype)
+    return rows_of_labels(read_indicator(y, known=names), dtype)
 
 
 def rarest_label(rows):

@@ -74,17 +74,16 @@ def training_data(net, X, y, sample_weight, *, dtype, classes=None, known=None, 
     labels = _labels_beside(net, X, y)
     if sample_weight is not None:
         sample_weight = check_sample_weight(sample_weight, labels.values.shape[0])
-    anew, told = known is None, (names, classes, known, known_count)
+    anew, told = known is None, (classes, known, known_count)
     if isinstance(labels, Indicator):
-        listed = net.classes, classes
-        known, count = learned_labels(net, labels, sample_weight, listed, known, known_count)
+        known, count = learned_labels(net, labels, sample_weight, *told)
         targets = rows_of_labels(labels, dtype)
     elif isinstance(labels, Tags):
         of_each = labels.labels, labels.each(sample_weight)
-        known, count, positions = _learned_classes(net, X, *of_each, *told)
+        known, count, positions = _learned_classes(net, X, *of_each, names, *told)
         targets = labels.targets(positions)
     else:
-        known, count, targets = _learned_classes(net, X, labels, sample_weight, *told)
+        known, count, targets = _learned_classes(net, X, labels, sample_weight, names, *told)
     X = _features(net, X, dtype=dtype, reset=anew)
     if sample_weight is not None:
         sample_weight = (sample_weight / _mean_of_targets(sample_weight, labels)).astype(dtype)
