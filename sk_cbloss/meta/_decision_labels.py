@@ -11,22 +11,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import logit
-from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.parallel import Parallel, delayed
 
 from sk_cbloss._indicator import read_indicator
-from sk_cbloss._validation import check_can_be_cut, check_sample_weight
+from sk_cbloss._validation import check_sample_weight
 from sk_cbloss.meta._decision_rows import TAU_MAX
 from sk_cbloss.meta._decision_rules import SHRINKAGES
 from sk_cbloss.meta._decision_sweep import best_place
 from sk_cbloss.meta._fit_weighted import cloned
 from sk_cbloss.meta._natural import has_proba
-from sk_cbloss.meta._out_of_fold import positions_of_rows
 
 
 def _f1(hit, decided, true, total):
-    return 2 * hit / np.maximum(decided + true, np.finfo(float).tiny)
+    return 2 * hit / (decided + true)
 
 
 def _balanced(hit, decided, true, total):
@@ -100,11 +98,11 @@ def learned_of_labels(whole, X, y, sample_weight, groups):
         raise TypeError(f"estimator must have predict_proba, got {whole.estimator!r}.")
     check_has_no_tags(whole.estimator)
     metric, indicator = check_for_labels(whole), read_indicator(y)
-    check_can_be_cut(X)
-    X, y = indexable(X, y)
-    weight, splits = None, list(check_cv(whole.cv, y, classifier=True).split(X, y, groups))
+    weight = None
     if sample_weight is not None:
         weight = check_sample_weight(sample_weight, indicator.values.shape[0])
+    splits = whole._splits(X, y, weight, groups)
+    X, y = indexable(X, y)
     one = delayed(_left_out)
     parts = Parallel(n_jobs=whole.n_jobs)(
         one(whole.estimator, X, y, weight, len(indicator.names), *split) for split in splits
@@ -136,7 +134,6 @@ def _left_out(estimator, X, y, weight, n_labels, train, rows):
     """Return the rows of a fold, and their log-odds by a classifier fitted to the others."""
     of_train = (_safe_indexing(each, train) for each in (X, y))
     fitted = _fitted(estimator, *of_train, None if weight is None else weight[train])
-    rows = positions_of_rows(rows)
     odds = log_odds(fitted, _safe_indexing(X, rows))
     if odds.shape != (expected := (len(rows), n_labels)):
         raise ValueError(

@@ -61,8 +61,9 @@ class OutOfFoldMixin:
         ----------
         X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
             Whatever the classifier takes.
-        y : array-like of shape (n_samples,)
-            Class labels. For a classifier in a FrozenEstimator, which is not
+        y : array-like of shape (n_samples,), or (n_samples, n_labels)
+            Class labels; or, where thresholds of several labels a sample can be
+            learned, a column for each. For a classifier in a FrozenEstimator, which is not
             fitted again: if its weights come from the labels, as by
             ``class_weight="balanced"`` or a sampler, those it was fitted to.
         sample_weight : array-like of shape (n_samples,) or number, default=None
@@ -124,6 +125,10 @@ class OutOfFoldMixin:
         )
 
     def _look_ahead(self, X, y, classes, sample_weight, groups):
+        return self._splits(X, y, sample_weight, groups)
+
+    def _splits(self, X, y, sample_weight, groups):
+        """Return the folds, pairs of positions of rows to train on and to leave out."""
         if X is None:
             raise ValueError("X must hold a row for each sample, got None.")
         check_can_be_cut(X)

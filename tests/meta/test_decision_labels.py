@@ -343,6 +343,36 @@ def test_what_labels_do_not_have(parameters, message):
         DecisionClassifierCV(PLAIN, **parameters).fit(X, Y)
 
 
+@pytest.mark.parametrize(
+    ("cv", "features", "message"),
+    [
+        ([], X, "^cv must yield at least one split, got none"),
+        ([(np.arange(100), np.arange(100, 400))], X, "^sample_weight must not be 0 for every"),
+        (3, None, "^X must hold a row for each sample, got None"),
+        (3, {"a": X}, "^X must be something that folds can be cut out of"),
+        (3, X[:300], "inconsistent numbers of samples"),
+    ],
+)
+def test_what_folds_cannot_be_cut_of(cv, features, message):
+    weight = np.repeat([0.0, 1.0], [100, 300])
+    net = CBNeuralNetClassifier(beta=0.9, max_epochs=1, device="cpu")
+    with pytest.raises(ValueError, match=message):
+        DecisionClassifierCV(net, cv=cv).fit(features, Y, sample_weight=weight)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.coo_array, sp.lil_array, np.ndarray.tolist])
+def test_folds_may_be_masks(form):
+    splits = list(KFold(4).split(X))
+    masks = [tuple(np.isin(np.arange(400), rows) for rows in split) for split in splits]
+    by_masks, by_rows = (
+        DecisionClassifierCV(PLAIN, cv=cv).fit(X, form(Y)) for cv in (masks, splits)
+    )
+    np.testing.assert_array_equal(by_masks.threshold_, by_rows.threshold_)
+    np.testing.assert_array_equal(
+        by_rows.threshold_, DecisionClassifierCV(PLAIN, cv=KFold(4)).fit(X, Y).threshold_
+    )
+
+
 def test_others_refuse_several_labels():
     for wrapper in (ConformalClassifierCV, ClassBalancedClassifier):
         with pytest.raises(ValueError, match="takes one label a sample, got y with 5 columns"):
