@@ -204,9 +204,8 @@ class ChosenLoss(NeuralNet):
             is_tensor = isinstance(y_true, torch.Tensor)
             device = self._device_in_use
             target = y_true.to(device) if is_tensor else to_tensor(y_true, device)
-            is_tags = target.ndim > 1 and ignored_tag(self) is not None
             if training:
-                if is_tags and sample_weight is not None:
+                if sample_weight is not None and self._are_tags(target):
                     sample_weight = _of_each(sample_weight, target.ndim).expand_as(target)
                 loss = self.criterion_(logits, target, sample_weight)
                 return loss.mean() if loss.ndim else loss
@@ -238,8 +237,11 @@ class ChosenLoss(NeuralNet):
         """Return which targets of a batch the mean of its loss is over, None if over its rows."""
         if self._has_several_labels:
             return y_true == y_true  # but for NaN
-        is_tags = getattr(y_true, "ndim", 1) > 1 and ignored_tag(self) is not None
-        return y_true != IGNORED if is_tags else None
+        return y_true != IGNORED if self._are_tags(y_true) else None
+
+    def _are_tags(self, y_true):
+        """Whether the targets of a batch are tags, several a sample."""
+        return getattr(y_true, "ndim", 1) > 1 and ignored_tag(self) is not None
 
     @property
     def _loss_is_ours(self):

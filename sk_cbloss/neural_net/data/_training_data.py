@@ -160,7 +160,7 @@ def _labels_beside(net, X, y):
     if is_dataset(X):
         check_has_length(X)
         with seeded(0, "cpu"):  # rows may draw, and the training is not to notice
-            if ignored is not None and not several:
+            if ignored is not None:
                 raise ValueError(
                     "X must be an array, or features of a Dataset beside y, where "
                     f"criterion__ignore_index={ignored}, got a Dataset: sk_cbloss.neural_net."
