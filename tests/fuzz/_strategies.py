@@ -542,3 +542,49 @@ NO_MATRIX = codes(
     )
 )
 """What is no matrix of 0 and 1, of 12 rows if it has any."""
+
+
+# ---------------------------------------------------------------------- batches for losses
+
+ANY_LOGITS = codes(
+    "torch.zeros(2, 3)",
+    "torch.tensor([[1e4, -1e4, 0.0]] * 2)",
+    "torch.tensor([[inf, 0.0, 0.0]] * 2)",
+    "torch.tensor([[-inf, 0.0, 0.0]] * 2)",
+    "torch.tensor([[nan, 0.0, 0.0]] * 2)",
+    "torch.tensor([[3e38, -3e38, 0.0]] * 2)",
+    "torch.zeros(2, 3, dtype=torch.float16)",
+    "torch.zeros(2, 3, dtype=torch.bfloat16)",
+    "torch.zeros(2, 3, dtype=torch.float64)",
+    "torch.zeros(2, 3, dtype=torch.int64)",
+    "torch.zeros(2, 3, dtype=torch.complex64)",
+    "torch.zeros(0, 3)",
+    "torch.zeros(2, 3, 0)",
+    "torch.zeros(2, 3, 4)",
+    "torch.zeros(2, 2)",
+    "torch.zeros(2, 0)",
+    "torch.zeros(3)",
+    "torch.tensor(0.0)",
+    "torch.zeros(2, 3).to_sparse()",
+    "np.zeros((2, 3))",
+    "[[0.0, 0.0, 0.0]] * 2",
+    "None",
+    "torch.zeros(2, 1)",
+)
+ANY_OWN = codes(
+    "None",
+    "None",  # twice, or hardly a batch would do
+    "torch.ones(2)",
+    "torch.zeros(2)",
+    "torch.tensor([nan, 1.0])",
+    "torch.tensor([-1.0, 1.0])",
+    "torch.ones(3)",
+    "torch.ones(2, 1)",
+    "torch.ones(2, 4)",
+    "torch.tensor([1, 2])",
+    "torch.tensor([True, False])",
+    "torch.tensor([1j, 2])",
+    "np.ones(2)",
+    "1.0",
+    "torch.ones(2, 3)",
+)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from _reference import class_weight
 from fuzz._call import Refused, answer, attempt, codes, law
-from fuzz._strategies import ODD_NUMBERS
+from fuzz._strategies import ANY_LOGITS, ANY_OWN, ODD_NUMBERS
 from hypothesis import assume
 from hypothesis import strategies as st
 
@@ -190,30 +190,6 @@ def test_targets_of_any_type(case, dtype):
     torch.testing.assert_close(by_labels.state_dict(), by_count.state_dict(), rtol=0, atol=0)
 
 
-ANY_LOGITS = codes(
-    "torch.zeros(2, 3)",
-    "torch.tensor([[1e4, -1e4, 0.0]] * 2)",
-    "torch.tensor([[inf, 0.0, 0.0]] * 2)",
-    "torch.tensor([[-inf, 0.0, 0.0]] * 2)",
-    "torch.tensor([[nan, 0.0, 0.0]] * 2)",
-    "torch.tensor([[3e38, -3e38, 0.0]] * 2)",
-    "torch.zeros(2, 3, dtype=torch.float16)",
-    "torch.zeros(2, 3, dtype=torch.float64)",
-    "torch.zeros(2, 3, dtype=torch.int64)",
-    "torch.zeros(2, 3, dtype=torch.complex64)",
-    "torch.zeros(0, 3)",
-    "torch.zeros(2, 3, 0)",
-    "torch.zeros(2, 3, 4)",
-    "torch.zeros(2, 2)",
-    "torch.zeros(2, 1)",
-    "torch.zeros(2, 0)",
-    "torch.zeros(3)",
-    "torch.tensor(0.0)",
-    "torch.zeros(2, 3).to_sparse()",
-    "np.zeros((2, 3))",
-    "[[0.0, 0.0, 0.0]] * 2",
-    "None",
-)
 ANY_TARGET = codes(
     "torch.zeros(2, 3)",
     "torch.tensor([[0, 1, 1], [0, 0, 0]])",
@@ -244,22 +220,6 @@ ANY_TARGET = codes(
     "np.zeros((2, 3))",
     "[[0, 1, 0], [0, 0, 0]]",
     "None",
-)
-ANY_OWN = codes(
-    "None",
-    "None",
-    "torch.ones(2)",
-    "torch.zeros(2)",
-    "torch.tensor([nan, 1.0])",
-    "torch.tensor([-1.0, 1.0])",
-    "torch.ones(3)",
-    "torch.ones(2, 3)",
-    "torch.ones(2, 4)",
-    "torch.tensor([1, 2])",
-    "torch.tensor([True, False])",
-    "torch.tensor([1j, 2])",
-    "np.ones(2)",
-    "1.0",
 )
 
 

@@ -7,7 +7,7 @@ import torch
 from _loss_cases import PRIOR, SOFTMAX
 from _reference import class_weight, effective_number, loss_per_sample
 from fuzz._call import Code, Refused, answer, attempt, codes, law
-from fuzz._strategies import COUNT, ODD_NUMBERS
+from fuzz._strategies import ANY_LOGITS, ANY_OWN, COUNT, ODD_NUMBERS
 from hypothesis import assume
 from hypothesis import strategies as st
 
@@ -243,30 +243,6 @@ def test_targets_in_floating_point_that_are_no_probabilities(name, p):
     assert isinstance(result, Refused), f"{name} gave {result}"
 
 
-ANY_LOGITS = codes(
-    "torch.zeros(2, 3)",
-    "torch.tensor([[1e4, -1e4, 0.0]] * 2)",
-    "torch.tensor([[inf, 0.0, 0.0]] * 2)",
-    "torch.tensor([[-inf, 0.0, 0.0]] * 2)",
-    "torch.tensor([[nan, 0.0, 0.0]] * 2)",
-    "torch.tensor([[3e38, -3e38, 0.0]] * 2)",
-    "torch.zeros(2, 3, dtype=torch.float16)",
-    "torch.zeros(2, 3, dtype=torch.bfloat16)",
-    "torch.zeros(2, 3, dtype=torch.float64)",
-    "torch.zeros(2, 3, dtype=torch.int64)",
-    "torch.zeros(2, 3, dtype=torch.complex64)",
-    "torch.zeros(0, 3)",
-    "torch.zeros(2, 3, 0)",
-    "torch.zeros(2, 3, 4)",
-    "torch.zeros(2, 2)",
-    "torch.zeros(2, 0)",
-    "torch.zeros(3)",
-    "torch.tensor(0.0)",
-    "torch.zeros(2, 3).to_sparse()",
-    "np.zeros((2, 3))",
-    "[[0.0, 0.0, 0.0]] * 2",
-    "None",
-)
 ANY_TARGET = codes(
     "torch.tensor([0, 2])",
     "torch.tensor([0, 3])",
@@ -295,21 +271,6 @@ ANY_TARGET = codes(
     "np.array([0, 1])",
     "[0, 1]",
     "None",
-)
-ANY_OWN = codes(
-    "None",
-    "torch.ones(2)",
-    "torch.zeros(2)",
-    "torch.tensor([nan, 1.0])",
-    "torch.tensor([-1.0, 1.0])",
-    "torch.ones(3)",
-    "torch.ones(2, 1)",
-    "torch.ones(2, 4)",
-    "torch.tensor([1, 2])",
-    "torch.tensor([True, False])",
-    "torch.tensor([1j, 2])",
-    "np.ones(2)",
-    "1.0",
 )
 
 

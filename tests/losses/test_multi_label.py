@@ -56,20 +56,22 @@ def batch(n=200, n_labels=4, dtype=torch.float64, seed=0, spread=3, kind="hard")
     return logits.to(dtype), target.to(dtype)
 
 
+def of_label(loss, label):
+    """What the formula must know of a label."""
+    return {
+        "weight": loss.weight[label].tolist(),
+        "gamma": loss._gammas(),
+        "prior": loss.label_prior[label].item(),
+        "tau": loss.tau,
+        "smoothing": loss.label_smoothing,
+    }
+
+
 def reference(loss, logits, target):
     """Each label's loss by the formula."""
-    smoothing, gamma = loss.label_smoothing, loss._gammas()
     value = np.zeros(logits.shape)
     for (i, label), z in np.ndenumerate(logits.detach().numpy()):
-        value[i, label] = exact_label_loss(
-            z,
-            target[i, label].item(),
-            weight=loss.weight[label].tolist(),
-            gamma=gamma,
-            prior=loss.label_prior[label].item(),
-            tau=loss.tau,
-            smoothing=smoothing,
-        )
+        value[i, label] = exact_label_loss(z, target[i, label].item(), **of_label(loss, label))
     return value
 
 
@@ -319,13 +321,7 @@ def test_extreme_logits(parameters, dtype, is_fast, monkeypatch):
         monkeypatch.setattr(_functional, "can_be_read", lambda tensor: False)
     relative = 2e-5 if dtype == torch.float32 else 1e-11
     loss = build(parameters, reduction="sum")
-    given = {
-        "weight": loss.weight[2].to(dtype).tolist(),
-        "gamma": loss._gammas(),
-        "prior": loss.label_prior[2].item(),
-        "tau": loss.tau,
-        "smoothing": loss.label_smoothing,
-    }
+    given = of_label(loss, 2) | {"weight": loss.weight[2].to(dtype).tolist()}
     for z in EXTREME:
         for t in (0.0, 1.0):
             logits = torch.zeros(1, 4, dtype=dtype)
@@ -366,15 +362,9 @@ def test_the_largest_factors_leave_all_finite(dtype):
 
 def minimiser(loss, label, posterior):
     """Return the logit that makes the expected loss least, where its slope is 0, in 50 digits."""
-    given = {
-        "weight": loss.weight[label].tolist(),
-        "gamma": loss._gammas(),
-        "prior": loss.label_prior[label].item(),
-        "tau": loss.tau,
-        "smoothing": loss.label_smoothing,
-    }
 
     def slope(z):
+        given = of_label(loss, label)
         with_it, without = (exact_label_slope(z, t, **given) for t in (1, 0))
         return posterior * with_it + (1 - posterior) * without
 
@@ -403,14 +393,7 @@ def test_the_population_minimiser_gives_back_the_posterior(parameters, beta):
 
 def posterior_of(loss, z):
     """Return the posterior of which z is the minimiser for label 2: where slopes balance."""
-    given = {
-        "weight": loss.weight[2].tolist(),
-        "gamma": loss._gammas(),
-        "prior": loss.label_prior[2].item(),
-        "tau": loss.tau,
-        "smoothing": loss.label_smoothing,
-    }
-    without, with_it = (exact_label_slope(z, t, **given) for t in (0, 1))
+    without, with_it = (exact_label_slope(z, t, **of_label(loss, 2)) for t in (0, 1))
     return min(max(without / (without - with_it), 0), 1)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from _tagger import Tagger
 from scipy.special import expit, logit
 from sklearn.base import clone
 from sklearn.datasets import make_multilabel_classification
@@ -18,7 +19,6 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
-from torch import nn
 
 from sk_cbloss import (
     CBNeuralNetClassifier,
@@ -299,19 +299,10 @@ def test_its_score_is_the_nets_by_one_rule():
             one.score(X, NAMED[list("zyxwv")])
 
 
-class Tagger(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.head = nn.Linear(3, 2)
-
-    def forward(self, x):
-        return self.head(x).movedim(-1, 1)
-
-
 @pytest.mark.parametrize("wrap", [clone, make_pipeline, lambda net: GridSearchCV(net, {})])
 @pytest.mark.parametrize("tags", [[0, 1], [0, 1, -100]])
 def test_a_net_of_tags_is_refused(wrap, tags):
-    tokens = RNG.normal(size=(40, 5, 3)).astype(np.float32)
+    tokens = RNG.normal(size=(40, 5, 4)).astype(np.float32)
     net = CBNeuralNetClassifier(Tagger, criterion__ignore_index=-100, max_epochs=1)
     model = DecisionClassifierCV(wrap(net), cv=3)
     with pytest.raises(ValueError, match=r"^estimator must learn one label .* got a net of tags"):

@@ -295,10 +295,10 @@ def test_a_label_that_nobody_has_or_all_have_is_learned_and_no_nan():
     assert (natural[:, 1] == 1).all()
 
 
-def test_rows_without_labels_count(fitted):
+def test_rows_without_labels_count():
     y = Y.copy()
     y[:100] = 0
-    assert (net().fit(X, y).class_count_[:, 0] >= 100).all()
+    np.testing.assert_array_equal(net().fit(X, y).class_count_[:, 0], (y == 0).sum(axis=0))
 
 
 # ------------------------------------------------------------------ validation, early stopping
@@ -354,14 +354,6 @@ def test_what_is_not_known_is_not_scored():
         f1_score(y_val[rows, label], predicted[rows, label]) for label, rows in enumerate(known.T)
     ]
     assert one.history_[-1, "valid_f1_macro"] == pytest.approx(np.mean(scores))
-    logits = torch.from_numpy(one.decision_function(X[200:]))
-    losses = nn.functional.binary_cross_entropy_with_logits(
-        logits, torch.from_numpy(Y[200:]).float(), reduction="none"
-    )
-    one = net(max_epochs=1, iterator_valid__batch_size=100)
-    one.fit(X[:200], Y[:200], X_val=X[200:], y_val=y_val)
-    expected = losses[torch.from_numpy(known)].mean().item()
-    assert one.history_[-1, "valid_loss"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_each_label_of_two_samples_is_held_out_once():
