@@ -17,7 +17,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sk_cbloss._indicator import read_indicator
 from sk_cbloss._validation import check_sample_weight
 from sk_cbloss.meta._decision_rows import TAU_MAX
-from sk_cbloss.meta._decision_rules import SHRINKAGES
+from sk_cbloss.meta._decision_rules import SHRINKAGES, part_of_the_way
 from sk_cbloss.meta._decision_sweep import best_place
 from sk_cbloss.meta._fit_weighted import cloned
 from sk_cbloss.meta._natural import has_proba
@@ -192,7 +192,7 @@ def learn_thresholds(row, odds, fold, indicator, weight, metric):
         line = tau * np.array([label.prior for label in some])
         own = np.array([label.best() for label in some])
         n = np.array([label.n_with for label in some])
-        return line + np.array([n / (n + k) for k in SHRINKAGES]) * (own - line), tau
+        return part_of_the_way(line, own - line, n), tau
 
     def score(decided):
         """Return the mean over labels that have both sides."""

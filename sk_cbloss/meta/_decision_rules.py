@@ -47,11 +47,16 @@ class MetricRule:
             return line[None], place
         raised = climb(data.z + line, scored)
         n = np.bincount(data.y, data.size, minlength=n_classes)
-        return line + np.array([n / (n + k) for k in SHRINKAGES]) * raised, place
+        return part_of_the_way(line, raised, n), place
 
     def score(self, data, decision):
         """Return the score of decisions."""
         return Scored(self.metric, data.y, data.weight, data.z.shape[1]).score(decision)
+
+
+def part_of_the_way(start, step, n):
+    """Return numbers of classes, or labels, of n rows each, a row for each shrinkage of a step."""
+    return start + np.array([n / (n + k) for k in SHRINKAGES]) * step
 
 
 class ScorerRule:

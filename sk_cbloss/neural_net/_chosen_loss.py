@@ -99,8 +99,10 @@ class ChosenLoss(NeuralNet):
         if self.criterion is None:
             self._check_criterion_parameters(loss)
         if gamma is not None:
-            check_gamma = _check_gammas if loss == FOR_LABELS else check_factor
-            check_gamma(gamma, "gamma")
+            if loss == FOR_LABELS:
+                NAMED[loss](gamma=gamma)  # which may be one for either side
+            else:
+                check_factor(gamma, "gamma")
             if not _has_gamma(loss):
                 raise ValueError(
                     f"gamma must be None for loss={loss!r}, which has none, "
@@ -134,8 +136,8 @@ class ChosenLoss(NeuralNet):
 
     def _check_criterion_parameters(self, loss):
         known = parameters_of(NAMED[loss]) | parameters_of(NAMED[loss].from_class_count)
-        own = {"class_count", "class_prior", "weight", "beta", "normalize", "parameters"}
-        own |= {"label_prior"}
+        own = {"class_count", "class_prior", "label_prior", "weight"}
+        own |= {"beta", "normalize", "parameters"}
         names = sorted(known.keys() - own)
         for name in self.get_params_for("criterion"):
             if name not in names:
@@ -309,11 +311,6 @@ class ChosenLoss(NeuralNet):
 def _of_each(sample_weight, ndim):
     """Return weights of samples with as many dimensions as what they are of."""
     return sample_weight.view(-1, *[1] * (ndim - 1))
-
-
-def _check_gammas(gamma, name):
-    """Raise a ValueError unless gamma is a number, or one for either side of a label."""
-    NAMED[FOR_LABELS](gamma=gamma)
 
 
 def _has_gamma(loss):
