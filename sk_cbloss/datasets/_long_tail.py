@@ -404,6 +404,9 @@ def take_rows(values, indices):
         return values.take(indices, axis=0)  # several times faster than indexing
     if getattr(values, "format", None) in ("bsr", "coo", "dia"):  # sparse, without rows to take
         values = values.tocsr()
+    if str(getattr(values, "layout", None)).startswith("torch.sparse"):
+        values = values.to_sparse_coo().coalesce()
+        return values.index_select(0, values.indices().new_tensor(indices))
     held_otherwise = hasattr(values, "isna") and not hasattr(values, "iloc")  # pandas Index, array
     if held_otherwise or hasattr(values, "to_pylist"):  # pyarrow's
         return values.take(indices)

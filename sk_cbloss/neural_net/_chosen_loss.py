@@ -272,8 +272,10 @@ class ChosenLoss(NeuralNet):
 
     def _check_outputs(self, y_pred):
         """Warn if the module turns its first logits into probabilities, as the loss does."""
+        if not (self._loss_is_ours and hasattr(self, "module_")):
+            return
         *_, last = uncompiled(self.module_).modules()
-        if not self._loss_is_ours or not isinstance(last, nn.Sigmoid | nn.Softmax):
+        if not isinstance(last, nn.Sigmoid | nn.Softmax):
             return
         outputs = logits_of(y_pred).detach()
         if outputs.numel() and outputs.amin() >= 0 and outputs.amax() <= 1:

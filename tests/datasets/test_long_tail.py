@@ -4,6 +4,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy import sparse
 
 from sk_cbloss import (
@@ -319,6 +320,20 @@ def test_sparse_formats_without_rows_become_csr(data, kind):
     )
     assert taken.format == "csr"
     np.testing.assert_array_equal(taken.toarray(), X[indices])
+
+
+@pytest.mark.parametrize("columns", [slice(None), 0])
+def test_rows_of_sparse_tensors_stay_sparse(data, columns):
+    X, y = data
+    taken, _, indices = make_long_tailed(
+        torch.from_numpy(X[:, columns]).to_sparse(),
+        y,
+        imbalance_factor=2,
+        random_state=0,
+        return_indices=True,
+    )
+    assert taken.layout == torch.sparse_coo
+    np.testing.assert_array_equal(taken.to_dense(), X[indices][:, columns])
 
 
 @pytest.mark.parametrize("container", CONTAINERS)

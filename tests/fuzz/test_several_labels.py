@@ -203,6 +203,8 @@ def test_weight_2_is_two_copies_and_0_is_none(values, own, gamma):
 )
 def test_chunks_count_what_the_whole_does(values, cuts, data):
     """However they are cut, into empty chunks too, and whatever holds each."""
+    first = next(stop for stop in [*sorted(cuts), N_ROWS] if stop)
+    assume(not np.isnan(values[:first]).all())  # of which there is nothing to learn
     one, weigher = net(beta=0.9), ClassBalancedWeigher(0.9, normalize="classes")
     for start, stop in pairwise([0, *sorted(cuts), N_ROWS]):
         chunk = values[start:stop]

@@ -770,6 +770,8 @@ def test_kinds_of_labels_do_not_change(fitted):
         one.partial_fit(X, Y[:, 0])
     with pytest.raises(ValueError, match="for each of the 4 known labels, got 3"):
         one.partial_fit(X, Y[:, :3])
+    with pytest.raises(ValueError, match=r"^y must say of some sample .*, got only NaN\.$"):
+        net().partial_fit(X, Y * np.nan, classes=NAMES)
     assert_same(one, fitted)
     with pytest.raises(ValueError, match="^y must hold one label a sample, as when"):
         net().fit(X, Y[:, 0]).partial_fit(X, Y[:, :2])

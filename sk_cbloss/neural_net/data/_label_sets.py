@@ -55,8 +55,12 @@ def learned_labels(net, indicator, sample_weight, names, known, known_count):
     told = told_labels(net, names, known)
     names = indicator.names if told is None else agreed_names(told, indicator.names)
     count = indicator.count(sample_weight) + known_count
+    weighted = "" if sample_weight is None else ", by weights above 0"
+    if not count.any():
+        raise ValueError(
+            f"y must say of some sample whether it has a label, got only NaN{weighted}."
+        )
     if told is None and not (count > 0).all(axis=1).any():
-        weighted = "" if sample_weight is None else ", by weights above 0"
         raise ValueError(
             f"{type(net).__name__} needs a label that some samples have and others have not"
             f"{weighted}, got {len(names)} that all have or none has."
