@@ -9,7 +9,13 @@ import numpy as np
 from scipy.sparse import csr_array, issparse
 
 from sk_cbloss._labels import by_name, counts_by_label
-from sk_cbloss._validation import NUMBERS, as_numpy, refuse_masked
+from sk_cbloss._validation import (
+    NUMBERS,
+    as_numpy,
+    check_same_length,
+    check_sample_weight,
+    refuse_masked,
+)
 
 # Entries of a chunk, whose temporaries stay small.
 CHUNK = 2**20
@@ -159,11 +165,11 @@ def counts_by_name(y):
     return by_name(indicator.names, indicator.count()[:, 1].astype(int))
 
 
-def read_indicator(y, *, known=None, has_places=False):
+def read_indicator(y, *, known=None, has_places=False, remedy=REMEDY):
     """Return y, a matrix with a column for each label, as an Indicator.
 
     Known are the names of labels that its columns must be. Where it has places, labels come second
-    and each place of each sample is a sample.
+    and each place of each sample is a sample. The remedy is for other numbers.
     """
     names, y = _names_of(y), without_torch(y)
     values = _sparse(y) if issparse(y) else _dense(y)
@@ -174,7 +180,7 @@ def read_indicator(y, *, known=None, has_places=False):
     if values.dtype.kind not in "biuf":
         raise ValueError(f"{RULE}, got values of type {values.dtype}: {REMEDY}.")
     is_sparse = issparse(values)
-    _check_numbers(values.data if is_sparse else values, may_be_nan=not is_sparse)
+    _check_numbers(values.data if is_sparse else values, remedy, may_be_nan=not is_sparse)
     names = np.arange(values.shape[1]) if names is None else names
     return Indicator(values, names if known is None else agreed_names(np.asarray(known), names))
 
@@ -209,10 +215,22 @@ def with_plain_numbers(y):
     return type(y)(values, index=y.index, columns=y.columns) if is_frame else values
 
 
-def labels_are_right(y, predicted, names):
-    """Return of which rows all known labels, of these names, are those predicted."""
+def share_of_right_rows(y, predicted, names, sample_weight=None):
+    """Return of how many rows all known labels, of these names, are those predicted.
+
+    Rows of which no label is known do not count.
+    """
     values = read_indicator(y, known=names).dense()
-    return ((values == predicted) | np.isnan(values)).all(axis=1)
+    check_same_length(len(predicted), len(values))
+    is_known = ~np.isnan(values)
+    rows = is_known.any(axis=1)
+    if not rows.any():
+        raise ValueError("y must hold a label that is known, to be scored, got none.")
+    weight = np.ones(len(values))
+    if sample_weight is not None:
+        weight = check_sample_weight(sample_weight, len(values))
+    right = ((values == predicted) | ~is_known).all(axis=1)
+    return float(np.average(right[rows], weights=check_sample_weight(weight[rows], rows.sum())))
 
 
 def agreed_names(known, names):
@@ -235,7 +253,7 @@ def agreed_names(known, names):
     if _are_positions(names) or _are_positions(known):
         return known if _are_positions(names) else names
     for one, other in zip(known.tolist(), names.tolist(), strict=True):
-        if one != other:
+        if one != other and (one == one or other == other):  # NaN is the name NaN
             raise ValueError(
                 "y must have the columns of the known labels, in their order, got "
                 f"{other!r} in the place of {one!r}."
@@ -289,7 +307,7 @@ def _dense(y):
     return values
 
 
-def _check_numbers(values, *, may_be_nan):
+def _check_numbers(values, remedy, *, may_be_nan):
     """Raise a ValueError unless all are 0 or 1."""
     for start in range(0, len(values), 2**13):
         chunk = values[start : start + 2**13]
@@ -297,7 +315,7 @@ def _check_numbers(values, *, may_be_nan):
         if may_be_nan:
             wrong &= ~np.isnan(chunk)
         if wrong.any():
-            raise ValueError(f"{RULE}, got {chunk[wrong][0].item()!r}: {REMEDY}.")
+            raise ValueError(f"{RULE}, got {chunk[wrong][0].item()!r}: {remedy}.")
 
 
 def _numbers(y, values):

@@ -107,6 +107,14 @@ def names_of(classes):
     return list(classes) if classes.dtype.kind in "mM" else classes.tolist()
 
 
+def names_of_columns(table):
+    """Return the names of a table's columns, if it has some, each once, beside their numbers."""
+    # pyarrow's columns are the data.
+    names = list(getattr(table, "column_names", getattr(table, "columns", ())))
+    is_named = len(set(names)) == len(names) and names != list(range(len(names)))
+    return names if is_named else []
+
+
 def numbers_of(classes, named, name):
     """Return the numbers of a dict in the order of classes, all of which it must name."""
     labels = dict.fromkeys(names_of(classes))

@@ -143,12 +143,21 @@ def as_named(values, name="class_count"):
     return named
 
 
-def in_class_order(values, name):
-    """Return numbers of classes, whose labels, if they have some, must be their positions."""
+def in_class_order(values, name, *, of_columns=False):
+    """Return numbers of classes, whose labels, if they have some, must be their positions.
+
+    Or of the columns of several labels, whose order is that of no sort.
+    """
     named = as_named(values, name)
     if named is None:
         return values
     for position, label in enumerate(named):
+        if label != position and of_columns:
+            by_name = f"[{name}[label] for label in Y.columns]"
+            raise ValueError(
+                f"{name} must list numbers in the order of Y's columns, got the label {label!r} "
+                f"at position {position}: pass {by_name}."
+            )
         if label != position:
             remedy = f"[{name}[label] for label in classes]"
             if hasattr(values, "sort_index"):
@@ -160,9 +169,9 @@ def in_class_order(values, name):
     return list(named.values()) if isinstance(values, Mapping) else values
 
 
-def check_counts(class_count, name="class_count"):
+def check_counts(class_count, name="class_count", **order):
     """Return counts of any shape, in class order, as float64, all finite and >= 0."""
-    counts = as_floats(in_class_order(class_count, name), name)
+    counts = as_floats(in_class_order(class_count, name, **order), name)
     bad = ~(np.isfinite(counts) & (counts >= 0))
     if bad.any():
         raise ValueError(

@@ -34,6 +34,8 @@ def read_counts(y):
         return counts_by_label(y), None, None
     indicator = read_indicator(y)
     count = indicator.count()
+    if not count[:, 1].any():
+        raise ValueError(f"y must hold a label that a sample has, got none of {len(count)}.")
     named = by_name(indicator.names, count[:, 1].astype(int))
     return named, count.sum(axis=1), indicator.values.shape[0]
 

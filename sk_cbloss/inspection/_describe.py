@@ -38,6 +38,9 @@ class LongTail:
         Number of samples, where each may have several labels, or none; None where each has one.
     not_there : tuple, default=()
         Labels that no sample has.
+    labels_a_sample : float, default=None
+        Mean number of labels that a sample has, each label's share of the samples of which it is
+        known; None where each has one.
 
     Attributes
     ----------
@@ -69,6 +72,7 @@ class LongTail:
     betas: np.ndarray
     n_rows: int | None = None
     not_there: tuple = ()
+    labels_a_sample: float | None = None
 
     @property
     def n_samples(self):
@@ -99,7 +103,7 @@ class LongTail:
             f"imbalance factor {number(self.imbalance_factor)}"
         ]
         if self.n_rows is not None:
-            lines[0] += f"; {several(sum(counts) / self.n_rows, 'label')} a sample"
+            lines[0] += f"; {several(self.labels_a_sample, 'label')} a sample"
         for shot, labels in self.shots.items():
             n_samples = sum(self.class_count[label] for label in labels)
             share = f", {several(n_samples, 'sample')}" if labels and kind == "class" else ""
@@ -173,11 +177,15 @@ def describe_long_tail(y, *, thresholds=(20, 100), n_betas=6):
     count = np.array([named[label] for label in labels])
     groups = shots_of(count, thresholds)
     shots = {shot: [labels[i] for i in np.flatnonzero(groups == shot)] for shot in SHOTS}
+    labels_a_sample = None
     if n_known is None:
         weighted, pairs = count, [(count.max(), count.min())]
     else:
         of_known = dict(zip(by_name, n_known, strict=True))
-        without = np.array([of_known[label] for label in labels]) - count
+        known = np.array([of_known[label] for label in labels])
+        # In this order, rounding leaves a whole number whole.
+        labels_a_sample = float((count * (n_rows / known)).sum() / n_rows)
+        without = known - count
         weighted = np.concatenate([count, without])
         pairs = {(max(pair), min(pair)) for pair in zip(count, without, strict=True) if all(pair)}
     ranges = [found for pair in pairs if (found := _range_of(*pair)) is not None]
@@ -190,6 +198,7 @@ def describe_long_tail(y, *, thresholds=(20, 100), n_betas=6):
         betas=beta_grid(weighted, n_betas=n_betas, include_limits=True),
         n_rows=n_rows,
         not_there=tuple(label for label, n in by_name.items() if not n),
+        labels_a_sample=labels_a_sample,
     )
 
 

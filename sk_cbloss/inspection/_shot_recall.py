@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from sk_cbloss._indicator import agreed_names, is_indicator, read_indicator
 from sk_cbloss.inspection._figure import GREY, axes_for, name_lines, style_of, styles_given
 from sk_cbloss.inspection._text import LONGEST, are_cut, check_name_length, plain_names
 from sk_cbloss.metrics import SHOTS, shot_recall_score
@@ -154,6 +155,9 @@ class ShotRecallDisplay:
         for model in models.values():
             if isinstance(model, type) or not hasattr(model, "predict"):
                 raise TypeError(f"estimator must be a fitted classifier, got {model!r}.")
+            names = getattr(model, "classes_", None)
+            if is_indicator(y) and getattr(names, "ndim", 0) == 1:
+                agreed_names(names, read_indicator(y).names)
         predictions = {name: model.predict(X) for name, model in models.items()}
         return cls.from_predictions(
             y,

@@ -506,9 +506,9 @@ def check_ignore_index(ignore_index):
     return int(ignore_index)
 
 
-def check_class_vector(vector, name):
+def check_class_vector(vector, name, **order):
     """Return a 1-dimensional floating-point tensor of finite numbers >= 0."""
-    vector = _as_tensor(in_class_order(vector, name), name)
+    vector = _as_tensor(in_class_order(vector, name, **order), name)
     if vector.ndim != 1 or not len(vector):
         raise ValueError(
             f"{name} must be a vector, a number for each class, got shape {tuple(vector.shape)}."

@@ -112,7 +112,9 @@ class ClassBalancedMultiLabelLoss(ClassBalancedLoss):
     ):
         super().__init__(None, reduction=reduction, ignore_index=None)
         self.weight = None if weight is None else check_pairs(weight, "weight")
-        prior = None if label_prior is None else check_class_vector(label_prior, "label_prior")
+        prior = None
+        if label_prior is not None:
+            prior = check_class_vector(label_prior, "label_prior", of_columns=True)
         if prior is not None and prior.max() > 1:
             raise ValueError(
                 f"label_prior must hold numbers in [0, 1], got {prior.max().item()!r}."

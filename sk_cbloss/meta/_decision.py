@@ -9,7 +9,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sk_cbloss._indicator import labels_are_right
+from sk_cbloss._indicator import share_of_right_rows
 from sk_cbloss._validation import as_named
 from sk_cbloss.meta._decision_costs import cost_matrix_of, gain_of
 from sk_cbloss.meta._decision_labels import learned_of_labels, log_odds
@@ -422,7 +422,8 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
         X : array-like of shape (n_samples, n_features)
             Whatever the classifier takes.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Labels, as in ``fit``. Those of several that are not known are left out.
+            Labels, as in ``fit``. Those of several that are not known are left out,
+            and rows of which none is.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
 
@@ -434,8 +435,7 @@ class DecisionClassifierCV(OutOfFoldMixin, ScaledProbaClassifier):
         check_is_fitted(self)
         if not hasattr(self, "threshold_"):
             return super().score(X, y, sample_weight)
-        right = labels_are_right(y, self.predict(X), self.classes_)
-        return float(np.average(right, weights=sample_weight))
+        return share_of_right_rows(y, self.predict(X), self.classes_, sample_weight)
 
     def _scores(self, X):
         check_is_fitted(self)

@@ -101,7 +101,8 @@ def learned_of_labels(whole, X, y, sample_weight, groups):
     weight = None
     if sample_weight is not None:
         weight = check_sample_weight(sample_weight, indicator.values.shape[0])
-    splits = whole._splits(X, y, weight, groups)
+    # A number of folds is one without strata, whatever is not known of y.
+    splits = whole._splits(whole._splitter(), X, y, weight, groups)
     X, y = indexable(X, y)
     one = delayed(_left_out)
     parts = Parallel(n_jobs=whole.n_jobs)(

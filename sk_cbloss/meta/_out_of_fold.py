@@ -125,14 +125,14 @@ class OutOfFoldMixin:
         )
 
     def _look_ahead(self, X, y, classes, sample_weight, groups):
-        return self._splits(X, y, sample_weight, groups)
+        return self._splits(self._splitter(y), X, y, sample_weight, groups)
 
-    def _splits(self, X, y, sample_weight, groups):
+    def _splits(self, splitter, X, y, sample_weight, groups):
         """Return the folds, pairs of positions of rows to train on and to leave out."""
         if X is None:
             raise ValueError("X must hold a row for each sample, got None.")
         check_can_be_cut(X)
-        splits = self._splitter(y).split(*indexable(X), y, groups)
+        splits = splitter.split(*indexable(X), y, groups)
         splits = [tuple(map(positions_of_rows, split)) for split in splits]
         if not splits:
             raise ValueError("cv must yield at least one split, got none.")

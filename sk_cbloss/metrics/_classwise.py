@@ -5,8 +5,8 @@ import reprlib
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length
 
-from sk_cbloss._indicator import is_indicator, read_indicator
-from sk_cbloss._labels import as_labels, read_labels
+from sk_cbloss._indicator import agreed_names, is_indicator, read_indicator
+from sk_cbloss._labels import as_labels, names_of, names_of_columns, read_labels
 from sk_cbloss._validation import as_floats, check_choice, check_sample_weight, check_size
 from sk_cbloss.metrics._shot_recall import mean_of
 
@@ -38,7 +38,8 @@ def classwise_calibration_error(
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,)
         Probabilities; with two classes, those of the second class will do.
     labels : array-like of shape (n_classes,), default=None
-        The labels of the columns; None takes those of y_true, sorted, or its columns.
+        The labels of the columns; None takes those of y_true, sorted, or its columns. Columns
+        of a frame that have their names may come in any order; of several labels, in this one.
     n_bins : int, default=15
         Number of bins.
     strategy : {"uniform", "quantile"}, default="uniform"
@@ -109,7 +110,8 @@ def classwise_brier_score_loss(
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,)
         Probabilities; with two classes, those of the second class will do.
     labels : array-like of shape (n_classes,), default=None
-        The labels of the columns; None takes those of y_true, sorted, or its columns.
+        The labels of the columns; None takes those of y_true, sorted, or its columns. Columns
+        of a frame that have their names may come in any order; of several labels, in this one.
     average : {"macro"} or None, default="macro"
         "macro" is the mean over the classes, None gives all of them.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -161,7 +163,7 @@ def _check(y_true, y_proba, labels, average, sample_weight):
             f"labels must list the labels of the columns, got {reprlib.repr(labels)}."
         )
     read = _of_labels if is_indicator(y_true) else _of_classes
-    hit, p = read(y_true, p, labels)
+    hit, p = read(y_true, p, labels, names_of_columns(y_proba))
     weight = np.ones(len(p))
     if sample_weight is not None:
         weight = check_sample_weight(sample_weight, len(p))
@@ -170,10 +172,12 @@ def _check(y_true, y_proba, labels, average, sample_weight):
     return np.nan_to_num(hit), p, weight / np.where(total > 0, total, 1)
 
 
-def _of_labels(y_true, p, labels):
+def _of_labels(y_true, p, labels, names):
     """Return which samples have which labels, and their probabilities."""
     true = read_indicator(y_true, known=labels)
     check_consistent_length(true.values, p)
+    if names:
+        agreed_names(true.names, np.fromiter(names, dtype=object))
     if p.shape != true.values.shape:
         raise ValueError(
             f"y_proba must have a column for each of the {len(true.names)} labels, got shape "
@@ -185,14 +189,20 @@ def _of_labels(y_true, p, labels):
     return true.dense().astype(float), p
 
 
-def _of_classes(y_true, p, labels):
+def _of_classes(y_true, p, labels, names):
     """Return which samples are of which class, and their probabilities."""
     true = read_labels(y_true)
     check_consistent_length(true.values, p)
     shape = p.shape
     if p.ndim == 1 or p.shape[1] == 1:
         p = np.column_stack([1 - p.ravel(), p.ravel()])
-    labels = true.encode()[0] if labels is None else as_labels(labels)
+    listed = true.encode()[0] if labels is None else as_labels(labels)
+    if names and set(names_of(listed)) <= set(names):
+        if labels is None:
+            listed = as_labels(names)
+        elif len(listed) == len(names):
+            p = p[:, [names.index(label) for label in names_of(listed)]]
+    labels = listed
     if labels.shape != p.shape[1:]:
         raise ValueError(
             f"y_proba must have a column for each of the {len(labels)} labels, got shape "

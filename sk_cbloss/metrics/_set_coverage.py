@@ -7,7 +7,13 @@ import numpy as np
 from scipy import sparse
 from scipy.stats import binomtest
 
-from sk_cbloss._labels import as_labels, names_of, read_labels, sorted_with_ranks
+from sk_cbloss._labels import (
+    as_labels,
+    names_of,
+    names_of_columns,
+    read_labels,
+    sorted_with_ranks,
+)
 from sk_cbloss._validation import (
     as_named,
     as_numpy,
@@ -284,7 +290,7 @@ def mean_set_size(sets, *, sample_weight=None):
 
 def covered_by(y_true, sets, classes):
     """Return each sample's column, whether that is in its set, and the labels of the columns."""
-    names = _names_of_columns(sets)
+    names = names_of_columns(sets)
     sets = check_sets(sets)
     labels = read_labels(y_true)
     check_same_length(sets.shape[0], len(labels.values), "sets")
@@ -313,13 +319,6 @@ def covered_by(y_true, sets, classes):
         own = sparse.csr_array((np.ones(len(row), dtype=bool), (row, column)), sets.shape)
         return column, np.asarray(sets.multiply(own).sum(axis=1)).ravel() > 0, names_of(listed)
     return column, sets[row, column], names_of(listed)
-
-
-def _names_of_columns(sets):
-    """Return the names of a table's columns, if it has some, each once, beside their numbers."""
-    names = list(getattr(sets, "columns", ()))
-    is_named = len(set(names)) == len(names) and names != list(range(len(names)))
-    return names if is_named else []
 
 
 def check_sets(sets):

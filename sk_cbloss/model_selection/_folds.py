@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from joblib import hash as digest
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.model_selection import check_cv
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
@@ -28,15 +29,20 @@ def rows_of(values, rows, n_samples):
     return _safe_indexing(values, rows) if n_values == n_samples else values
 
 
-def as_split(y):
+def as_split(y, *, has_columns):
     """Return labels as scikit-learn splits and scores them: in pandas, or else as arrays.
 
-    A matrix with a column for each of several labels is checked by the nets.
+    A matrix with a column for each label, or for the only one, is checked by the nets.
     """
-    if is_indicator(y):
+    if is_indicator(y) or has_columns:
         return with_plain_numbers(y)
     labels = as_labels(y)  # which says what is wrong with them
     return y if hasattr(y, "iloc") and len(y.shape) == 1 else labels
+
+
+def splitter(cv, y):
+    """Return what splits y: without strata where it has columns, whatever is not known of them."""
+    return check_cv(cv, y, classifier=not is_indicator(y))
 
 
 class Kept(dict):
@@ -106,6 +112,11 @@ class Folds:
         self.X, self.y, self.splits, self.fit_params = X, y, splits, fit_params
         self.n_samples, self.kept = y.shape[0], kept
 
+    @property
+    def has_columns(self):
+        """Whether labels are a matrix with a column for each."""
+        return len(self.y.shape) > 1
+
     def labels(self, fold):
         """Return the labels of the rows to train on."""
         rows, _ = self.splits[fold]
@@ -143,7 +154,7 @@ class Folds:
 
     def _form(self, fold):
         rows, _ = self.splits[fold]
-        if is_indicator(self.y):  # a label that no row has is one all the same
+        if self.has_columns:  # a label that no row has is one all the same
             return len(rows), self.y.shape[1]
         codes = self.kept.of("codes", lambda: read_labels(self.y).encode()[1])
         return len(rows), digest(np.unique(codes[rows]))

@@ -11,14 +11,14 @@ import numpy as np
 from joblib import parallel_config
 from sklearn import get_config
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
+from sklearn.model_selection import GridSearchCV, ParameterGrid
 from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import process_routing
 
 from sk_cbloss._doc_link import DocLink
 from sk_cbloss._state import all_or_nothing
 from sk_cbloss._validation import check_can_be_cut, check_integer
-from sk_cbloss.model_selection._folds import Folds, Kept, as_split, job, net_of
+from sk_cbloss.model_selection._folds import Folds, Kept, as_split, job, net_of, splitter
 from sk_cbloss.model_selection._scores import Scoring, as_given, handed_out
 from sk_cbloss.model_selection._tasks import Task, Tell
 from sk_cbloss.model_selection._trained import Trained
@@ -217,9 +217,9 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
             )
         check_can_be_cut(X)
         X, given_y = indexable(loaded(X), y)  # no worker waits for others to load it
-        y = as_split(given_y)
+        y = as_split(given_y, has_columns=self._has_several_labels(given_y))
         fit_params, split_params, params = self._routed(params)
-        rows, cv = np.arange(y.shape[0]), check_cv(self.cv, y, classifier=True)
+        rows, cv = np.arange(y.shape[0]), splitter(self.cv, y)
         splits = [(rows[train], rows[test]) for train, test in cv.split(X, y, **split_params)]
         given = {name: getattr(self, name) for name in ("error_score", "return_train_score")}
         scoring, outcomes = Scoring(params, scoring=self.scoring, **given), []
@@ -250,6 +250,27 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
             self.cv_results_[f"mean_{name}_time"] = seconds.mean(axis=1)
             self.cv_results_[f"std_{name}_time"] = seconds.std(axis=1)
         return self
+
+    def score(self, X, y=None, **params):
+        """Score the best net, refitted, as its candidates were scored.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, ...)
+            Features; or a Dataset, where ``scoring`` is None.
+        y : array-like of shape (n_samples,) or, sparse or not, (n_samples, n_labels), \
+                default=None
+            Labels, as in ``fit``.
+        **params : dict
+            Handed to the scorer.
+
+        Returns
+        -------
+        float
+            The score.
+        """
+        y = None if y is None else as_split(y, has_columns=self._has_several_labels(y))
+        return super().score(X, y, **params)
 
     def _check_parameters(self):
         if net_of(self.estimator) is None:
@@ -314,7 +335,7 @@ class StackedGridSearchCV(DocLink, GridSearchCV):
 
             def task(jobs, is_random=False):
                 splits = {job.fold: folds.splits[job.fold] for job in jobs}
-                shared = folds.fit_params, scoring, seed, folds.kept, Tell(bar)
+                shared = folds.fit_params, folds.has_columns, scoring, seed, folds.kept, Tell(bar)
                 return Task(jobs, splits, *shared, is_random)
 
             def run(method, tasks):

@@ -39,6 +39,8 @@ class Task:
         Rows to train and to test on, of their folds.
     fit_params : dict
         Handed to the estimators' ``fit``.
+    has_columns : bool
+        Whether y has a column for each label.
     scoring : Scoring
         How they are scored.
     seed : int or None
@@ -54,6 +56,7 @@ class Task:
     jobs: list
     splits: dict
     fit_params: dict
+    has_columns: bool
     scoring: Scoring
     seed: int | None
     kept: Kept
@@ -102,7 +105,7 @@ class Task:
         return outcomes
 
     def _folds(self, X, y):
-        labels = self.kept.of("y", lambda: as_split(y))
+        labels = self.kept.of("y", lambda: as_split(y, has_columns=self.has_columns))
         return Folds(X, labels, self.splits, self.fit_params, self.kept)
 
     def _scores(self, jobs, fitted, folds):

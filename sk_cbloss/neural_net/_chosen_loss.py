@@ -85,7 +85,8 @@ class ChosenLoss(NeuralNet):
         if several and loss != FOR_LABELS and self.criterion is None:
             raise ValueError(
                 f"loss must be {FOR_LABELS!r}, or None, which takes it, for y with a column for "
-                f"each label, got {loss!r}."
+                f"each label, got {loss!r}: one-hot rows become labels by argmax(axis=1), and "
+                "rows of tags need criterion__ignore_index."
             )
         if loss == FOR_LABELS and not several:
             raise ValueError(

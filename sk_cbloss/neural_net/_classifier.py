@@ -109,8 +109,8 @@ class CBNeuralNetClassifier(
         Holds features and targets.
     train_split : callable or None, default=None
         Splits off samples for validation; such as
-        ``skorch.dataset.ValidSplit(5, stratified=True)``. Classes are counted
-        before the split.
+        ``skorch.dataset.ValidSplit(5, stratified=True)``; of several labels or
+        tags, without strata. Classes are counted before the split.
     classes : array-like of shape (n_classes,), default=None
         All labels, sorted; None takes those of y. For several labels a
         sample, the names of y's columns.

@@ -6,7 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.utils import to_device, to_numpy
 from torch.utils.data import DataLoader, Dataset
 
-from sk_cbloss._indicator import labels_are_right
+from sk_cbloss._indicator import share_of_right_rows
 from sk_cbloss._labels import as_labels
 from sk_cbloss.neural_net._chosen_loss import OF_LOG_ODDS
 from sk_cbloss.neural_net._gathered import gathered, n_rows_of
@@ -175,8 +175,8 @@ class Prediction(CheckedData):
             Features.
         y : array-like of shape (n_samples,), (n_samples, n_labels) or (n_samples, ...), \
                 default=None
-            Labels, as in ``fit``. Tags that do not count are left out, and labels
-            that are not known. None takes those of a Dataset.
+            Labels, as in ``fit``. Tags that do not count are left out, labels
+            that are not known, and rows of which none is. None takes those of a Dataset.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
 
@@ -190,16 +190,10 @@ class Prediction(CheckedData):
                 raise ValueError("y must hold the labels, unless X is a Dataset, got None.")
             y = features_and_labels(X)[1]
         if self._has_several_labels:
-            right = labels_are_right(y, self.predict(X), self.classes_)
-        elif ignored_tag(self) is None:
+            return share_of_right_rows(y, self.predict(X), self.classes_, sample_weight)
+        if ignored_tag(self) is None:
             return super().score(X, as_labels(y), sample_weight)
-        else:
-            tags = read_tags(y, ignored_tag(self))
-            if not tags.counts.any():
-                raise ValueError("y must hold a tag that counts, to be scored, got none.")
-            right = (self.predict(X) == tags.values)[tags.counts]
-            sample_weight = tags.each(None if sample_weight is None else np.asarray(sample_weight))
-        return float(np.average(right, weights=sample_weight))
+        return read_tags(y, ignored_tag(self)).share_right(self.predict(X), sample_weight)
 
     def predict_proba(self, X, out=None):
         """Predict the probabilities that the loss decides by.

@@ -65,13 +65,13 @@ def class_balanced_label_weight(n_positive, n_samples, *, beta, normalize="class
 
 def check_label_count(n_positive, n_samples):
     """Return the numbers of samples without and with each label, of shape (n_labels, 2)."""
-    positive = check_counts(n_positive, "n_positive")
+    positive = check_counts(n_positive, "n_positive", of_columns=True)
     if positive.ndim != 1 or not len(positive):
         raise ValueError(
             "n_positive must have a number for each label, got an array of shape "
             f"{positive.shape}."
         )
-    total = check_counts(n_samples, "n_samples")
+    total = check_counts(n_samples, "n_samples", of_columns=True)
     if total.shape not in ((), positive.shape):
         raise ValueError(
             f"n_samples must be a number, or one for each of the {len(positive)} labels, got an "

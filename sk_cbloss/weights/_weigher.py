@@ -247,7 +247,10 @@ class ClassBalancedWeigher(DocLink, OneToOneFeatureMixin, TransformerMixin, Base
         _check_rows(n_rows, tally.n_samples)
         if in_chunks and not tally.n_samples:
             return self
-        return self._know(self._tally() + tally)
+        whole = self._tally() + tally
+        if has_columns and not whole.count.any():
+            raise ValueError("y must hold a label that is known of some sample, got none.")
+        return self._know(whole)
 
     def merge(self, other):
         """Return a weigher that has counted the samples of both.

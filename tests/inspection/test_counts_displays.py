@@ -383,8 +383,9 @@ def test_bad_numbers_of_samples(display):
             display(POSITIVE, n_samples=n_samples).plot()
     with pytest.raises(ValueError, match="^y must hold 0 and 1, a column for each label, got 2"):
         display.from_labels([[0, 2], [1, 0]])
-    with pytest.raises(ValueError, match="class_count must hold a class that has samples"):
-        display.from_labels(np.zeros((5, 3)))
+    for y in (np.zeros((5, 3)), np.zeros((0, 3)), np.full((5, 3), np.nan)):
+        with pytest.raises(ValueError, match="^y must hold a label that a sample has, got "):
+            display.from_labels(y)
     assert not plt.get_fignums()
 
 

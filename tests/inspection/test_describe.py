@@ -139,3 +139,14 @@ def test_labels_that_are_not_known_are_on_neither_side():
     grid = beta_grid(np.concatenate(sides), include_limits=True, n_betas=6)
     np.testing.assert_allclose(tail.betas, grid)
     assert tail.n_samples == 1000
+    assert tail.labels_a_sample == pytest.approx(10 / 500 + 10 / 30)
+    some = y[:500, :1]
+    assert describe_long_tail(np.hstack([y, y, y[:, :1]])).labels_a_sample == pytest.approx(
+        2 * tail.labels_a_sample + some.mean()
+    )
+
+
+@pytest.mark.parametrize("n", [2, 7, 49, 130])
+def test_one_label_a_sample_is_one(n):
+    assert describe_long_tail(np.eye(n)).labels_a_sample == 1
+    assert "; 1 label a sample\n" in str(describe_long_tail(np.eye(n)))

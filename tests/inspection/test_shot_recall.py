@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_validate
 
 from sk_cbloss import (
+    CBNeuralNetClassifier,
     ClassBalancedClassifier,
     load_digits_lt,
     make_shot_scorer,
@@ -164,3 +166,17 @@ def test_of_several_labels_a_sample():
     y = np.array([[1, 0, 1], [1, 1, 0], [1, 0, 0], [0, 1, 0]])
     display = ShotRecallDisplay.from_predictions(y, y[::-1], class_count=[200, 50, 3])
     assert_allclose(display.recalls["model"], [2 / 3, 0, 0])
+
+
+def test_columns_of_several_labels_are_those_that_an_estimator_has_learned():
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    y = pd.DataFrame((X > 0).astype(int), columns=["war", "epic"])
+    net = CBNeuralNetClassifier(max_epochs=1, random_state=0, device="cpu").fit(X, y)
+    forest = RandomForestClassifier(2, random_state=0).fit(X, y)  # which keeps no names
+    models = {"net": net, "forest": forest}
+    how = {"class_count": {"war": 200, "epic": 3}}
+    display = ShotRecallDisplay.from_estimator(models, X, y, **how)
+    expected = shot_recall_score(y, net.predict(X), **how)
+    assert_array_equal(display.recalls["net"], list(expected.values()))
+    with pytest.raises(ValueError, match="in their order, got 'epic' in the place of 'war'"):
+        ShotRecallDisplay.from_estimator(models, X, y[["epic", "war"]], **how)

@@ -288,15 +288,29 @@ def test_it_scores_rows_of_which_all_known_labels_are_right(form):
     assert model.score(X, form(Y), weight) == pytest.approx(np.average(right, weights=weight))
 
 
+def test_a_number_of_folds_needs_no_known_labels():
+    net = CBNeuralNetClassifier(beta=0.9, max_epochs=3, random_state=0, device="cpu")
+    unknown = NAMED.where(np.random.default_rng(5).random(Y.shape) > 0.2)
+    one, other = (DecisionClassifierCV(net, cv=cv).fit(X, unknown) for cv in (3, KFold(3)))
+    np.testing.assert_array_equal(one.threshold_, other.threshold_)
+    np.testing.assert_array_equal(one.class_count_.sum(axis=1), unknown.notna().sum())
+
+
 def test_its_score_is_the_nets_by_one_rule():
     net = CBNeuralNetClassifier(beta=0.9, max_epochs=3, random_state=0, device="cpu")
     model = DecisionClassifierCV(net, cv=KFold(3)).fit(X, NAMED)
     model.threshold_ = np.zeros(5)  # where the net has it
     unknown = NAMED.where(RNG.random(Y.shape) > 0.2)
     assert model.score(X, unknown) == model.estimator_.score(X, unknown) > model.score(X, Y)
+    unknown[::3] = np.nan
+    assert model.score(X, unknown) == model.estimator_.score(X, unknown)
     for one in (model, model.estimator_):
         with pytest.raises(ValueError, match="^y must have the columns of the known labels"):
             one.score(X, NAMED[list("zyxwv")])
+        with pytest.raises(ValueError, match="same number of samples, got 400 and 1.$"):
+            one.score(X, NAMED[:1])
+        with pytest.raises(ValueError, match="^sample_weight must have shape"):
+            one.score(X, Y, [1, 2])
 
 
 @pytest.mark.parametrize("wrap", [clone, make_pipeline, lambda net: GridSearchCV(net, {})])

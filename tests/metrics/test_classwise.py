@@ -1,4 +1,6 @@
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 from scipy.sparse import csr_array
 from sklearn.linear_model import LogisticRegression
@@ -12,6 +14,10 @@ from sk_cbloss import (
     classwise_calibration_error,
     make_long_tailed_classification,
 )
+
+
+def table_of(values, *, columns):
+    return pa.table(list(values.T.copy()), names=columns)
 
 
 @pytest.fixture
@@ -89,6 +95,24 @@ def test_two_classes_by_the_second_ones_probabilities():
     both = np.column_stack([1 - p, p])
     for metric in (classwise_brier_score_loss, classwise_calibration_error):
         assert metric(y, p) == metric(y, both)
+
+
+@pytest.mark.parametrize("metric", [classwise_brier_score_loss, classwise_calibration_error])
+@pytest.mark.parametrize("frame", [pd.DataFrame, table_of])
+def test_columns_are_told_by_their_names(metric, frame, drawn):
+    y, p = drawn
+    expected = metric(y, p, average=None)
+    for order in ([0, 1, 2], [2, 0, 1]):
+        labels = [str("abc"[c]) for c in order]
+        table = frame(p[:, order], columns=labels)
+        np.testing.assert_array_equal(metric(y, table, average=None), expected[order])
+        sorted_ = metric(y, table, labels=["a", "b", "c"], average=None)
+        np.testing.assert_array_equal(sorted_, expected)
+        only = y != "c"  # which the names tell of nevertheless
+        some = metric(y[only], table[only] if hasattr(table, "iloc") else table.filter(only))
+        assert some == pytest.approx(metric(y[only], p[only], labels=["a", "b", "c"]))
+    others = frame(p, columns=["first", "second", "third"])
+    np.testing.assert_array_equal(metric(y, others, average=None), expected)
 
 
 def test_labels_that_do_not_occur():
@@ -209,3 +233,14 @@ def test_labels_that_are_not_known_are_left_out(score):
 def test_what_does_not_fit_the_labels(score, p, labels, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         score(LABELS, p, labels=labels)
+
+
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("frame", [pd.DataFrame, table_of])
+def test_columns_of_labels_are_those_of_their_probabilities(score, frame):
+    y = pd.DataFrame(LABELS, columns=["war", "epic", "noir"])
+    expected = score(LABELS, P_LABELS)
+    for p in (P_LABELS, pd.DataFrame(P_LABELS), frame(P_LABELS, columns=y.columns.tolist())):
+        assert score(y, p) == pytest.approx(expected) == score(LABELS, p)
+    with pytest.raises(ValueError, match="in their order, got 'noir' in the place of 'war'"):
+        score(y, frame(P_LABELS[:, ::-1], columns=y.columns.tolist()[::-1]))

@@ -22,7 +22,12 @@ from skorch.helper import SliceDataset, predefined_split
 from torch import nn
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
-from sk_cbloss import CBNeuralNetClassifier, ClassBalancedMultiLabelLoss, StackedGridSearchCV
+from sk_cbloss import (
+    CBNeuralNetClassifier,
+    ClassBalancedMultiLabelLoss,
+    StackedGridSearchCV,
+    make_shot_scorer,
+)
 from sk_cbloss.neural_net import (
     DeferredReweighting,
     LossChange,
@@ -153,6 +158,14 @@ def test_without_weights_it_is_torchs_loss():
     )
 
 
+@pytest.mark.parametrize("criterion", [nn.BCEWithLogitsLoss, nn.MultiLabelSoftMarginLoss])
+def test_labels_that_are_not_known_are_not_for_losses_of_torchs(criterion):
+    rows = TensorDataset(torch.from_numpy(X), torch.from_numpy(UNKNOWN).float())
+    for data in ((X, UNKNOWN), (rows, UNKNOWN)):
+        with pytest.raises(FloatingPointError, match="Likely cause: labels that are not known"):
+            net(beta=None, criterion=criterion, module__n_features=8).fit(*data)
+
+
 def test_outputs_that_are_probabilities_decide_above_one_half():
     class Sigmoid(nn.Module):
         def __init__(self, n_features, n_classes):
@@ -193,6 +206,24 @@ def test_it_scores_rows_of_which_all_known_labels_are_right(fitted):
     forms = Y, sp.csr_array(Y), Y.astype(object), pd.DataFrame(Y).astype("Int64"), Y.tolist()
     for form in forms:
         assert fitted.score(X, form, weight) == pytest.approx(expected)
+
+
+def test_rows_of_which_nothing_is_known_are_not_scored(fitted):
+    some = np.arange(300) % 3 > 0
+    y = np.where(some[:, None], UNKNOWN, np.nan)
+    weight = np.random.default_rng(2).random(300)
+    assert fitted.score(X, y) == fitted.score(X[some], y[some])
+    assert fitted.score(X, y, weight) == fitted.score(X[some], y[some], weight[some])
+    with pytest.raises(ValueError, match="^y must hold a label that is known, to be scored"):
+        fitted.score(X, np.full(Y.shape, np.nan))
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_as_many_rows_are_scored_as_are_predicted(fitted, n):
+    with pytest.raises(ValueError, match=f"same number of samples, got 300 and {n}.$"):
+        fitted.score(X, Y[:n])
+    with pytest.raises(ValueError, match=r"^sample_weight must have shape \(300,\)"):
+        fitted.score(X, Y, np.ones(n))
 
 
 @pytest.mark.parametrize("y", [Y, UNKNOWN, sp.csr_array(Y)], ids=["", "unknown", "sparse"])
@@ -452,10 +483,55 @@ def test_pandas_types_are_searched_as_numpys(kind):
         expected[scoring] = theirs.cv_results_["mean_test_score"]
         np.testing.assert_array_equal(ours.cv_results_["mean_test_score"], expected[scoring])
         assert ours.best_estimator_.classes_.tolist() == NAMES
+        assert ours.score(X, frame) == theirs.score(X, plain)
     # Scorers of scikit-learn's own take numpy's alone.
     for scoring, y in ((None, frame), ("f1_macro", frame.astype(int))):
         theirs = GridSearchCV(net(), grid, cv=3, scoring=scoring).fit(X, y)
         np.testing.assert_allclose(theirs.cv_results_["mean_test_score"], expected[scoring])
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array, pd.DataFrame, np.ndarray.tolist])
+def test_the_only_label_is_searched_by_its_column(form):
+    y, grid = Y[:, :1], {"beta": [0, 0.9, 0.99]}
+    ours = StackedGridSearchCV(net(loss="multi_label"), grid, cv=KFold(3)).fit(X, form(y))
+    theirs = GridSearchCV(net(loss="multi_label"), grid, cv=KFold(3)).fit(X, y)
+    assert ours.n_fallback_fits_ == 0
+    np.testing.assert_allclose(
+        ours.cv_results_["mean_test_score"], theirs.cv_results_["mean_test_score"], atol=0.01
+    )
+    assert ours.score(X, form(y)) == pytest.approx(theirs.score(X, y), abs=0.01)
+
+
+def test_what_is_split_off_has_no_strata():
+    split = ValidSplit(5, stratified=True)
+    for y in (Y, sp.csr_array(Y), UNKNOWN):
+        with pytest.raises(ValueError, match=r"^train_split must not be stratified .* several"):
+            net(train_split=split).fit(X, y)
+    assert net(train_split=split).fit(X, Y[:, 0]).history[-1]["valid_loss"] > 0
+
+
+@pytest.mark.parametrize("name", [np.nan, None, (1, 2), "noir", 7, pd.Timestamp("2020")])
+def test_columns_have_any_name(name):
+    frame = pd.DataFrame(Y, columns=["war", "epic", name, 2.5])
+    one = net(max_epochs=1).fit(X, frame)
+    assert one.score(X, frame) == one.score(X, Y)
+    with pytest.raises(ValueError, match="^y must have the columns of the known labels, in "):
+        one.score(X, frame.iloc[:, [0, 2, 1, 3]])
+
+
+def test_a_number_of_folds_needs_no_known_labels():
+    grid = {"beta": [0, 0.99]}
+    scoring = make_shot_scorer(UNKNOWN, shot="many", score="f1")
+    for score in (None, scoring):
+        searches = (
+            StackedGridSearchCV(net(), grid, cv=3, scoring=score),
+            StackedGridSearchCV(net(), grid, cv=KFold(3), scoring=score),
+            GridSearchCV(net(), grid, cv=KFold(3), scoring=score),
+        )
+        scores = [one.fit(X, UNKNOWN).cv_results_["mean_test_score"] for one in searches]
+        np.testing.assert_array_equal(scores[0], scores[1])
+        np.testing.assert_allclose(scores[0], scores[2])
+        assert scores[0].min() > 0
 
 
 def test_what_pandas_misses_is_not_known_to_a_search():

@@ -63,6 +63,21 @@ def test_it_scores_what_counts():
     assert 0.5 < one.history_[-1, "valid_balanced_accuracy"] <= 1
 
 
+@pytest.mark.parametrize("n", [1, 5])
+def test_as_many_tags_are_scored_as_are_predicted(n):
+    one = net(max_epochs=1).fit(X, Y)
+    for y in (Y[:n], Y[:, :n]):
+        with pytest.raises(ValueError, match="^y must have a tag for each that is predicted"):
+            one.score(X, y)
+    with pytest.raises(ValueError, match=r"^sample_weight must have shape \(150,\)"):
+        one.score(X, Y, np.ones(n))
+
+
+def test_rows_of_tags_are_of_one_length():
+    with pytest.raises(ValueError, match="^y must hold rows of tags of one length, filled up"):
+        net().fit(X, [[3], [3, 5]] * 75)
+
+
 def test_validation_looks_at_what_counts():
     one = net(max_epochs=1).fit(X[:100], Y[:100], X_val=X[100:], y_val=Y[100:])
     y, predicted = Y[100:][COUNTS[100:]], one.predict(X[100:])[COUNTS[100:]]
@@ -165,3 +180,11 @@ def test_weights_are_those_of_from_labels():
         np.where(COUNTS, np.searchsorted([3, 5, 9], Y), -100), beta=0.9
     )
     torch.testing.assert_close(net().fit(X, Y).criterion_.weight, expected.float().weight)
+
+
+def test_tags_and_one_hot_rows_are_told_from_several_labels():
+    with pytest.raises(ValueError, match="^y must hold 0 and 1, .* criterion__ignore_index.$"):
+        CBNeuralNetClassifier(Tagger, device="cpu").fit(X, Y)
+    rows = np.eye(3)[RNG.integers(3, size=150)]
+    with pytest.raises(ValueError, match=r"^loss must be 'multi_label', .* by argmax\(axis=1\)"):
+        CBNeuralNetClassifier(loss="focal", device="cpu").fit(X[:, 0], rows)

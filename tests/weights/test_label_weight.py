@@ -1,11 +1,16 @@
 """Weights of the two sides of each label: those of two classes, label by label."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from _reference import class_weight as exact
 from _reference import ulps
 
-from sk_cbloss import class_balanced_label_weight, class_balanced_weight
+from sk_cbloss import (
+    ClassBalancedMultiLabelLoss,
+    class_balanced_label_weight,
+    class_balanced_weight,
+)
 
 N = 10_000
 POSITIVE = [5000, 2500, 100, 7, 1, 0, N]
@@ -98,7 +103,7 @@ BELOW = "n_samples must not be below the number with a label"
         ([-1, 2], 5, r"n_positive must hold finite numbers >= 0, got -1\.0"),
         ([1, 2], np.inf, r"n_samples must hold finite numbers >= 0, got inf"),
         (["a"], 5, r"n_positive must hold numbers, got \['a'\]"),
-        ({"b": 1, "a": 2}, 5, r"n_positive must list numbers in the order of the classes, got"),
+        ({"b": 1, "a": 2}, 5, r"n_positive must list numbers in the order of Y's columns, got"),
     ],
 )
 def test_bad_counts(n_positive, n_samples, message):
@@ -113,3 +118,21 @@ def test_other_bad_values():
         class_balanced_label_weight([1], 2, beta=0.9, normalize=1)
     with pytest.raises(ValueError, match="^class_count must hold counts, .* floats can hold, got"):
         class_balanced_label_weight([5e-324], 1, beta=1, normalize=None)
+
+
+@pytest.mark.parametrize("as_given", [lambda counts: counts, lambda counts: counts.to_dict()])
+def test_named_counts_are_told_the_order_of_columns(as_given):
+    Y = pd.DataFrame({"war": [1, 1, 0, 1], "drama": [0, 1, 0, 0], "epic": [0, 0, 1, 1]})
+    counts = as_given(Y.sum())
+    with pytest.raises(ValueError, match="the label 'war' at position 0: pass ") as raised:
+        class_balanced_label_weight(counts, 4, beta=0.9)
+    remedy = str(raised.value).rpartition(": pass ")[2].rstrip(".")
+    np.testing.assert_array_equal(
+        class_balanced_label_weight(eval(remedy, {"n_positive": counts, "Y": Y}), 4, beta=0.9),
+        class_balanced_label_weight(Y.to_numpy().sum(axis=0), 4, beta=0.9),
+    )
+    for given in ((Y.to_numpy().sum(axis=0), counts), (counts.copy(), 4)):
+        with pytest.raises(ValueError, match="in the order of Y's columns"):
+            ClassBalancedMultiLabelLoss.from_label_count(*given)
+    with pytest.raises(ValueError, match="^label_prior must list numbers in the order of Y's"):
+        ClassBalancedMultiLabelLoss(label_prior=as_given(Y.mean()), tau=1)

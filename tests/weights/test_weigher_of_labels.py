@@ -200,7 +200,8 @@ BINARIZE = r"sets of labels go through sklearn\.preprocessing\.MultiLabelBinariz
         (pd.DataFrame(Y[:, :2], columns=["a", "a"]), "y must name each label once, got 'a' twice"),
         (np.zeros((3, 0)), r"y must have a column for each label, got shape \(3, 0\)"),
         (np.ma.masked_equal(Y, 1), "y must not have masked entries, got one at position 0"),
-        (np.zeros((0, 3)), "class_count must hold a class that has samples, got none"),
+        (np.zeros((0, 3)), "y must hold a label that is known of some sample, got none"),
+        (np.full((4, 3), np.nan), "y must hold a label that is known of some sample, got none"),
     ],
 )
 def test_what_is_no_indicator(y, message):

@@ -52,6 +52,11 @@ class CheckedData(NeuralNetClassifier):
         if call.split is not None:
             dataset = self.get_dataset(X, y)
             return tuple(Subset(dataset, rows) for rows in call.split)
+        if getattr(self.train_split, "stratified", False) and getattr(y, "ndim", 1) > 1:
+            raise ValueError(
+                "train_split must not be stratified where a sample has several labels or tags, "
+                f"got {self.train_split!r}: early_stopping=True holds out samples by their rarest."
+            )
         train, valid = super().get_split_datasets(X, y, **fit_params)
         if isinstance(train, Subset) and isinstance(valid, Subset):
             # Kept for a checkpoint: it may have been drawn.

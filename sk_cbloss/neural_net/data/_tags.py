@@ -1,10 +1,11 @@
 """A tag for each token of a sample, or a class for each pixel; some are not to be counted."""
 
+import reprlib
 from dataclasses import dataclass
 
 import numpy as np
 
-from sk_cbloss._validation import as_numpy
+from sk_cbloss._validation import as_numpy, check_sample_weight
 from sk_cbloss.neural_net.data._labels import labels_of, positions_of
 
 IGNORED = -100  # among positions of classes, whatever y has there
@@ -38,6 +39,21 @@ class Tags:
         """Return what its sample has, such as a weight, for each tag that counts."""
         return None if of_sample is None else of_sample.repeat(self.by_sample())
 
+    def share_right(self, predicted, sample_weight=None):
+        """Return how many of those that count are those predicted."""
+        if predicted.shape != self.values.shape:
+            raise ValueError(
+                f"y must have a tag for each that is predicted, of shape {predicted.shape}, got "
+                f"shape {self.values.shape}."
+            )
+        if not self.counts.any():
+            raise ValueError("y must hold a tag that counts, to be scored, got none.")
+        weight = np.ones(len(self.values))
+        if sample_weight is not None:
+            weight = check_sample_weight(sample_weight, len(self.values))
+        weight = check_sample_weight(self.each(weight), self.counts.sum())
+        return float(np.average((predicted == self.values)[self.counts], weights=weight))
+
     def by_sample(self):
         """Return how many of its tags count, for each sample."""
         return self.counts.reshape(len(self.counts), -1).sum(axis=1)
@@ -54,7 +70,13 @@ def ignored_tag(net):
 
 def read_tags(y, ignored):
     """Return y, tags of integers, in rows of one length."""
-    values = np.asarray(as_numpy(y))
+    try:
+        values = np.asarray(as_numpy(y))
+    except ValueError:  # of rows that differ in length
+        raise ValueError(
+            "y must hold rows of tags of one length, filled up with "
+            f"criterion__ignore_index={ignored}, got {reprlib.repr(y)}."
+        ) from None
     if values.ndim < 2 or values.dtype.kind not in "iu":
         raise ValueError(
             "y must hold a row of integers, its tags, for each sample beside "

@@ -8,7 +8,7 @@ import torch
 from scipy.sparse import issparse
 from skorch.utils import is_dataset
 
-from sk_cbloss._indicator import Indicator, read_indicator
+from sk_cbloss._indicator import REMEDY, Indicator, read_indicator
 from sk_cbloss._validation import check_same_length, check_sample_weight
 from sk_cbloss.neural_net.data._dataset_labels import (
     check_has_length,
@@ -176,7 +176,8 @@ def _labels_beside(net, X, y):
             f"{type(net).__name__} requires y to be passed, but the target y is None."
         )
     if several:
-        labels = read_indicator(y)
+        tags = "rows of tags need criterion__ignore_index"
+        labels = read_indicator(y, remedy=f"{REMEDY}, and {tags}")
     else:
         labels = labels_of(y) if ignored is None else read_tags(y, ignored)
     check_same_length(n_samples, labels.values.shape[0])

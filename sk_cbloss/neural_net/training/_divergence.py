@@ -74,7 +74,13 @@ class DivergenceGuard:
                 "criterion=NLLLoss, for which skorch has the module return probabilities; "
                 "CrossEntropyLoss takes logits."
             )
-        largest = self._largest_feature()
+        largest, has_unknown = self._first_batch()
+        if has_unknown and not net._loss_is_ours:
+            return (
+                "labels that are not known, NaN in y, which "
+                f"criterion={type(uncompiled(net.criterion_)).__name__} counts; "
+                "loss='multi_label' leaves them out."
+            )
         if not math.isfinite(largest):
             return "features that are not finite; those of a Dataset are not checked before."
         if largest > 1e3:
@@ -90,13 +96,15 @@ class DivergenceGuard:
             "skorch.callbacks.GradientNormClipping."
         )
 
-    def _largest_feature(self):
-        sizes = [0.0]
+    def _first_batch(self):
+        """Return the largest feature, and whether a target is not known."""
+        sizes, has_unknown = [0.0], False
         with suppress(Exception):  # whatever a loader does that is asked out of turn
-            features, _ = split_sample_weight(unpack_data(next(iter(self.iterator)))[0])
-            for array in arrays_of(features):
+            batch, target = unpack_data(next(iter(self.iterator)))
+            has_unknown = bool((target != target).any())
+            for array in arrays_of(split_sample_weight(batch)[0]):
                 sizes.append(float(array.abs().max()))
-        return max(sizes, key=lambda size: math.inf if math.isnan(size) else size)
+        return max(sizes, key=lambda size: math.inf if math.isnan(size) else size), has_unknown
 
 
 def _are_finite(parts):
