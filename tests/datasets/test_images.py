@@ -322,6 +322,14 @@ def test_a_score_takes_the_labels_of_the_data_set(root):
         net.score(np.zeros((2, 3, 8, 8)))
 
 
+@pytest.mark.parametrize("paths", [["ant/000 x.png"], [Path("ant/000 x.png")]])
+def test_paths_in_the_place_of_images_are_told_of_the_data_set(root, paths):
+    net = CBNeuralNetClassifier(Small, max_epochs=1, random_state=0).fit(images_of(root))
+    for call in (net.predict, net.predict_proba, lambda X: net.fit(X * 2, ["ant", "bee"])):
+        with pytest.raises(ValueError, match=r"^X must hold numbers, got 'ant/000 x.png': texts"):
+            call(paths)
+
+
 def test_pickles(root):
     images = images_of(root)
     assert_same(pickle.loads(pickle.dumps(images)), images)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from numbers import Number
+from os import PathLike
 
 import numpy as np
 import scipy.sparse
@@ -91,6 +92,11 @@ def check_features(net, X, *, dtype, reset):
     if isinstance(X, Rows):  # checked already, for all the nets that share them
         vars(net).update(X.learned)
         return X
+    if isinstance(X, list | tuple) and X and isinstance(X[0], str | PathLike):
+        raise ValueError(
+            f"X must hold numbers, got {str(X[0])!r}: texts are to be encoded first, and images "
+            "on disk are a sk_cbloss.LongTailedImages(paths)."
+        )
     if is_multi_input(X):
         if reset:  # sizes of an earlier fit to an array
             vars(net).pop("n_features_in_", None)
