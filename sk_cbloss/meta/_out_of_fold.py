@@ -62,10 +62,11 @@ class OutOfFoldMixin:
         X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
             Whatever the classifier takes.
         y : array-like of shape (n_samples,), or (n_samples, n_labels)
-            Class labels; or, where thresholds of several labels a sample can be
-            learned, a column for each. For a classifier in a FrozenEstimator, which is not
+            Class labels. For a classifier in a FrozenEstimator, which is not
             fitted again: if its weights come from the labels, as by
             ``class_weight="balanced"`` or a sampler, those it was fitted to.
+            Where thresholds of several labels a sample can be learned, a column
+            for each.
         sample_weight : array-like of shape (n_samples,) or number, default=None
             Weights that the samples have already. They reach the classifier,
             and what is learned out of fold.
