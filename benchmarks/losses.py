@@ -482,7 +482,7 @@ class Verdicts:
 
 
 def row(label, cells):
-    print(f"{label:<30}" + "".join(f"{cell:<19}" for cell in cells).rstrip(), flush=True)
+    print(f"{label:<38}" + "".join(f"{cell:<19}" for cell in cells).rstrip(), flush=True)
 
 
 def print_notes(peers, differs):
