@@ -169,7 +169,8 @@ def search(kind):
     if kind == "chain":
         model = ClassifierChain(model)
         # Its name before scikit-learn 1.7 is base_estimator.
-        inside += "estimator__" if "estimator" in model.get_params() else "base_estimator__"
+        named = "estimator" in model.get_params(deep=False)
+        inside = f"{'estimator' if named else 'base_estimator'}__{inside}"
     grid = {f"{inside}beta": BETAS, f"{inside}estimator__C": (0.01, 0.1, 1)}
     return GridSearchCV(model, grid, **how), f"{inside}beta"
 

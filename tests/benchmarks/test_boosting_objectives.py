@@ -12,7 +12,11 @@ from scipy.special import softmax
 
 from sk_cbloss import ClassBalancedSoftmaxFocalLoss, LogitAdjustedLoss
 
-pytestmark = pytest.mark.boosting
+pytestmark = [
+    pytest.mark.boosting,
+    # From scikit-learn before 1.7, of LightGBM's own names.
+    pytest.mark.filterwarnings("ignore:X does not have valid feature names, but LGBM:UserWarning"),
+]
 COUNT = [12, 5, 2]
 Y = np.repeat(range(3), COUNT)
 
