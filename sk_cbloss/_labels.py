@@ -243,7 +243,7 @@ def _is_value_counts(y):
     Labels may be named "count", too, and be sorted; their rows have no names then.
     """
     is_series = hasattr(y, "index") and getattr(y, "ndim", None) == 1 and hasattr(y, "name")
-    if not is_series or y.name != "count" or len(y) < 2:
+    if not is_series or y.name != "count" or len(y) < 2 or y.dtype.kind not in "iuf":
         return False
     is_named = y.index.name is not None or y.index.dtype.kind not in "iu"
     return bool(is_named and y.index.is_unique and y.is_monotonic_decreasing and y.iloc[-1] > 0)
@@ -256,8 +256,8 @@ def _unwrapped(y):
             "y must hold a label for each sample, got counts of labels (a "
             f"{type(y).__name__}): pass the labels themselves."
         )
-    for name in ("labels", "targets"):
-        if hasattr(y, name):
+    for name in ("labels", "targets"):  # in pandas, a column or a row may be called so
+        if hasattr(y, name) and not hasattr(y, "iloc"):
             raise ValueError(
                 f"y must hold a label for each sample, got {type(y).__name__}, a data set: pass "
                 f"its {name}."

@@ -161,6 +161,7 @@ def test_labels_that_are_none(y, message):
         pd.Series([2, 1, 2, 0], index=[7, 5, 1, 3]),
         pd.Series([], dtype=int),
         pd.Series(["b", "a"], index=[1, 0]),
+        pd.Series(["b", "a"], index=["labels", "targets"]),
         pd.Series(["b", "a"], index=[1, 0], dtype="category"),
         pl.Series([2, 1, 0]),
         pd.Index([2, 1, 0]),
@@ -174,7 +175,7 @@ def test_labels_may_have_any_name(y, name):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
-@pytest.mark.parametrize("name", ["name", "count", "array", "label"])
+@pytest.mark.parametrize("name", ["name", "count", "array", "label", "labels", "targets"])
 def test_one_column_of_a_frame_may_have_any_name(name):
     weights = class_balanced_sample_weight(pd.DataFrame({name: ["a", "b", "a"]}), beta=0.9)
     np.testing.assert_array_equal(weights, class_balanced_sample_weight(["a", "b", "a"], beta=0.9))
