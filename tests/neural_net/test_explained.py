@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 import torch
 from skorch.callbacks import Callback, Checkpoint, EarlyStopping, EpochScoring
@@ -238,11 +239,18 @@ DAYS = np.datetime64("2026-01-01") + np.arange(200).astype("timedelta64[D]")
         (pd.DataFrame({"x": X[:, 0], "day": DAYS}), "datetime64.* in column 'day'"),
         (pd.DataFrame({"day": pd.to_datetime(DAYS).tz_localize("UTC")}), "datetime64.*, UTC. in"),
         (pl.DataFrame({"x": X[:, 0], "day": DAYS}), "Date.* in column 'day'"),
+        (pa.table({"x": X[:, 0], "day": DAYS}), "date.* in column 'day'"),
     ],
 )
 def test_dates_are_no_features(dates, what):
     with pytest.raises(ValueError, match=f"^X must hold numbers, got {what}"):
         make_net().fit(dates, Y)
+
+
+@pytest.mark.parametrize("table", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_tables_of_numbers_are_features(table):
+    features = table({f"x{column}": X[:, column] for column in range(5)})
+    assert make_net().fit(features, Y).predict(features).shape == Y.shape
 
 
 def test_callbacks_that_watch_what_nobody_records():

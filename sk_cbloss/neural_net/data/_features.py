@@ -169,7 +169,9 @@ def _uncast(net, name, array, dtype):
 def _check_no_dates(X):
     """Raise ValueError for dates and times: as numbers, they would count days or nanoseconds."""
     if hasattr(X, "columns"):
-        columns = zip(X.columns, X.dtypes, strict=True)
+        is_table = hasattr(X, "schema") and hasattr(X, "column_names")  # pyarrow's
+        names, types = (X.column_names, X.schema.types) if is_table else (X.columns, X.dtypes)
+        columns = zip(names, types, strict=True)
         dtypes = {f"column {name!r}": dtype for name, dtype in columns}
     else:
         dtypes = {"an array": getattr(X, "dtype", None)}
